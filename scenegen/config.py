@@ -1,0 +1,228 @@
+"""What a dataset is made of: frozen dataclasses with the defaults in one place, presets, and a digest.
+
+A dataset's identity is its `DatasetConfig`. How it is computed (workers, device, time limits) is `JobConfig`
+and never changes what is in the rows.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from scenegen.errors import UsageError
+
+Split = Literal["train", "val", "test", "all"]
+
+
+@dataclass(frozen=True)
+class AssetsConfig:
+    """Where objects, lights and materials come from."""
+
+    objects: tuple[str, ...] = ("starter",)
+    """Prepared asset stores: "starter" (embedded) or folders made by `scenegen assets prepare`."""
+    hdris: tuple[str, ...] = ("bpy",)
+    """ "bpy" (the CC0 maps inside the bpy wheel) and folders of .exr/.hdr files."""
+    materials: tuple[str, ...] = ("procedural",)
+    """ "procedural" (the built-in families) and folders of PBR texture sets or .blend materials."""
+    split: Split = "train"
+    """Only assets of this split are used."""
+    licences: tuple[str, ...] = ()
+    """SPDX ids to keep; empty keeps all."""
+    min_aesthetic_score: float | None = None
+    """Drop assets with a known lower score."""
+    max_faces: int | None = None
+    """Drop assets with more faces."""
+
+
+@dataclass(frozen=True)
+class RoomConfig:
+    """Floor and walls (official sizes; frame: z up, object area around the origin)."""
+
+    floor_size_m: float = 7.5
+    floor_z_m: float = -0.5
+    wall_height_m: float = 7.5
+    wall_count_weights: tuple[float, float, float, float, float] = (0.2, 0.1, 0.2, 0.25, 0.25)
+    """Relative weight of 0, 1, 2, 3, 4 walls; the first is the share of outdoor scenes."""
+    wall_margin_m: float = 0.5
+    """A wall is unseen by a camera that is beyond it or nearer to it than this."""
+    material_scale: tuple[float, float] = (0.6, 1.6)
+
+
+@dataclass(frozen=True)
+class LightConfig:
+    """Environment light and lamps."""
+
+    strength: tuple[float, float] = (0.6, 1.6)
+    """Exposure of the HDR map, log-uniform."""
+    rotate: bool = True
+    lamp_probability: float = 0.6
+    """Share of scenes with one to three area lamps above the objects."""
+
+
+@dataclass(frozen=True)
+class PlacementConfig:
+    """Objects on the floor, without interpenetration (supplement section 5)."""
+
+    num_objects: tuple[int, int] = (20, 20)
+    """Inclusive range of assets sampled for a scene."""
+    area_m: float = 5.0
+    scale: tuple[float, float] = (0.5, 2.0)
+    max_attempts: int = 100
+    redraw_scale: bool = True
+    """Draw the scale anew at each attempt (the paper's rule), or draw it once and keep it."""
+    clearance_m: float = 0.002
+    """Objects keep at least this distance from each other."""
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """Official distribution: look-at centre, 1/r^2 uniform, fov tied to the radius, sin(elevation) uniform."""
+
+    num_views: int = 30
+    resolution_px: int = 1024
+    fov_deg: tuple[float, float] = (20.0, 70.0)
+    max_elevation_sin: float = 2.0 / 3.0
+    framed_radius_m: float = 1.7320508075688772
+    """Radius of the sphere around the target that every view frames exactly."""
+    target_jitter_m: float = 0.0
+    roll_deg: float = 0.0
+    free_fov: bool = False
+    """Draw fov and distance independently instead of tying them."""
+
+
+@dataclass(frozen=True)
+class VisibilityConfig:
+    """The ray-cast pre-pass that rejects views before anything expensive is rendered."""
+
+    prepass_px: int = 96
+    min_clearance_m: float = 0.25
+    """The camera's free distance to the nearest surface."""
+    usable_share: float = 0.005
+    """An instance is usable in a view when it covers this share of the pixels (official training filter)."""
+    min_usable_objects: int = 3
+    max_candidates: int = 8
+    """Candidates drawn for one view before the best of them is taken."""
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """Cycles settings of the beauty pass; the exact passes always take one sample through the pixel centre."""
+
+    samples: int = 64
+    adaptive_threshold: float = 0.01
+    denoise: bool = True
+    diffuse_bounces: int = 1
+    glossy_bounces: int = 1
+    transmission_bounces: int = 3
+    transparent_bounces: int = 3
+    view_transform: str = "AgX"
+    albedo: bool = False
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """Everything that decides what the rows hold."""
+
+    num_scenes: int
+    seed: int = 0
+    scenes_per_shard: int = 16
+    renderer: Literal["blender", "boxes"] = "blender"
+    """ "boxes" draws bounding boxes in NumPy: a quick stand-in for tests of the machinery, never for data."""
+    assets: AssetsConfig = field(default_factory=AssetsConfig)
+    room: RoomConfig = field(default_factory=RoomConfig)
+    light: LightConfig = field(default_factory=LightConfig)
+    placement: PlacementConfig = field(default_factory=PlacementConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    visibility: VisibilityConfig = field(default_factory=VisibilityConfig)
+    render: RenderConfig = field(default_factory=RenderConfig)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def num_shards(self) -> int:
+        return -(-self.num_scenes // self.scenes_per_shard)
+
+    def shard_scenes(self, shard: int) -> range:
+        """The scene indices of a shard: a fixed range, whoever makes it."""
+        first = shard * self.scenes_per_shard
+        return range(first, min(first + self.scenes_per_shard, self.num_scenes))
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON; two datasets with one digest hold the same scenes."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def _arsg(num_scenes: int) -> DatasetConfig:
+    return DatasetConfig(num_scenes=num_scenes)
+
+
+def _preview(num_scenes: int) -> DatasetConfig:
+    return DatasetConfig(
+        num_scenes=num_scenes,
+        scenes_per_shard=8,
+        camera=CameraConfig(num_views=2, resolution_px=256),
+        render=RenderConfig(samples=16),
+    )
+
+
+PRESETS: dict[str, Callable[[int], DatasetConfig]] = {"arsg": _arsg, "preview": _preview}
+
+
+def preset(name: str, num_scenes: int) -> DatasetConfig:
+    """A named starting point; change it with `dataclasses.replace`.
+
+    Raises UsageError for an unknown name or an impossible count.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"there is no preset {name!r}; choose one of {', '.join(sorted(PRESETS))}")
+    return PRESETS[name](num_scenes)
+
+
+def config_diff(stored: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Lines like "camera.resolution_px 1024 -> 512" for every value that differs."""
+    for key in sorted(stored.keys() | wanted.keys()):
+        old, new = stored.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from config_diff(old, new, f"{prefix}{key}.")
+        elif old != new and not (isinstance(old, list | tuple) and isinstance(new, list | tuple) and [*old] == [*new]):
+            yield f"{prefix}{key} {old} -> {new}"
+
+
+def _check(config: DatasetConfig) -> None:
+    """Refuse values that cannot be meant, before anything is written. Raises UsageError."""
+    low, high = config.placement.num_objects
+    positive = {
+        "num_scenes": config.num_scenes,
+        "scenes_per_shard": config.scenes_per_shard,
+        "camera.num_views": config.camera.num_views,
+        "camera.resolution_px": config.camera.resolution_px,
+        "render.samples": config.render.samples,
+        "placement.max_attempts": config.placement.max_attempts,
+        "placement.num_objects": low,
+    }
+    for name, value in positive.items():
+        if value < 1:
+            raise UsageError(f"{name} is {value}; it must be at least 1")
+    if config.seed < 0:
+        raise UsageError(f"seed is {config.seed}; it must be 0 or more")
+    ranges = {
+        "placement.num_objects": (low, high),
+        "placement.scale": config.placement.scale,
+        "camera.fov_deg": config.camera.fov_deg,
+        "light.strength": config.light.strength,
+        "room.material_scale": config.room.material_scale,
+    }
+    for name, (first, last) in ranges.items():
+        if not 0 < first <= last:
+            raise UsageError(f"{name} is ({first}, {last}); give a positive range, the smaller value first")
+    if sum(config.room.wall_count_weights) <= 0 or min(config.room.wall_count_weights) < 0:
+        raise UsageError("room.wall_count_weights must be five weights of at least 0 with a positive sum")
+    if config.placement.area_m > config.room.floor_size_m:
+        raise UsageError("placement.area_m is larger than room.floor_size_m; objects would stand beside the floor")
