@@ -89,31 +89,44 @@ class ViewObject:
 class View:
     """One decoded row of a views shard.
 
-    K_px: (3, 3) float64, pixels; the centre of the first pixel is (0.5, 0.5).
+    Images are as in ViewImages; those that were not asked for are None.
+    size_px: (width, height). K_px: (3, 3) float64, pixels; the centre of the first pixel is (0.5, 0.5).
     T_world_cam: (4, 4) float64, camera to world, OpenCV axes.
+    facts: what the view shows of each object of the scene. objects: the same with identity and pose.
     """
 
     scene_index: int
     view_index: int
-    rgb: np.ndarray
-    depth_m: np.ndarray
-    instance_id: np.ndarray
-    normal_cam: np.ndarray
+    size_px: tuple[int, int]
     K_px: np.ndarray
     T_world_cam: np.ndarray
-    objects: tuple[ViewObject, ...]
+    facts: tuple[ObjectFacts, ...]
+    objects: tuple[ViewObject, ...] = ()
+    rgb: np.ndarray | None = None
+    depth_m: np.ndarray | None = None
+    instance_id: np.ndarray | None = None
+    normal_cam: np.ndarray | None = None
     albedo: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One decoded row of a scenes shard. `spec_json` rebuilds the scene alone."""
+    """One decoded row of a scenes shard. `spec_json` rebuilds the scene alone.
+
+    status: "ok", or "failed" with the reason in `failure` and nothing in the other fields.
+    licences: SPDX ids of its objects, sorted. views_rejected: (reason, count) of refused camera candidates.
+    """
 
     scene_index: int
-    status: str
-    failure: str
-    objects: tuple[SceneObject, ...]
-    num_walls: int
-    hdri_uid: str
-    licence: str
-    spec_json: str
+    status: str = "ok"
+    failure: str = ""
+    objects: tuple[SceneObject, ...] = ()
+    objects_requested: int = 0
+    placement_attempts: int = 0
+    views_rejected: tuple[tuple[str, int], ...] = ()
+    num_walls: int = 0
+    hdri_uid: str = ""
+    licences: tuple[str, ...] = ()
+    commercial_use: bool = False
+    spec_json: str = ""
+    spec_sha256: str = ""

@@ -1,0 +1,263 @@
+"""The columns of a shard, with their conventions in the field metadata, and one row of each table.
+
+A change here is a change of the format: raise SCHEMA_VERSION and say so in the CHANGELOG.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from scenegen.contract import codecs
+from scenegen.contract.records import ObjectFacts, Scene, SceneObject, View, ViewImages
+
+SCHEMA_VERSION = 1
+
+_RGB_DOC = "lossless WebP; (H, W, 3) uint8 sRGB display values; file metadata colour_transform names the transform"
+_PLANES_DOC = (
+    "little-endian uint16 planes, channel first; each row as differences modulo 65536 to the pixel on its left, "
+    "first pixel as it is; all low bytes, then all high bytes; zstd"
+)
+_POSE_DOC = "4x4 row-major, column vectors"
+
+
+def _field(name: str, kind: pa.DataType, doc: str, nullable: bool = False, **facts: str) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"doc": doc, **facts})
+
+
+_BOX = pa.list_(pa.int32(), 4)
+_MATRIX_4X4 = pa.list_(pa.float64(), 16)
+
+OBJECT_FACTS = pa.struct(
+    [
+        _field("instance_id", pa.uint16(), "value in the instance_id image, >= 3"),
+        _field("visible_px", pa.int32(), "pixels with this id", unit="pixel"),
+        _field("amodal_px", pa.int32(), "pixels the object alone would cover inside the frame", unit="pixel"),
+        _field("occlusion", pa.float32(), "1 - visible_px / amodal_px; 0 when amodal_px is 0"),
+        _field("truncation", pa.float32(), "share of the object's silhouette outside the frame"),
+        _field("mask_components", pa.int32(), "8-connected components of the visible mask"),
+        _field("visible_box_px", _BOX, "x0, y0, x1, y1; x1, y1 exclusive; zeros when empty", unit="pixel"),
+        _field("amodal_box_px", _BOX, "like visible_box_px, of the amodal silhouette inside the frame", unit="pixel"),
+    ]
+)
+
+SCENE_OBJECT = pa.struct(
+    [
+        _field("instance_id", pa.uint16(), "value in the instance_id image, >= 3"),
+        _field("asset_uid", pa.string(), "key of the asset manifest"),
+        _field("asset_sha256", pa.string(), "sha256 of the prepared asset file"),
+        _field("licence", pa.string(), "SPDX id"),
+        _field(
+            "T_world_obj",
+            _MATRIX_4X4,
+            f"{_POSE_DOC}; canonical object coordinates (centred, longest side 1, z up) to world",
+            unit="metre",
+        ),
+    ]
+)
+
+REASON_COUNT = pa.struct([pa.field("reason", pa.string(), False), pa.field("count", pa.int32(), False)])
+
+VIEW_FIELDS = [
+    _field("scene_index", pa.int64(), "the scene; with view_index the key of the row"),
+    _field("view_index", pa.int32(), "the view in its scene, from 0"),
+    _field("width", pa.int32(), "image width W", unit="pixel"),
+    _field("height", pa.int32(), "image height H", unit="pixel"),
+    _field(
+        "K_px",
+        pa.list_(pa.float64(), 9),
+        "3x3 intrinsics, row-major; the centre of the first pixel is (0.5, 0.5)",
+        unit="pixel",
+    ),
+    _field(
+        "T_world_cam",
+        _MATRIX_4X4,
+        f"{_POSE_DOC}; camera to world",
+        unit="metre",
+        axes="OpenCV: x right, y down, z forward; for OpenGL multiply by diag(1, -1, -1, 1) on the right; world z up",
+    ),
+    _field("rgb", pa.large_binary(), _RGB_DOC, shape="H,W,3"),
+    _field(
+        "depth",
+        pa.large_binary(),
+        f"planar z, not ray length; depth = depth_offset_m + code * depth_step_m; {_PLANES_DOC}",
+        shape="H,W",
+        unit="metre",
+        invalid="code 0, NaN once decoded",
+    ),
+    _field("depth_offset_m", pa.float64(), "see depth", unit="metre"),
+    _field("depth_step_m", pa.float64(), "see depth; the error is at most half of it", unit="metre"),
+    _field(
+        "instance_id",
+        pa.large_binary(),
+        f"uint16 ids without antialiasing: 0 background, 1 floor, 2 wall, >= 3 objects; {_PLANES_DOC}",
+        shape="H,W",
+    ),
+    _field(
+        "normal_cam",
+        pa.large_binary(),
+        f"unit surface normals facing the camera, octahedral: code = 8192 + round(8191 * uv); {_PLANES_DOC}",
+        shape="H,W,2",
+        axes="camera, OpenCV",
+        invalid="codes 0, NaN once decoded",
+    ),
+    _field("albedo", pa.large_binary(), f"diffuse colour; null unless asked for; {_RGB_DOC}", True, shape="H,W,3"),
+    _field("thumbnail", pa.binary(), "small JPEG for dataset viewers, not for training"),
+    _field("objects", pa.list_(pa.field("element", OBJECT_FACTS, False)), "every object of the scene, seen or not"),
+]
+
+SCENE_FIELDS = [
+    _field("scene_index", pa.int64(), "key of the row"),
+    _field("status", pa.string(), "ok or failed; a failed scene has no views"),
+    _field("failure", pa.string(), "why it failed, else empty"),
+    _field("objects", pa.list_(pa.field("element", SCENE_OBJECT, False)), "placed objects"),
+    _field("objects_requested", pa.int32(), "assets that the scene asked for"),
+    _field("placement_attempts", pa.int32(), "collision-tested poses"),
+    _field("views_rejected", pa.list_(pa.field("element", REASON_COUNT, False)), "candidate views refused, by reason"),
+    _field("num_walls", pa.int32(), "0 to 4; 0 is an outdoor scene"),
+    _field("hdri_uid", pa.string(), "environment map"),
+    _field("licences", pa.list_(pa.string()), "SPDX ids of the objects, sorted, without repeats"),
+    _field("commercial_use", pa.bool_(), "true when every asset of the scene may be used commercially"),
+    _field("spec_json", pa.string(), "the whole scene description; rebuilds the scene alone"),
+    _field("spec_sha256", pa.string(), "of spec_json; equal for every run with one seed and one config"),
+]
+
+FIELDS = {"views": VIEW_FIELDS, "scenes": SCENE_FIELDS}
+
+
+@dataclass(frozen=True, slots=True)
+class ShardMeta:
+    """What is true for every row of a dataset; stored as key-value metadata of each shard file."""
+
+    config_digest: str
+    dataset_seed: int
+    code_version: str
+    renderer: str
+    """ "blender <bpy version>", or the name of whatever drew the images."""
+    colour_transform: str
+
+    def to_metadata(self) -> dict[str, str]:
+        return {
+            "schema_version": str(SCHEMA_VERSION),
+            "config_digest": self.config_digest,
+            "dataset_seed": str(self.dataset_seed),
+            "code_version": self.code_version,
+            "renderer": self.renderer,
+            "colour_transform": self.colour_transform,
+        }
+
+
+def table_schema(table: str, meta: ShardMeta | None = None) -> pa.Schema:
+    """The schema of "views" or "scenes", with file metadata when given."""
+    return pa.schema(FIELDS[table], metadata=meta.to_metadata() if meta else None)
+
+
+def encode_view(
+    scene_index: int,
+    view_index: int,
+    K_px: np.ndarray,
+    T_world_cam: np.ndarray,
+    images: ViewImages,
+    objects: Sequence[ObjectFacts],
+) -> pa.RecordBatch:
+    """One row of the views table. Raises ValueError for images that break the conventions."""
+    height, width = images.instance_id.shape
+    depth, offset, step = codecs.encode_depth(images.depth_m)
+    row = {
+        "scene_index": scene_index,
+        "view_index": view_index,
+        "width": width,
+        "height": height,
+        "K_px": np.asarray(K_px, np.float64).ravel(),
+        "T_world_cam": np.asarray(T_world_cam, np.float64).ravel(),
+        "rgb": codecs.encode_rgb(images.rgb),
+        "depth": depth,
+        "depth_offset_m": offset,
+        "depth_step_m": step,
+        "instance_id": codecs.encode_planes(images.instance_id),
+        "normal_cam": codecs.encode_normals(images.normal_cam),
+        "albedo": None if images.albedo is None else codecs.encode_rgb(images.albedo),
+        "thumbnail": codecs.encode_thumbnail(images.rgb),
+        "objects": [_facts_row(facts) for facts in objects],
+    }
+    return _one_row(row, table_schema("views"))
+
+
+def encode_scene(scene: Scene) -> pa.RecordBatch:
+    """One row of the scenes table."""
+    row = {name: getattr(scene, name) for name in table_schema("scenes").names if name not in ("objects",)}
+    row["views_rejected"] = [{"reason": reason, "count": count} for reason, count in scene.views_rejected]
+    row["licences"] = list(scene.licences)
+    row["objects"] = [
+        {
+            "instance_id": o.instance_id,
+            "asset_uid": o.asset_uid,
+            "asset_sha256": o.asset_sha256,
+            "licence": o.licence,
+            "T_world_obj": np.asarray(o.T_world_obj, np.float64).ravel(),
+        }
+        for o in scene.objects
+    ]
+    return _one_row(row, table_schema("scenes"))
+
+
+def decode_scene(row: dict) -> Scene:
+    """A row of the scenes table (as Python values) to a Scene."""
+    objects = tuple(
+        SceneObject(
+            instance_id=o["instance_id"],
+            asset_uid=o["asset_uid"],
+            asset_sha256=o["asset_sha256"],
+            licence=o["licence"],
+            T_world_obj=np.array(o["T_world_obj"]).reshape(4, 4),
+        )
+        for o in row["objects"]
+    )
+    rejected = tuple((r["reason"], r["count"]) for r in row["views_rejected"])
+    return Scene(**{**row, "objects": objects, "views_rejected": rejected, "licences": tuple(row["licences"])})
+
+
+def decode_facts(row: dict) -> ObjectFacts:
+    """An element of a view's `objects` (as Python values) to ObjectFacts."""
+    boxes = {name: tuple(row[name]) for name in ("visible_box_px", "amodal_box_px")}
+    return ObjectFacts(**{**row, **boxes})
+
+
+def decode_view(row: dict, facts: Sequence[ObjectFacts]) -> View:
+    """The images and camera of a views row (as Python values); `objects` is filled by the dataset.
+
+    Images whose column was not read are None.
+    """
+    size = (row["height"], row["width"])
+    depth = row.get("depth")
+    ids = row.get("instance_id")
+    normal = row.get("normal_cam")
+    return View(
+        scene_index=row["scene_index"],
+        view_index=row["view_index"],
+        size_px=(row["width"], row["height"]),
+        K_px=np.array(row["K_px"]).reshape(3, 3),
+        T_world_cam=np.array(row["T_world_cam"]).reshape(4, 4),
+        facts=tuple(facts),
+        rgb=_optional_image(row.get("rgb")),
+        albedo=_optional_image(row.get("albedo")),
+        depth_m=None
+        if depth is None
+        else codecs.decode_depth(depth, row["depth_offset_m"], row["depth_step_m"], *size),
+        instance_id=None if ids is None else codecs.decode_planes(ids, *size),
+        normal_cam=None if normal is None else codecs.decode_normals(normal, *size),
+    )
+
+
+def _optional_image(blob: bytes | None) -> np.ndarray | None:
+    return None if blob is None else codecs.decode_rgb(blob)
+
+
+def _facts_row(facts: ObjectFacts) -> dict:
+    return {name: getattr(facts, name) for name in ObjectFacts.__slots__}
+
+
+def _one_row(row: dict, schema: pa.Schema) -> pa.RecordBatch:
+    columns = [pa.array([row[field.name]], type=field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
