@@ -159,6 +159,39 @@ class DatasetConfig:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class JobConfig:
+    """How a dataset is computed. Nothing here changes what the rows hold."""
+
+    workers: int | None = None
+    """Worker processes; None fits them to the cores, memory and GPUs."""
+    device: Literal["auto", "optix", "cuda", "cpu"] = "auto"
+    ray_address: str | None = None
+    """A running Ray cluster; None starts Ray on this machine for the run."""
+    array: str = "auto"
+    """ "auto" (Slurm, Kubernetes or all) or "I/N"."""
+    scene_timeout_s: float = 900.0
+    """A scene that takes longer is stopped and recorded as failed."""
+    max_failed: float = 0.05
+    """Share of failed scenes above which the command ends with code 3."""
+    retry_failed: bool = False
+    """Render scenes that are recorded as failed again."""
+    recycle_scenes: int = 64
+    """A worker's process is replaced after this many scenes."""
+    recycle_rss_gb: float | None = None
+    """A worker's process is replaced when it holds more memory; None takes its share of the machine."""
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"workers is {self.workers}; give auto or at least 1")
+        if self.scene_timeout_s <= 0:
+            raise UsageError(f"scene_timeout is {self.scene_timeout_s} s; it must be positive")
+        if not 0 <= self.max_failed <= 1:
+            raise UsageError(f"max_failed is {self.max_failed}; it is a share from 0 to 1")
+        if self.recycle_scenes < 1:
+            raise UsageError(f"recycle_scenes is {self.recycle_scenes}; it must be at least 1")
+
+
 def _arsg(num_scenes: int) -> DatasetConfig:
     return DatasetConfig(num_scenes=num_scenes)
 
