@@ -1,0 +1,194 @@
+"""The reader: random access to decoded views and scenes, and thin columns without touching an image."""
+
+import bisect
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from scenegen.contract import schema
+from scenegen.contract.index import DatasetIndex, list_shards, read_index
+from scenegen.contract.records import Scene, View, ViewObject
+from scenegen.contract.storage import Root
+
+IMAGES = ("rgb", "depth_m", "instance_id", "normal_cam")
+_COLUMNS_OF_IMAGE = {
+    "rgb": ["rgb"],
+    "depth_m": ["depth", "depth_offset_m", "depth_step_m"],
+    "instance_id": ["instance_id"],
+    "normal_cam": ["normal_cam"],
+    "albedo": ["albedo"],
+}
+_VIEW_COLUMNS = ["scene_index", "view_index", "width", "height", "K_px", "T_world_cam", "objects"]
+_OPEN_FILES = 64
+
+
+class Dataset:
+    """A dataset folder (or object-store URI) as a sequence of views.
+
+    Views are numbered over the shards in their order; a row group holds one view, so reading one costs one small read.
+    A dataset that is still being made shows the shards that are finished. Instances are picklable and hold no open
+    file across a pickle, so they can go to data-loader workers.
+    """
+
+    def __init__(self, root: Root, shards: Sequence[tuple[int, str, str]], index: DatasetIndex | None) -> None:
+        """Use `Dataset.open`. shards: (number, views file, scenes file)."""
+        self.root = root
+        self.index = index
+        self._shards = list(shards)
+        rows = self._rows_of_shards()
+        self._ends = list(accumulate(rows))
+        self._files: OrderedDict[str, pq.ParquetFile] = OrderedDict()
+        self._scenes: OrderedDict[int, dict[int, Scene]] = OrderedDict()
+
+    @classmethod
+    def open(cls, location: str | os.PathLike[str]) -> "Dataset":
+        """Open a dataset for reading.
+
+        Raises FileNotFoundError if no finished shard is there, ValueError if two datasets lie in one folder.
+        """
+        root = Root.open(location)
+        views = dict(list_shards(root, "views"))
+        scenes = dict(list_shards(root, "scenes"))
+        shards = [(number, views[number], scenes[number]) for number in sorted(views.keys() & scenes.keys())]
+        if not shards:
+            raise FileNotFoundError(f"{root.location} holds no finished shard; make one with: scenegen render")
+        index = read_index(root)
+        return cls(root, shards, index if index and len(index.shards) == len(shards) else None)
+
+    def __len__(self) -> int:
+        """Number of views."""
+        return self._ends[-1]
+
+    def view(self, number: int, images: Sequence[str] = IMAGES) -> View:
+        """View `number`, decoded. `images` chooses what is read: of rgb, depth_m, instance_id, normal_cam, albedo.
+
+        Raises IndexError beyond the last view, ValueError for an unknown image.
+        """
+        unknown = set(images) - _COLUMNS_OF_IMAGE.keys()
+        if unknown:
+            raise ValueError(f"no image {sorted(unknown)}; choose from {sorted(_COLUMNS_OF_IMAGE)}")
+        position, row = self._locate(number)
+        columns = [*_VIEW_COLUMNS, *(column for image in images for column in _COLUMNS_OF_IMAGE[image])]
+        file = self._file(self._shards[position][1])
+        values = file.read_row_group(row, columns=columns).to_pylist()[0]
+        view = schema.decode_view(values, [schema.decode_facts(facts) for facts in values["objects"]])
+        known = {o.instance_id: o for o in self._scenes_of_shard(position)[view.scene_index].objects}
+        return replace(view, objects=tuple(ViewObject(facts, known[facts.instance_id]) for facts in view.facts))
+
+    def scene(self, scene_index: int) -> Scene:
+        """The facts of one scene. Raises KeyError if no finished shard holds it."""
+        for position in self._shards_that_may_hold(scene_index):
+            scenes = self._scenes_of_shard(position)
+            if scene_index in scenes:
+                return scenes[scene_index]
+        raise KeyError(f"scene {scene_index} is in no finished shard of {self.root.location}")
+
+    def scenes(self) -> Iterator[Scene]:
+        """All scenes, in order."""
+        for position in range(len(self._shards)):
+            yield from self._scenes_of_shard(position).values()
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A whole table with the chosen columns, without decoding an image.
+
+        name: "views", "scenes", or "instances": one row an object and view, with scene_index, view_index, asset_uid
+        and the columns of ObjectFacts. Sub-columns are reached with dots: "objects.visible_px".
+        By default all columns but the images.
+        """
+        if name == "instances":
+            table = self._instances()
+            return table.select(list(columns)) if columns is not None else table
+        if name not in schema.FIELDS:
+            raise ValueError(f"no table {name!r}; choose views, scenes or instances")
+        if columns is None:
+            columns = [field.name for field in schema.FIELDS[name] if not pa.types.is_large_binary(field.type)]
+        files = [views if name == "views" else scenes for _, views, scenes in self._shards]
+        return pa.concat_tables(_read_columns(self._file(file), columns) for file in files)
+
+    def metadata(self) -> dict[str, str]:
+        """The key-value metadata of the first shard: schema version, config digest, seed, renderer, colours."""
+        raw = self._file(self._shards[0][1]).schema_arrow.metadata or {}
+        return {key.decode(): value.decode() for key, value in raw.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_files": OrderedDict(), "_scenes": OrderedDict()}
+
+    def _rows_of_shards(self) -> list[int]:
+        if self.index:
+            return [entry.views.rows for entry in sorted(self.index.shards, key=lambda entry: entry.shard)]
+        rows = []
+        for _, views, _ in self._shards:
+            with self.root.open_input(views) as file:
+                rows.append(pq.read_metadata(file).num_rows)
+        return rows
+
+    def _locate(self, number: int) -> tuple[int, int]:
+        """(position in self._shards, row in that shard) of a view."""
+        if not 0 <= number < len(self):
+            raise IndexError(f"view {number} of {len(self)}")
+        position = bisect.bisect_right(self._ends, number)
+        start = self._ends[position - 1] if position else 0
+        return position, number - start
+
+    def _file(self, name: str) -> pq.ParquetFile:
+        return _cached(self._files, name, lambda: pq.ParquetFile(self.root.open_input(name)))
+
+    def _scenes_of_shard(self, position: int) -> dict[int, Scene]:
+        def read() -> dict[int, Scene]:
+            rows = self._file(self._shards[position][2]).read().to_pylist()
+            return {row["scene_index"]: schema.decode_scene(row) for row in rows}
+
+        return _cached(self._scenes, position, read)
+
+    def _shards_that_may_hold(self, scene_index: int) -> list[int]:
+        """Shards hold equal, consecutive ranges of scenes: start where the index must be, then look everywhere."""
+        first = self._scenes_of_shard(0)
+        width = max(len(first), 1)
+        guess = [p for p, shard in enumerate(self._shards) if shard[0] == scene_index // width]
+        return guess + [p for p in range(len(self._shards)) if p not in guess]
+
+    def _instances(self) -> pa.Table:
+        views = self.table("views", ["scene_index", "view_index", "objects"]).combine_chunks()
+        objects = views["objects"].combine_chunks()
+        parents = pc.list_parent_indices(objects)
+        flat = pa.Table.from_struct_array(objects.flatten())
+        scene_index = views["scene_index"].combine_chunks().take(parents)
+        uid = {(s.scene_index, o.instance_id): o.asset_uid for s in self.scenes() for o in s.objects}
+        keys = zip(scene_index.to_pylist(), flat["instance_id"].to_pylist(), strict=True)
+        flat = flat.add_column(0, "scene_index", scene_index)
+        flat = flat.add_column(1, "view_index", views["view_index"].combine_chunks().take(parents))
+        return flat.add_column(2, "asset_uid", pa.array([uid[key] for key in keys], pa.string()))
+
+
+def _read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> pa.Table:
+    # Parquet calls the elements of a list "list.element"; readers should not have to.
+    known = {path.replace(".list.element", ""): path for path in _leaf_paths(file)}
+    wanted = []
+    for column in columns:
+        leaves = [path for short, path in known.items() if short == column or short.startswith(f"{column}.")]
+        if not leaves:
+            raise ValueError(f"no column {column!r}; there are {sorted(known)}")
+        wanted += leaves
+    return file.read(columns=wanted)
+
+
+def _leaf_paths(file: pq.ParquetFile) -> list[str]:
+    return [file.schema.column(i).path for i in range(len(file.schema))]
+
+
+def _cached(cache: OrderedDict, key: Any, make: Callable[[], Any]) -> Any:
+    """Least-recently-used lookup in a small ordered dict."""
+    if key in cache:
+        cache.move_to_end(key)
+        return cache[key]
+    value = cache[key] = make()
+    if len(cache) > _OPEN_FILES:
+        cache.popitem(last=False)
+    return value

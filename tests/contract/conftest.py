@@ -1,0 +1,61 @@
+"""A small real dataset written with the contract's own functions: three scenes of two views in two shards."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from scenegen.contract.index import shard_name
+from scenegen.contract.records import ObjectFacts, Scene, SceneObject, ViewImages
+from scenegen.contract.schema import ShardMeta, encode_scene, encode_view, table_schema
+
+HEIGHT, WIDTH = 24, 32
+META = ShardMeta("digest", 0, "0.1.0", "test images", "none")
+
+
+def make_images(seed: int) -> ViewImages:
+    """A floor with one square object in front of it, and background above."""
+    rng = np.random.default_rng(seed)
+    ids = np.zeros((HEIGHT, WIDTH), np.uint16)
+    ids[6:] = 1
+    ids[10:18, 5:13] = 3
+    depth = np.where(ids == 3, 1.5, np.linspace(5, 2, HEIGHT)[:, None]).astype(np.float32)
+    depth[ids == 0] = np.nan
+    normal = np.zeros((HEIGHT, WIDTH, 3), np.float32)
+    normal[..., 2] = -1
+    normal[ids == 0] = np.nan
+    return ViewImages(rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8), depth, ids, normal)
+
+
+FACTS = (
+    ObjectFacts(3, 64, 80, 0.2, 0.1, 1, (5, 10, 13, 18), (5, 8, 13, 18)),
+    ObjectFacts(4, 0, 0, 0.0, 1.0, 0, (0, 0, 0, 0), (0, 0, 0, 0)),
+)
+
+
+def scene_record(index: int) -> Scene:
+    pose = np.diag([0.5, 0.5, 0.5, 1.0])
+    objects = tuple(SceneObject(i, f"asset/{i}", "00", "CC0-1.0", pose) for i in (3, 4))
+    return Scene(index, objects=objects, objects_requested=2, placement_attempts=5, licences=("CC0-1.0",))
+
+
+@pytest.fixture
+def test_images():
+    """The images that view v of scene s was written with: test_images(10 * s + v)."""
+    return make_images
+
+
+@pytest.fixture
+def dataset_dir(tmp_path: Path) -> Path:
+    """Shard 0 holds scenes 0 and 1, shard 1 holds scene 2."""
+    for shard, scenes in enumerate([[0, 1], [2]]):
+        K = np.array([[40, 0, WIDTH / 2], [0, 40, HEIGHT / 2], [0, 0, 1.0]])
+        views = [encode_view(s, v, K, np.eye(4), make_images(10 * s + v), FACTS) for s in scenes for v in range(2)]
+        rows = [encode_scene(scene_record(s)) for s in scenes]
+        for table, batches in (("views", views), ("scenes", rows)):
+            whole = pa.Table.from_batches(batches).replace_schema_metadata(META.to_metadata())
+            assert whole.schema.equals(table_schema(table))
+            pq.write_table(whole, tmp_path / shard_name(table, shard, 2), row_group_size=1)
+    return tmp_path
