@@ -132,11 +132,15 @@ class ViewSpec:
 
 @dataclass(frozen=True, slots=True)
 class SamplingStats:
-    """How hard it was to sample the scene."""
+    """How hard it was to sample the scene.
+
+    views_rejected: (reason, candidates). assets_skipped: (uid, reason) of assets that could not be used.
+    """
 
     objects_requested: int
     placement_attempts: int
     views_rejected: tuple[tuple[str, int], ...] = ()
+    assets_skipped: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,4 +198,5 @@ def _view(raw: dict[str, Any]) -> ViewSpec:
 
 
 def _stats(raw: dict[str, Any]) -> SamplingStats:
-    return SamplingStats(**{**raw, "views_rejected": tuple((r, n) for r, n in raw["views_rejected"])})
+    pairs = {name: tuple(tuple(pair) for pair in raw[name]) for name in ("views_rejected", "assets_skipped")}
+    return SamplingStats(**{**raw, **pairs})

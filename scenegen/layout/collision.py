@@ -1,0 +1,151 @@
+"""Do real shapes touch? Convex parts in Bullet, behind a broad phase of boxes in NumPy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import pybullet
+
+BULLET_MARGIN_M = 0.001
+"""pybullet grows every convex mesh by this much: a distance between two of them comes out twice this too small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Convex parts as one array.
+
+    vertices: (V, 3) float64. starts: (P,) int, where each part's vertices begin.
+    """
+
+    vertices: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def of(cls, parts: Sequence[np.ndarray]) -> "Parts":
+        """From hull vertices of each part, (., 3) arrays."""
+        lengths = [len(part) for part in parts]
+        return cls(np.concatenate(parts).astype(np.float64), np.cumsum([0, *lengths[:-1]]))
+
+    def posed(self, scale: float, yaw_rad: float, translation_m: Sequence[float]) -> "PosedParts":
+        """Scaled, turned about z, then moved."""
+        c, s = np.cos(yaw_rad), np.sin(yaw_rad)
+        # Row vectors: v @ R.T
+        linear = scale * np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+        world = self.vertices @ linear + np.asarray(translation_m)
+        return PosedParts(
+            world,
+            self.starts,
+            np.minimum.reduceat(world, self.starts, axis=0),
+            np.maximum.reduceat(world, self.starts, axis=0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PosedParts:
+    """Convex parts in the world, metres, with the box of each: low and high, (P, 3)."""
+
+    vertices: np.ndarray
+    starts: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    def part(self, index: int) -> np.ndarray:
+        """(., 3) hull vertices of one part."""
+        end = self.starts[index + 1] if index + 1 < len(self.starts) else len(self.vertices)
+        return self.vertices[self.starts[index] : end]
+
+
+class CollisionWorld:
+    """What has been placed so far, and whether something more fits beside it.
+
+    A physics client of its own (no shared global one); use it as a context manager, or call `close`: Bullet frees
+    the shapes that were made for queries only then.
+    """
+
+    def __init__(self, clearance_m: float) -> None:
+        self._clearance_m = clearance_m
+        self._client = pybullet.connect(pybullet.DIRECT)
+        self._placed: list[PosedParts] = []
+        self._owner = np.zeros((0, 2), dtype=np.int64)  # (body, part) of each placed part
+        self._low = np.zeros((0, 3))
+        self._high = np.zeros((0, 3))
+        self._shapes: dict[int, int] = {}
+
+    def __enter__(self) -> "CollisionWorld":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the physics client."""
+        if self._client >= 0:
+            pybullet.disconnect(physicsClientId=self._client)
+            self._client = -1
+
+    def place(self, body: PosedParts) -> None:
+        """Add a body; whether it fits is not asked again."""
+        index = len(self._placed)
+        self._placed.append(body)
+        parts = np.arange(len(body.starts))
+        self._owner = np.concatenate([self._owner, np.stack([np.full_like(parts, index), parts], axis=1)])
+        self._low = np.concatenate([self._low, body.low])
+        self._high = np.concatenate([self._high, body.high])
+
+    def fits(self, body: PosedParts) -> bool:
+        """Is every part farther than the clearance from every placed part?"""
+        return not self._touches(body, self._clearance_m)
+
+    def is_clear(self, point_m: Sequence[float], radius_m: float) -> bool:
+        """Is nothing placed within this distance of a point? False inside of a part."""
+        point = np.asarray(point_m, dtype=np.float64)[None]
+        return not self._touches(PosedParts(point, np.zeros(1, dtype=np.int64), point, point), radius_m)
+
+    def _touches(self, body: PosedParts, distance_m: float) -> bool:
+        pairs = self._near_pairs(body, distance_m)
+        shapes: dict[int, int] = {}
+        for own, other in pairs:
+            if own not in shapes:
+                shapes[own] = self._shape(body.part(own))
+            if self._closer_than(shapes[own], self._placed_shape(other), distance_m):
+                return True
+        return False
+
+    def _near_pairs(self, body: PosedParts, distance_m: float) -> list[tuple[int, int]]:
+        """(part of body, placed part) whose boxes come nearer than the distance, the deepest overlap first."""
+        gap = np.maximum(self._low[None] - body.high[:, None], body.low[:, None] - self._high[None]).max(axis=2)
+        own, other = np.nonzero(gap < distance_m)
+        order = np.argsort(gap[own, other], kind="stable")
+        return list(zip(own[order].tolist(), other[order].tolist(), strict=True))
+
+    def _placed_shape(self, placed_part: int) -> int:
+        """Shapes of placed parts are made when they are first asked for: most never are."""
+        if placed_part not in self._shapes:
+            body, part = self._owner[placed_part]
+            self._shapes[placed_part] = self._shape(self._placed[body].part(part))
+        return self._shapes[placed_part]
+
+    def _shape(self, vertices: np.ndarray) -> int:
+        return int(
+            pybullet.createCollisionShape(pybullet.GEOM_MESH, vertices=vertices.tolist(), physicsClientId=self._client)
+        )
+
+    def _closer_than(self, shape_a: int, shape_b: int, distance_m: float) -> bool:
+        # World coordinates are in the vertices, so both shapes stand at the origin.
+        origin, upright = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)
+        points = pybullet.getClosestPoints(
+            bodyA=-1,
+            bodyB=-1,
+            distance=distance_m - 2.0 * BULLET_MARGIN_M,
+            collisionShapeA=shape_a,
+            collisionShapeB=shape_b,
+            collisionShapePositionA=origin,
+            collisionShapePositionB=origin,
+            collisionShapeOrientationA=upright,
+            collisionShapeOrientationB=upright,
+            physicsClientId=self._client,
+        )
+        return bool(points)
