@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from scenegen.errors import UsageError
 
@@ -153,6 +153,14 @@ class DatasetConfig:
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> "DatasetConfig":
+        """The inverse of `to_dict`, also after a trip through JSON. Raises UsageError for what is not a config."""
+        try:
+            return _rebuild(cls, raw)
+        except (TypeError, AttributeError) as error:
+            raise UsageError(f"this is not the configuration of a dataset of this version: {error}") from None
+
     @property
     def digest(self) -> str:
         """sha256 of the canonical JSON; two datasets with one digest hold the same scenes."""
@@ -226,6 +234,14 @@ def config_diff(stored: dict[str, Any], wanted: dict[str, Any], prefix: str = ""
             yield from config_diff(old, new, f"{prefix}{key}.")
         elif old != new and not (isinstance(old, list | tuple) and isinstance(new, list | tuple) and [*old] == [*new]):
             yield f"{prefix}{key} {old} -> {new}"
+
+
+def _rebuild(kind: Any, raw: Any) -> Any:
+    """`raw` as a dataclass of this kind: nested ones rebuilt, JSON's lists back to tuples."""
+    if not dataclasses.is_dataclass(kind):
+        return tuple(raw) if isinstance(raw, list) else raw
+    hints = get_type_hints(kind)
+    return kind(**{name: _rebuild(hints.get(name), value) for name, value in raw.items()})  # type: ignore[operator]
 
 
 def _check(config: DatasetConfig) -> None:
