@@ -1,0 +1,35 @@
+# Two commands do all set-up: `make demo` and `make test`. Run again, they skip what is done.
+PYTHON ?= python3.11
+BIN := .venv/bin
+DEMO := demo
+
+.PHONY: demo test lint clean
+.DELETE_ON_ERROR:
+
+demo: .venv/.render  ## render, verify and show a small dataset made of the embedded assets
+	$(BIN)/scenegen render --preset preview --num-scenes 6 --out $(DEMO)/data
+	$(BIN)/scenegen verify --data $(DEMO)/data
+	$(BIN)/scenegen view --data $(DEMO)/data --out $(DEMO)/gallery
+
+test: .venv/.test lint  ## what CI runs
+	$(BIN)/python -m pytest
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; bpy 4.5 fits Python 3.11 only (set PYTHON=/path/to/python3.11)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.render: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[render]'
+	@touch $@
+
+.venv/.test: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[render,train,dev]'
+	@touch $@ .venv/.render
+
+clean:
+	rm -rf .venv $(DEMO) .pytest_cache .mypy_cache .ruff_cache

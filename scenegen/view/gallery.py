@@ -1,0 +1,94 @@
+"""A dataset as a folder of static files: open index.html, no server and no network needed."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from scenegen.contract.dataset import Dataset
+from scenegen.contract.records import Scene, View
+from scenegen.view import colours
+
+_PAGE = Path(__file__).parent / "page"
+_PAGE_FILES = ("index.html", "gallery.css", "gallery.js")
+
+
+def write_gallery(dataset: Dataset, folder: Path, max_views: int) -> Path:
+    """Write the gallery of up to `max_views` views, spread evenly over the dataset. Returns the page's path.
+
+    Files of an older gallery in `folder` are replaced; nothing else there is touched.
+    """
+    images = folder / "images"
+    if images.exists():
+        shutil.rmtree(images)
+    images.mkdir(parents=True)
+    for name in _PAGE_FILES:
+        shutil.copyfile(_PAGE / name, folder / name)
+    content = {"dataset": _dataset_facts(dataset), "views": list(_views(dataset, images, max_views))}
+    # A script instead of a JSON file: browsers do not let a page from disk fetch its neighbours.
+    (folder / "data.js").write_text(f"const GALLERY = {json.dumps(content)};\n")
+    return folder / "index.html"
+
+
+def _dataset_facts(dataset: Dataset) -> dict[str, Any]:
+    scenes = list(dataset.scenes())
+    return {
+        "location": dataset.root.location,
+        "views": len(dataset),
+        "scenes": len(scenes),
+        "failed": sum(scene.status == "failed" for scene in scenes),
+        "objects": sum(len(scene.objects) for scene in scenes),
+        "licences": sorted({licence for scene in scenes for licence in scene.licences}),
+        "metadata": dataset.metadata(),
+    }
+
+
+def _views(dataset: Dataset, images: Path, max_views: int) -> Iterator[dict[str, Any]]:
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(max_views, len(dataset))).round().astype(int))
+    for number in chosen.tolist():
+        view = dataset.view(number)
+        yield _view_facts(view, dataset.scene(view.scene_index)) | {"images": _save_pictures(view, images, number)}
+
+
+def _save_pictures(view: View, images: Path, number: int) -> dict[str, str]:
+    assert view.rgb is not None and view.depth_m is not None
+    assert view.instance_id is not None and view.normal_cam is not None
+    pictures = {
+        "rgb": view.rgb,
+        "depth": colours.depth_picture(view.depth_m),
+        "ids": colours.id_picture(view.instance_id),
+        "normals": colours.normal_picture(view.normal_cam),
+    }
+    for kind, picture in pictures.items():
+        Image.fromarray(picture).save(images / f"{number:06d}-{kind}.webp", "WEBP", quality=92, method=2)
+    return {kind: f"images/{number:06d}-{kind}.webp" for kind in pictures}
+
+
+def _view_facts(view: View, scene: Scene) -> dict[str, Any]:
+    assert view.depth_m is not None
+    position = view.T_world_cam[:3, 3]
+    width, height = view.size_px
+    valid = view.depth_m[np.isfinite(view.depth_m)]
+    return {
+        "scene": view.scene_index,
+        "view": view.view_index,
+        "size": [width, height],
+        "walls": scene.num_walls,
+        "hdri": scene.hdri_uid,
+        "licences": list(scene.licences),
+        "fov_deg": round(float(np.degrees(2 * np.arctan(width / 2 / view.K_px[0, 0]))), 1),
+        "camera": [round(float(x), 2) for x in position],
+        "depth_m": [round(float(valid.min()), 2), round(float(valid.max()), 2)] if valid.size else None,
+        "objects": [_object_facts(o) for o in view.objects],
+    }
+
+
+def _object_facts(view_object: Any) -> dict[str, Any]:
+    facts = asdict(view_object.facts)
+    rounded = {name: round(facts[name], 3) for name in ("occlusion", "truncation")}
+    return facts | rounded | {"uid": view_object.asset_uid, "colour": colours.id_colour(view_object.instance_id)}
