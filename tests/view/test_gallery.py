@@ -1,0 +1,62 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from scenegen.contract.dataset import Dataset
+from scenegen.view import colours
+from scenegen.view.commands import ViewCommand
+from scenegen.view.gallery import write_gallery
+
+
+def content(page):
+    return json.loads(re.fullmatch(r"const GALLERY = (.*);\n", (page.parent / "data.js").read_text())[1])
+
+
+def test_the_gallery_shows_every_view_with_its_four_pictures(dataset_dir, tmp_path):
+    page = write_gallery(Dataset.open(dataset_dir), tmp_path / "g", max_views=100)
+    views = content(page)["views"]
+    assert [(view["scene"], view["view"]) for view in views] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
+    for view in views:
+        assert all((page.parent / image).stat().st_size > 0 for image in view["images"].values())
+    assert views[0]["objects"][0]["occlusion"] == pytest.approx(0.2)
+
+
+def test_a_large_dataset_is_sampled_evenly(dataset_dir, tmp_path):
+    page = write_gallery(Dataset.open(dataset_dir), tmp_path / "g", max_views=3)
+    assert [(view["scene"], view["view"]) for view in content(page)["views"]] == [(0, 0), (1, 0), (2, 1)]
+
+
+def test_the_page_needs_no_network(dataset_dir, tmp_path):
+    page = write_gallery(Dataset.open(dataset_dir), tmp_path / "g", max_views=1)
+    for name in ("index.html", "gallery.css", "gallery.js"):
+        text = (page.parent / name).read_text()
+        assert not [url for url in re.findall(r"https?://[^\"' ]+", text) if "www.w3.org" not in url]
+
+
+def test_a_second_gallery_replaces_the_first_and_nothing_else(dataset_dir, tmp_path):
+    (tmp_path / "g").mkdir()
+    (tmp_path / "g" / "mine.txt").write_text("keep")
+    for views in (6, 1):
+        write_gallery(Dataset.open(dataset_dir), tmp_path / "g", max_views=views)
+    assert len(list((tmp_path / "g" / "images").iterdir())) == 4
+    assert (tmp_path / "g" / "mine.txt").read_text() == "keep"
+
+
+def test_near_is_bright_far_is_dark_and_invalid_is_black():
+    picture = colours.depth_picture(np.array([[1.0, 2.0, 3.0, np.nan]])).sum(axis=-1)[0]
+    assert picture[0] > picture[1] > picture[2] > picture[3] == 0
+
+
+def test_neighbouring_ids_have_colours_far_apart():
+    palette = np.array([colours.id_colour(i) for i in range(3, 23)], float)
+    distance = np.linalg.norm(palette[:, None] - palette[None], axis=-1) + 1e9 * np.eye(20)
+    assert distance.min() > 20
+
+
+def test_bad_arguments_are_refused(dataset_dir):
+    with pytest.raises(ValueError, match="at least 1"):
+        ViewCommand(data=str(dataset_dir), max_views=0).run()
+    with pytest.raises(ValueError, match="--out"):
+        ViewCommand(data="s3://bucket/data").run()
