@@ -117,6 +117,10 @@ class RenderConfig:
     glossy_bounces: int = 1
     transmission_bounces: int = 3
     transparent_bounces: int = 3
+    adaptive_min_samples: int = 0
+    """Samples before adaptive sampling may stop a pixel; 0 lets Cycles choose."""
+    sampling_pattern: Literal["BLUE_NOISE", "TABULATED_SOBOL"] = "BLUE_NOISE"
+    denoising_prefilter: Literal["ACCURATE", "FAST", "NONE"] = "ACCURATE"
     view_transform: str = "AgX"
     albedo: bool = False
 

@@ -1,0 +1,138 @@
+"""From a SceneSpec to images: build the scene, then all exact passes, then all beauty passes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import bpy
+
+from scenegen.blender import version
+from scenegen.blender.assets import AssetCache, MeshSource
+from scenegen.blender.beauty import beauty_settings, read_rgb
+from scenegen.blender.camera import build_camera, point_camera
+from scenegen.blender.log import captured
+from scenegen.blender.materials.build import MaterialBuilder, MaterialSource
+from scenegen.blender.passes import InstanceTable, exact_settings, read_exact
+from scenegen.blender.room import build_floor, build_wall, show_walls
+from scenegen.blender.session import Session
+from scenegen.blender.world import build_lamp, build_world
+from scenegen.config import DatasetConfig
+from scenegen.contract.records import FLOOR_ID, WALL_ID, ViewImages
+from scenegen.errors import SceneError
+from scenegen.layout.spec import SceneSpec
+
+
+class HdriSource(Protocol):
+    """What the renderer needs of an HDRI library."""
+
+    def path(self, uid: str) -> Path: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltScene:
+    """What stands in Blender: walls by side, and which object has which instance id."""
+
+    walls: "dict[str, bpy.types.Object]"
+    instances: InstanceTable
+
+
+class BlenderRenderer:
+    """Draws scenes with Cycles, one after the other in one process; assets are imported once.
+
+    library: prepared objects. hdris: environment maps. materials: external materials, or None if there are none.
+    device: auto, optix, cuda or cpu. threads: CPU threads of Cycles, 0 for all cores.
+    Raises SceneGenError if the device asked for is missing.
+    """
+
+    def __init__(
+        self,
+        library: MeshSource,
+        hdris: HdriSource,
+        materials: MaterialSource | None,
+        config: DatasetConfig,
+        device: str = "auto",
+        threads: int = 0,
+    ) -> None:
+        self._config = config
+        self._hdris = hdris
+        self._session = Session(device, threads)
+        self._assets = AssetCache(library)
+        self._materials = MaterialBuilder(materials)
+
+    def render(self, spec: SceneSpec) -> Iterator[ViewImages]:
+        """The views in their order; see scenegen.jobs.renderer.Renderer."""
+        scene = self._session.scene
+        with captured() as log:
+            built = self.build(spec)
+            exact = self._render_exact(spec, built)
+        _refuse_troubles(log.troubles())
+        beauty_settings(scene, self._config.render, self._session.device.is_gpu)
+        for index, view in enumerate(spec.views):
+            with captured() as log:
+                show_walls(built.walls, view.unseen_walls)
+                point_camera(scene, view.camera)
+                rgb = self._session.render(f"rgb-{index}.bmp")
+            _refuse_troubles(log.troubles())
+            passes = read_exact(exact[index], built.instances, view.camera)
+            yield ViewImages(read_rgb(rgb), passes.depth_m, passes.instance_id, passes.normal_cam)
+            rgb.unlink()
+            exact[index].unlink()
+
+    def build(self, spec: SceneSpec) -> BuiltScene:
+        """Empty Blender's scene and put this one in. Raises AssetError, SceneError."""
+        self._assets.trim()
+        self._session.clear()
+        scene = self._session.scene
+        instances, walls = InstanceTable(), {}
+        instances.add(build_floor(spec.room, self._materials.build(spec.room.floor)), FLOOR_ID)
+        for wall in spec.room.walls:
+            walls[wall.side] = build_wall(spec.room, wall, self._materials.build(wall.material))
+            instances.add(walls[wall.side], WALL_ID)
+        placed = [(self._assets.place(each), each) for each in spec.objects]
+        bpy.context.view_layer.update()
+        for scene_object, each in placed:
+            self._assets.check_pose(scene_object, each)
+            instances.add(scene_object, each.instance_id)
+        scene.world = build_world(spec.light, self._hdris.path(spec.light.hdri_uid))
+        for lamp in spec.light.lamps:
+            build_lamp(lamp)
+        build_camera(scene)
+        return BuiltScene(walls, instances)
+
+    def save_blend(self, spec: SceneSpec, path: Path) -> None:
+        """Write the scene as a .blend with everything packed, the camera at the first view."""
+        with captured() as log:
+            built = self.build(spec)
+            beauty_settings(self._session.scene, self._config.render, self._session.device.is_gpu)
+            if spec.views:
+                show_walls(built.walls, spec.views[0].unseen_walls)
+                point_camera(self._session.scene, spec.views[0].camera)
+            bpy.ops.file.pack_all()
+            bpy.ops.wm.save_as_mainfile(filepath=str(path.resolve()), copy=True)
+        _refuse_troubles(log.troubles())
+
+    def close(self) -> None:
+        """Free Blender's data and the scratch folder."""
+        self._assets.clear()
+        self._session.close()
+
+    def _render_exact(self, spec: SceneSpec, built: BuiltScene) -> list[Path]:
+        paths = []
+        with exact_settings(self._session.scene):
+            for index, view in enumerate(spec.views):
+                show_walls(built.walls, view.unseen_walls)
+                point_camera(self._session.scene, view.camera)
+                paths.append(self._session.render(f"exact-{index}.exr"))
+        return paths
+
+
+def bpy_version() -> str:
+    """The version of Blender that renders."""
+    return version.BPY_VERSION
+
+
+def _refuse_troubles(troubles: list[str]) -> None:
+    if troubles:
+        more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
+        raise SceneError(f"Cycles reports: {troubles[0]}{more}")
