@@ -33,3 +33,18 @@ class AssetError(SceneGenError):
 
 class SceneError(SceneGenError):
     """One scene cannot be made; it is recorded as failed with this reason and the others go on."""
+
+
+class CannotStoreError(SceneGenError):
+    """The dataset's folder or bucket does not take what we write: full, read-only, unreachable."""
+
+    def __init__(self, location: str, reason: object) -> None:
+        super().__init__(
+            f"cannot write to {location}: {reason}. What is finished is safe; make room or mend the access, "
+            "then run the same command again"
+        )
+        self.location = location
+        self.reason = str(reason)
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.location, self.reason)

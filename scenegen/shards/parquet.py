@@ -20,7 +20,9 @@ class RowWriter:
             schema = schema.with_metadata({**(schema.metadata or {}), **{k: v.encode() for k, v in extra.items()}})
         self._path = path
         self._schema = schema
-        thin = [field.name for field in schema if not pa.types.is_large_binary(field.type) and field.name != "thumbnail"]
+        thin = [
+            field.name for field in schema if not pa.types.is_large_binary(field.type) and field.name != "thumbnail"
+        ]
         leaves = {name: _leaf_columns(schema.field(name)) for name in schema.names}
         codecs = {leaf: "zstd" if name in thin else "none" for name in schema.names for leaf in leaves[name]}
         self._writer = pq.ParquetWriter(
@@ -34,7 +36,9 @@ class RowWriter:
 
     def write(self, row: pa.RecordBatch) -> None:
         """Add one row as a row group of its own."""
-        self._writer.write_batch(row.replace_schema_metadata(self._schema.metadata), row_group_size=max(row.num_rows, 1))
+        self._writer.write_batch(
+            row.replace_schema_metadata(self._schema.metadata), row_group_size=max(row.num_rows, 1)
+        )
 
     def __enter__(self) -> "RowWriter":
         return self

@@ -14,8 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scenegen.contract.schema import ShardMeta, decode_scene, encode_scene, table_schema
 from scenegen.contract.records import Scene
+from scenegen.contract.schema import ShardMeta, decode_scene, encode_scene, table_schema
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
 from scenegen.shards.parquet import RowWriter
@@ -121,12 +121,16 @@ def _open(root: Root, meta: ShardMeta, shard: int, scene_index: int) -> pq.Parqu
     except (pa.ArrowInvalid, OSError) as error:
         source.close()
         raise DamagedSceneError(f"{name} is damaged: {error}") from None
-    found = {key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items() if key != b"ARROW:schema"}
+    found = {
+        key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items() if key != b"ARROW:schema"
+    }
     wanted = meta.to_metadata()
     different = {key for key in wanted if found.get(key) != wanted[key]}
     if different or found.get("views") != str(file.metadata.num_rows):
         file.close()
-        raise DamagedSceneError(f"{name} was made by another version or config ({', '.join(sorted(different)) or 'views'})")
+        raise DamagedSceneError(
+            f"{name} was made by another version or config ({', '.join(sorted(different)) or 'views'})"
+        )
     return file
 
 

@@ -113,7 +113,9 @@ def _store(
         discard_scenes(root, shard, damaged)
         return finished_shard(root, config, shard) or MissingScenes(shard, tuple(damaged))
     scene_rows = [encode_scene(scene) for scene in scenes]
-    scenes_file = _write_table(root, config, meta, shard, "scenes", iter(scene_rows), [*map(row_digest, scene_rows)], [])
+    scenes_file = _write_table(
+        root, config, meta, shard, "scenes", iter(scene_rows), [*map(row_digest, scene_rows)], []
+    )
     reach = config.shard_scenes(shard)
     statistics = shard_statistics(scenes, records, views_file.rows)
     return ShardLedger(shard, (reach.start, reach.stop), config.digest, views_file, scenes_file, **statistics)
@@ -164,7 +166,9 @@ def _verify_file(path: Path, digests: list[bytes]) -> None:
     """Read a new file back: every row must be what was written. Raises SceneGenError."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         if file.num_row_groups != len(digests):
-            raise SceneGenError(f"{path.name} holds {file.num_row_groups} rows instead of {len(digests)}; check the disk")
+            raise SceneGenError(
+                f"{path.name} holds {file.num_row_groups} rows instead of {len(digests)}; check the disk"
+            )
         for number, wanted in enumerate(digests):
             (row,) = file.read_row_group(number).to_batches()
             if row_digest(row) != wanted:

@@ -1,0 +1,91 @@
+"""How many workers fit a machine or cluster, and what each of them gets."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from scenegen.config import DatasetConfig, JobConfig
+from scenegen.errors import SceneGenError
+
+WORKER_MEMORY_BYTES = 3 << 30  # Blender with the textures and BVH of one scene at 1024^2
+_MIN_RECYCLE_BYTES = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What there is to share out. gpus: devices that Ray sees (NVIDIA)."""
+
+    cpus: int
+    memory_bytes: int
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """workers: processes at a time. threads: CPU threads of each. num_cpus, num_gpus: what Ray reserves for each."""
+
+    workers: int
+    threads: int
+    num_cpus: float
+    num_gpus: float
+    recycle_rss_bytes: int
+
+
+def this_machine() -> Machine:
+    """Cores and memory that this process may use: affinity, Slurm's and the container's limits are respected."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if "SLURM_CPUS_PER_TASK" in os.environ:
+        cpus = min(cpus, int(os.environ["SLURM_CPUS_PER_TASK"]))
+    return Machine(cpus, min(psutil.virtual_memory().total, _cgroup_memory_bytes()), 0)
+
+
+def cluster(resources: Mapping[str, float]) -> Machine:
+    """What Ray's `cluster_resources()` offers."""
+    return Machine(int(resources.get("CPU", 0)), int(resources.get("memory", 0)), int(resources.get("GPU", 0)))
+
+
+def plan_workers(machine: Machine, config: DatasetConfig, job: JobConfig) -> WorkerPlan:
+    """Share a machine out. With GPUs one worker has one; a worker count of one's own divides them.
+
+    Raises SceneGenError when a GPU is asked for and there is none.
+    """
+    wants_gpu = job.device in ("optix", "cuda")
+    if wants_gpu and not machine.gpus:
+        raise SceneGenError(
+            f"device {job.device} was asked for, but Ray sees no GPU here; check nvidia-smi or use --device cpu"
+        )
+    use_gpu = machine.gpus > 0 and job.device != "cpu" and config.renderer == "blender"
+    fitting = max(1, int(machine.memory_bytes * 0.9) // WORKER_MEMORY_BYTES)
+    if job.workers is not None:
+        workers = min(job.workers, max(machine.cpus, 1))
+    elif use_gpu:
+        workers = min(machine.gpus, fitting, max(machine.cpus, 1))
+    else:
+        workers = max(1, min(machine.cpus // _threads_wanted(machine.cpus), fitting))
+    threads = max(1, machine.cpus // workers)
+    # Ray takes whole GPUs or fractions that divide one.
+    num_gpus = 0.0 if not use_gpu else 1.0 if workers <= machine.gpus else 1.0 / -(-workers // machine.gpus)
+    recycle = (
+        int(job.recycle_rss_gb * 1e9)
+        if job.recycle_rss_gb
+        else max(_MIN_RECYCLE_BYTES, int(machine.memory_bytes * 0.8) // workers)
+    )
+    return WorkerPlan(workers, threads, machine.cpus / workers, num_gpus, recycle)
+
+
+def _threads_wanted(cpus: int) -> int:
+    """Few cores: one thread a worker, because building a scene is serial. Many: several, because memory is dear."""
+    return 1 if cpus <= 8 else 2 if cpus <= 16 else 4
+
+
+def _cgroup_memory_bytes() -> int:
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        path = Path(name)
+        if path.exists():
+            text = path.read_text().strip()
+            if text.isdigit():
+                return int(text)
+    return 1 << 62
