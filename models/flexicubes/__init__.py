@@ -1,0 +1,1 @@
+"""FlexiCubes: differentiable dual surface extraction from the cubes around a surface."""

@@ -1,0 +1,1 @@
+"""Sparse voxel tensors and their operators."""

@@ -1,0 +1,68 @@
+"""Initial weights, copies from a base network, and freezing."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from torch import nn
+
+from models.compat import MENDED, ReferenceCompat
+from models.layers.blocks import CrossBlock, SceneBlock
+from models.layers.embeddings import TimestepEmbedder
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def zero_(module: nn.Module) -> None:
+    """Set every parameter of a module to zero: it then adds nothing at the start, and learns from the first step."""
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+
+
+def initialise_transformer(network: nn.Module) -> None:
+    """TRELLIS' start: Xavier-uniform linears, zero biases, N(0, 0.02) time embedders, zero modulations.
+
+    The zero output head is left to the caller, since its name differs between networks.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, TimestepEmbedder):
+            for layer in (module.mlp[0], module.mlp[2]):
+                nn.init.normal_(layer.weight, std=0.02)
+        elif isinstance(module, CrossBlock) and not module.share_mod:
+            zero_(module.adaLN_modulation[1])
+        if isinstance(module, SceneBlock):
+            zero_(module.ratio_modulation[1])
+
+
+def grow_scene_block_(block: SceneBlock, base: CrossBlock, compat: ReferenceCompat) -> None:
+    """Start a scene block as the base block it accompanies, with its two extra steps adding nothing.
+
+    The second cross-attention is silenced by its output projection, the second self-attention by its gate alone:
+    silencing both its gate and its projection, as released, leaves it without gradient for ever.
+    """
+    copy_(block.norm5, base.norm2)
+    copy_(block.second_attn, base.self_attn)
+    copy_(block.cross_attn_extra, base.cross_attn)
+    for name in ("norm2", "self_attn", "cross_attn", "mlp", "adaLN_modulation"):
+        copy_(getattr(block, name), getattr(base, name))
+    zero_(block.ratio_modulation[1])
+    zero_(block.cross_attn_extra.to_out)
+    if compat.dead_second_attention:
+        zero_(block.second_attn.to_out)
+
+
+def copy_(target: nn.Module, source: nn.Module) -> None:
+    """Copy all weights between two modules of the same layout."""
+    target.load_state_dict(source.state_dict())
+
+
+def freeze(network: Network, reference_compat: ReferenceCompat = MENDED) -> Network:
+    """Put a network in eval mode and, unless the official behaviour is asked for, stop its gradients."""
+    network.eval()
+    if not reference_compat.frozen_networks_keep_gradients:
+        network.requires_grad_(False)
+    return network
