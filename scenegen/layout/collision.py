@@ -71,6 +71,7 @@ class CollisionWorld:
         self._low = np.zeros((0, 3))
         self._high = np.zeros((0, 3))
         self._shapes: dict[int, int] = {}
+        self._rows: list[list[float]] = []
 
     def __enter__(self) -> "CollisionWorld":
         return self
@@ -129,9 +130,13 @@ class CollisionWorld:
         return self._shapes[placed_part]
 
     def _shape(self, vertices: np.ndarray) -> int:
-        return int(
-            pybullet.createCollisionShape(pybullet.GEOM_MESH, vertices=vertices.tolist(), physicsClientId=self._client)
-        )
+        # pybullet keeps a reference to every vertex it is given, for ever: give it the same rows again and again.
+        while len(self._rows) < len(vertices):
+            self._rows.append([0.0, 0.0, 0.0])
+        for row, vertex in zip(self._rows, vertices.tolist(), strict=False):
+            row[:] = vertex
+        rows = self._rows[: len(vertices)]
+        return int(pybullet.createCollisionShape(pybullet.GEOM_MESH, vertices=rows, physicsClientId=self._client))
 
     def _closer_than(self, shape_a: int, shape_b: int, distance_m: float) -> bool:
         # World coordinates are in the vertices, so both shapes stand at the origin.

@@ -1,70 +1,13 @@
-"""A small library in memory, with shapes whose truth is known: boxes, balls, a table of five boxes."""
+import sys
+from pathlib import Path
 
-from collections.abc import Sequence
-
-import numpy as np
 import pytest
-import trimesh
 
-from scenegen.assets.library import CanonicalMesh
-from scenegen.assets.manifest import AssetRecord
+sys.path.insert(0, str(Path(__file__).parent))  # test folders are no packages; this one shares its shapes
+
+from layout_shapes import MemoryLibrary, solids
+
 from scenegen.config import CameraConfig, DatasetConfig
-from scenegen.errors import AssetError
-
-
-class MemoryLibrary:
-    """Answers like AssetLibrary: records, mesh, convex_parts."""
-
-    def __init__(self, solids: dict[str, Sequence[trimesh.Trimesh]], broken: Sequence[str] = ()) -> None:
-        self.records = {uid: _record(uid) for uid in [*solids, *broken]}
-        self._broken = set(broken)
-        self._meshes: dict[str, CanonicalMesh] = {}
-        self._parts: dict[str, tuple[np.ndarray, ...]] = {}
-        for uid, parts in solids.items():
-            whole = trimesh.util.concatenate(list(parts))
-            centre, longest = whole.bounds.mean(axis=0), whole.extents.max()
-            vertices = ((whole.vertices - centre) / longest).astype(np.float32)
-            self._meshes[uid] = CanonicalMesh(vertices, whole.faces.astype(np.int32))
-            self._parts[uid] = tuple(
-                ((part.convex_hull.vertices - centre) / longest).astype(np.float32) for part in parts
-            )
-
-    def mesh(self, uid: str) -> CanonicalMesh:
-        if uid in self._broken:
-            raise AssetError(uid, "truncated file")
-        return self._meshes[uid]
-
-    def convex_parts(self, uid: str) -> tuple[np.ndarray, ...]:
-        return self._parts[uid]
-
-
-def _record(uid: str) -> AssetRecord:
-    return AssetRecord(uid, "test", f"{uid}.glb", "0" * 64, 1, "CC0-1.0", "", "", True, "train")
-
-
-def box(extents: Sequence[float], centre: Sequence[float] = (0.0, 0.0, 0.0)) -> trimesh.Trimesh:
-    return trimesh.creation.box(extents).apply_translation(centre)
-
-
-def table() -> list[trimesh.Trimesh]:
-    """A top on four thin legs: most of its hull is air."""
-    legs = [box((0.06, 0.06, 0.7), (x, y, 0.35)) for x in (-0.45, 0.45) for y in (-0.45, 0.45)]
-    return [box((1.0, 1.0, 0.06), (0.0, 0.0, 0.73)), *legs]
-
-
-def solids() -> dict[str, list[trimesh.Trimesh]]:
-    return {
-        "ball": [trimesh.creation.icosphere(2)],
-        "cube": [box((1, 1, 1))],
-        "plate": [box((1, 0.8, 0.1))],
-        "post": [box((0.2, 0.2, 1.0))],
-        "shelf": [box((0.8, 0.3, 0.04), (0, 0, z)) for z in (0.0, 0.3, 0.6)] + [box((0.04, 0.3, 0.64), (0.42, 0, 0.3))],
-        "table": table(),
-        "tall": [box((0.4, 0.3, 1.0))],
-        "wedge": [
-            trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], [[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
-        ],
-    }
 
 
 @pytest.fixture(scope="session")

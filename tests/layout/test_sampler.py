@@ -1,0 +1,129 @@
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from layout_shapes import MemoryLibrary, solids
+
+from scenegen.config import PlacementConfig
+from scenegen.errors import SceneError, UsageError
+from scenegen.layout.audit import audit_scene
+from scenegen.layout.sampler import sample_scene
+from scenegen.layout.spec import SceneSpec
+from scenegen.layout.visibility import SceneCaster
+
+HDRIS = ("studio", "forest")
+
+
+def scenes(config, library, indices, **kwargs):
+    return {i: sample_scene(config, library, HDRIS, (), i, **kwargs) for i in indices}
+
+
+def test_a_scene_is_the_same_in_whatever_order_scenes_are_made(config, library):
+    forwards, backwards = scenes(config, library, (0, 3, 17)), scenes(config, library, (17, 3, 0))
+    assert {i: s.to_json() for i, s in forwards.items()} == {i: s.to_json() for i, s in backwards.items()}
+
+
+def test_a_scene_does_not_depend_on_how_many_there_are(config, library):
+    more = dataclasses.replace(config, num_scenes=110_000)
+    assert sample_scene(more, library, HDRIS, (), 5) == sample_scene(config, library, HDRIS, (), 5)
+
+
+def test_a_scene_is_the_same_in_another_process(config, library):
+    program = (
+        "from layout_shapes import *; from scenegen.config import *; from scenegen.layout.sampler import sample_scene;"
+        "c = DatasetConfig(num_scenes=10, camera=CameraConfig(num_views=3, resolution_px=128));"
+        "print(sample_scene(c, MemoryLibrary(solids()), ('studio', 'forest'), (), 2).sha256)"
+    )
+    path = f"{Path(__file__).parent}:{Path(__file__).parents[2]}"
+    result = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": path, "PYTHONHASHSEED": "7"}, capture_output=True, text=True
+    )
+    assert result.stdout.strip() == scenes(config, library, [2])[2].sha256, result.stderr
+
+
+def test_scenes_and_seeds_differ(config, library):
+    made = [
+        *scenes(config, library, range(3)).values(),
+        *scenes(dataclasses.replace(config, seed=1), library, [0]).values(),
+    ]
+    assert len({spec.sha256 for spec in made}) == 4
+
+
+def test_a_spec_survives_json(config, library):
+    spec = scenes(config, library, [1])[1]
+    again = SceneSpec.from_json(spec.to_json())
+    assert again == spec and again.to_json() == spec.to_json()
+
+
+def test_objects_stand_on_the_floor_inside_the_area_with_ids_from_three(config, library):
+    for spec in scenes(config, library, range(3)).values():
+        assert [o.instance_id for o in spec.objects] == list(range(3, 3 + len(spec.objects)))
+        caster = SceneCaster.of(spec, library)
+        for placed in spec.objects:
+            vertices = caster.world_vertices(placed)
+            assert np.isclose(vertices[:, 2].min(), config.room.floor_z_m, atol=1e-6)
+            assert np.abs(vertices[:, :2]).max() <= config.placement.area_m / 2 + 1e-6
+            low, high = config.placement.scale
+            assert low <= placed.scale <= high
+
+
+def test_no_sampled_scene_has_objects_in_one_another(config, library):
+    for redraw in (True, False):
+        placement = dataclasses.replace(config.placement, redraw_scale=redraw)
+        for spec in scenes(dataclasses.replace(config, placement=placement), library, range(5)).values():
+            assert audit_scene(spec, library) == ()
+
+
+def test_a_kept_scale_is_uniform_and_fewer_objects_fit(config, library):
+    """Redrawing favours small objects; keeping does so only by what cannot be placed."""
+    keep = dataclasses.replace(config, placement=dataclasses.replace(config.placement, redraw_scale=False))
+    redrawn, kept = scenes(config, library, range(6)).values(), scenes(keep, library, range(6)).values()
+    assert sum(len(s.objects) for s in kept) < sum(len(s.objects) for s in redrawn)
+    assert np.mean([o.scale for s in kept for o in s.objects]) > np.mean([o.scale for s in redrawn for o in s.objects])
+
+
+def test_an_unusable_asset_is_passed_over_and_reported(config):
+    library = MemoryLibrary(solids(), broken=["bad"])
+    spec = scenes(config, library, [0])[0]
+    assert spec.stats.assets_skipped == (("bad", "truncated file"),)
+    assert spec.stats.objects_requested == 20 and "bad" not in {o.asset_uid for o in spec.objects}
+
+
+def test_leaving_an_asset_out_keeps_room_light_and_the_other_assets(config, library):
+    whole, without = (
+        scenes(config, library, [0], exclude=exclude)[0] for exclude in (frozenset[str](), frozenset({"table"}))
+    )
+    assert (whole.room, whole.light) == (without.room, without.light)
+    assert "table" not in {o.asset_uid for o in without.objects}
+    first = next(o for o in whole.objects if o.asset_uid != "table")
+    assert first.asset_uid == without.objects[0].asset_uid
+
+
+def test_assets_repeat_only_when_there_are_too_few(config, library):
+    few = dataclasses.replace(config, placement=PlacementConfig(num_objects=(6, 6)))
+    uids = [o.asset_uid for o in scenes(few, library, [0])[0].objects]
+    assert len(set(uids)) == len(uids)
+
+
+def test_no_usable_asset_is_the_failure_of_the_scene(config):
+    with pytest.raises(SceneError, match="no asset"):
+        scenes(config, MemoryLibrary({}, broken=["bad"]), [0])
+    with pytest.raises(SceneError, match="empty"):
+        scenes(config, MemoryLibrary({}), [0])
+
+
+def test_no_environment_map_is_a_usage_error(config, library):
+    with pytest.raises(UsageError):
+        sample_scene(config, library, (), (), 0)
+
+
+def test_most_views_show_enough_objects(config, library):
+    for spec in scenes(config, library, range(3)).values():
+        caster = SceneCaster.of(spec, library)
+        for view in spec.views:
+            ids, _ = caster.view(view)
+            shares = np.bincount(ids.ravel())[3:] / ids.size
+            assert (shares >= config.visibility.usable_share).sum() >= config.visibility.min_usable_objects
