@@ -36,6 +36,13 @@ class StoredConfig:
         return cls(DatasetConfig.from_dict(raw["config"]), ShardMeta(**raw["meta"]), raw["assets_digest"])
 
 
+def describe_dataset(config: DatasetConfig) -> StoredConfig:
+    """What a dataset of this config is to be begun with. Raises UsageError if its assets cannot be opened."""
+    from scenegen.jobs.studio import assets_digest, shard_meta
+
+    return StoredConfig(config, shard_meta(config), assets_digest(config))
+
+
 def read_config(root: Root) -> StoredConfig | None:
     """What the folder was begun with, None for a new one. Raises SceneGenError if it cannot be understood."""
     try:

@@ -106,14 +106,14 @@ class _Run:
     def _all_chunks(self, shards: Sequence[int]) -> Iterator[tuple[int, range]]:
         """(shard, scenes) pieces of work: whole shards, or less when there are too few to keep all workers busy."""
         config, workers = self._work.config, self._work.plan.workers
-        scenes = len(shards) * config.scenes_per_shard
-        size = max(1, min(config.scenes_per_shard, -(-scenes // (2 * workers))))
+        pieces = max(1, -(-2 * workers // max(len(shards), 1)))
         for shard in shards:
             reach = config.shard_scenes(shard)
-            pieces = [reach[first : first + size] for first in range(0, len(reach), size)]
-            self._open_chunks[shard] = len(pieces)
-            for piece in pieces:
-                yield shard, piece
+            size = -(-len(reach) // pieces)
+            chunks = [reach[first : first + size] for first in range(0, len(reach), size)]
+            self._open_chunks[shard] = len(chunks)
+            for chunk in chunks:
+                yield shard, chunk
 
     def _fill(self) -> None:
         """Keep one task waiting behind each running one; more would only take memory."""

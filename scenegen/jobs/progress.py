@@ -21,15 +21,15 @@ class Progress:
     total: scenes of this run, finished ones included. log_json: a file that gets one JSON object an event.
     """
 
-    def __init__(self, total: int, finished: int, log_json: Path | None = None, stream: TextIO = sys.stderr) -> None:
-        self._total, self._finished = total, finished
+    def __init__(self, total: int, log_json: Path | None = None, stream: TextIO = sys.stderr) -> None:
+        self._total, self._finished = total, 0
         self._stream = stream
         self._started = self._last_line = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self._log = log_json.open("a") if log_json else None
-        self._bar = tqdm(total=total, initial=finished, unit="scene", file=stream) if stream.isatty() else None
+        self._bar = tqdm(total=total, unit="scene", file=stream) if stream.isatty() else None
 
     def say(self, line: str) -> None:
         """A line for people, whatever the output is."""
@@ -38,6 +38,13 @@ class Progress:
         else:
             self._stream.write(line + "\n")
             self._stream.flush()
+
+    def skip(self, scenes: int) -> None:
+        """Scenes of shards that were finished before."""
+        self._finished += scenes
+        if self._bar:
+            self._bar.initial = self._bar.n = scenes
+            self._bar.refresh()
 
     def on_event(self, event: Mapping[str, Any]) -> None:
         """Take in one event of the engine."""

@@ -1,11 +1,21 @@
 """Opens what a dataset's configuration asks for: assets, lights, materials, and the renderer."""
 
+import hashlib
+import json
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
 import scenegen
+from scenegen.assets.hdris import HdriLibrary
+from scenegen.assets.library import AssetLibrary
+from scenegen.assets.materials import MaterialLibrary
 from scenegen.config import DatasetConfig
 from scenegen.contract.schema import ShardMeta
 from scenegen.errors import SceneGenError
+from scenegen.jobs.boxes import BoxLibrary, BoxRenderer
+from scenegen.jobs.scene_job import WorkerJob
+from scenegen.jobs.scene_maker import Studio
+from scenegen.layout.placement import Library
 
 
 def shard_meta(config: DatasetConfig) -> ShardMeta:
@@ -27,3 +37,36 @@ def renderer_name(config: DatasetConfig) -> str:
         return f"blender {version('bpy')}"
     except PackageNotFoundError:
         raise SceneGenError("Blender is not installed; run: pip install 'fixer3d[render]' (Python 3.11)") from None
+
+
+def open_library(config: DatasetConfig) -> Library:
+    """The objects that the scenes may use. Raises UsageError if the filters leave none."""
+    library = AssetLibrary.open(config.assets)
+    return BoxLibrary(library) if config.renderer == "boxes" else library
+
+
+def assets_digest(config: DatasetConfig) -> str:
+    """sha256 of the records of everything that the scenes may be made of."""
+    parts = [
+        open_library(config).records,
+        HdriLibrary.open(config.assets).uids,
+        MaterialLibrary.open(config.assets).uids,
+    ]
+    text = json.dumps(
+        [{uid: asdict(record) for uid, record in parts[0].items()}, *map(sorted, parts[1:])], sort_keys=True
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def open_studio(job: WorkerJob) -> Studio:
+    """Everything that a worker process needs. Raises SceneGenError for a missing device or unusable assets."""
+    config = job.config
+    library = open_library(config)
+    hdris = HdriLibrary.open(config.assets)
+    materials = MaterialLibrary.open(config.assets)
+    if isinstance(library, BoxLibrary):
+        return Studio(library, hdris.uids, materials.uids, BoxRenderer(library))
+    from scenegen.blender.renderer import BlenderRenderer
+
+    renderer = BlenderRenderer(library, hdris, materials, config, job.device, job.threads)
+    return Studio(library, hdris.uids, materials.uids, renderer)

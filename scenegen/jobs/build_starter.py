@@ -1,0 +1,72 @@
+"""Make the embedded starter pack again: python -m scenegen.jobs.build_starter --sh3f BlendSwap-CC-0.sh3f
+
+The file is in the Debian package sweethome3d-furniture 1.8 (`scenegen assets fetch sweethome3d` gets it).
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from scenegen.assets.library import STARTER, Store
+from scenegen.assets.manifest import AssetRecord, write_manifest
+from scenegen.assets.prepare import PrepareOptions, prepare_asset
+from scenegen.assets.quarantine import Quarantined, append_quarantined
+from scenegen.assets.sources.sweethome3d import read_library
+from scenegen.errors import AssetError
+from scenegen.jobs.asset_tools import ChildTools
+
+log = logging.getLogger(__name__)
+
+# Model name -> why it is left out; found by looking at the contact sheet.
+LEFT_OUT: dict[str, str] = {
+    "iphone": "a trademarked product",
+    "peterbilt": "a trademarked truck, and a third of a megabyte per tenth of its detail",
+    "showerDoor": "a door",
+    "kitchenaid": "a trademarked product",
+}
+OPTIONS = PrepareOptions(texture_px=512, simplify_faces=7000, allow_missing_textures=True, sharded_folders=False)
+
+
+def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
+    """Prepare the pack into the package's own store. `only`: uids to make again; the others stay."""
+    store = Store.named(STARTER)
+    quarantine = store.manifest.parents[1] / "quarantine" / "starter.jsonl"
+    quarantine.parent.mkdir(parents=True, exist_ok=True)
+    if not only:
+        quarantine.unlink(missing_ok=True)
+    records: dict[str, AssetRecord] = {}
+    with ChildTools() as tools:
+        for raw in read_library(sh3f, frozenset(LEFT_OUT)):
+            if only and raw.uid not in only:
+                continue
+            try:
+                record = prepare_asset(raw, store.root, tools, OPTIONS)
+            except AssetError as error:
+                append_quarantined(quarantine, Quarantined(raw.uid, raw.source, raw.path, error.reason))
+                log.warning("%s", error)
+                continue
+            records[raw.uid] = record
+            log.info(
+                "%s: %d faces, %d bytes, %d parts (%s)",
+                raw.uid,
+                record.faces,
+                record.bytes,
+                record.parts,
+                record.parts_method,
+            )
+            write_manifest(store.manifest, records.values())
+    return list(records.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sh3f", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", default=())
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    build(arguments.sh3f, arguments.only)
+
+
+if __name__ == "__main__":
+    main()

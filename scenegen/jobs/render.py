@@ -1,0 +1,129 @@
+"""`scenegen render` from beginning to end: whose shards, what is missing, make it, merge, say how it went."""
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenegen.config import DatasetConfig, JobConfig
+from scenegen.contract.storage import Root
+from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES
+from scenegen.jobs.assignment import resolve_assignment
+from scenegen.jobs.cluster import ray_session
+from scenegen.jobs.config_file import StoredConfig, begin_or_resume
+from scenegen.jobs.progress import Progress
+from scenegen.jobs.resources import WorkerPlan, plan_workers
+from scenegen.jobs.signals import stop_on_signal
+from scenegen.jobs.supervisor import WORKER_COMMAND
+from scenegen.shards.ledger import ShardLedger, finished_shard
+from scenegen.shards.merge import merge
+from scenegen.shards.writer import reopen_failed
+
+_LOOKS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended. exit_code: see scenegen.errors."""
+
+    exit_code: int
+    summary: str
+
+
+def render(
+    root: Root,
+    stored: StoredConfig,
+    job: JobConfig,
+    log_json: Path | None = None,
+    command: Sequence[str] = WORKER_COMMAND,
+) -> RunResult:
+    """Make this process's share of a dataset, and merge it when it is complete.
+
+    Raises UsageError for a folder that holds something else, SceneGenError for what stops every scene.
+    """
+    config = stored.config
+    assignment = resolve_assignment(job.array, os.environ)
+    shards = assignment.shards(config.num_shards)
+    total = sum(len(config.shard_scenes(shard)) for shard in shards)
+    stop = threading.Event()
+    begin_or_resume(root, stored)
+    with Progress(total, log_json) as progress:
+        progress.say(assignment.describe(config.num_shards))
+        missing = _missing_shards(root, stored, shards, job.retry_failed)
+        progress.skip(total - sum(len(config.shard_scenes(shard)) for shard in missing))
+        if missing:
+            interrupted = _run(root, stored, job, missing, progress, stop, command)
+            progress.say(progress.summary())
+            if interrupted:
+                return RunResult(EXIT_INTERRUPTED, "stopped as asked; run the same command again to go on")
+        return _conclude(root, config, job, shards, progress)
+
+
+def _run(
+    root: Root,
+    stored: StoredConfig,
+    job: JobConfig,
+    missing: Sequence[int],
+    progress: Progress,
+    stop: threading.Event,
+    command: Sequence[str],
+) -> bool:
+    """Make the missing shards; True if the run was asked to stop."""
+    with stop_on_signal(stop), ray_session(job) as machine:
+        from scenegen.jobs.engine import Work, run_shards
+
+        with stop_on_signal(stop):  # ray.init takes SIGTERM for itself
+            plan = plan_workers(machine, stored.config, job)
+            progress.say(_describe(plan))
+            work = Work(root.location, stored.config, stored.meta, job, plan, command)
+            return run_shards(work, missing, progress.on_event, stop).interrupted
+
+
+def _missing_shards(root: Root, stored: StoredConfig, shards: Sequence[int], retry_failed: bool) -> list[int]:
+    """Shards to be made; with retry_failed also those with failed scenes, their good scenes back in the spool."""
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+        ledgers = [*pool.map(lambda shard: finished_shard(root, stored.config, shard), shards)]
+    missing = []
+    for shard, ledger in zip(shards, ledgers, strict=True):
+        if ledger and retry_failed and ledger.failed:
+            reopen_failed(root, stored.config, stored.meta, ledger)
+            ledger = None
+        if ledger is None:
+            missing.append(shard)
+    return missing
+
+
+def _conclude(
+    root: Root, config: DatasetConfig, job: JobConfig, shards: Sequence[int], progress: Progress
+) -> RunResult:
+    """Merge if all is there, and judge the share of failures among the shards of this process."""
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+        ledgers = [*pool.map(lambda shard: finished_shard(root, config, shard), range(config.num_shards))]
+    finished = [ledger for ledger in ledgers if ledger]
+    if len(finished) == config.num_shards:
+        merge(root, config, finished)
+        progress.say(f"{root.location} is complete: {config.num_shards} shards, {config.num_scenes} scenes")
+    else:
+        progress.say(f"{len(finished)} of {config.num_shards} shards are finished; the last task to end merges them")
+    return _judge([ledgers[shard] for shard in shards if ledgers[shard]], job)
+
+
+def _judge(mine: Sequence[ShardLedger], job: JobConfig) -> RunResult:
+    failed = [entry for ledger in mine for entry in ledger.failed]
+    scenes = sum(ledger.counts["scenes"] for ledger in mine)
+    if scenes and len(failed) / scenes > job.max_failed:
+        return RunResult(
+            EXIT_TOO_MANY_FAILURES,
+            f"{len(failed)} of {scenes} scenes failed, more than --max-failed {job.max_failed:g}; the first: scene "
+            f"{failed[0][0]}: {failed[0][1]}. Mend the cause, then run again with --retry-failed",
+        )
+    return RunResult(EXIT_DONE, f"done, {len(failed)} failed scenes" if failed else "done")
+
+
+def _describe(plan: WorkerPlan) -> str:
+    workers = f"{plan.workers} worker{'s' if plan.workers > 1 else ''}"
+    each = f"{plan.threads} thread{'s' if plan.threads > 1 else ''}"
+    gpu = f" and {plan.num_gpus:g} GPU" if plan.num_gpus else ""
+    return f"{workers} with {each}{gpu} each"

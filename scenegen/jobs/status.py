@@ -1,0 +1,78 @@
+"""How far a dataset is: finished shards from their ledgers, finished scenes of the others from the spool's names."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from scenegen.config import DatasetConfig
+from scenegen.contract.index import read_index
+from scenegen.contract.storage import Root
+from scenegen.shards.ledger import ShardLedger, finished_shard
+from scenegen.shards.spool import finished_scenes
+
+_LOOKS_AT_ONCE = 16
+_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """ledgers: of the finished shards. spooled: unfinished shard to the scenes that its spool holds."""
+
+    config: DatasetConfig
+    ledgers: tuple[ShardLedger, ...]
+    spooled: dict[int, int]
+    merged: bool
+
+    @property
+    def finished_scenes(self) -> int:
+        return sum(ledger.counts["scenes"] for ledger in self.ledgers) + sum(self.spooled.values())
+
+    def to_dict(self) -> dict[str, int | bool | str]:
+        """Numbers for a machine."""
+        return {
+            "scenes": self.config.num_scenes,
+            "finished_scenes": self.finished_scenes,
+            "failed_scenes": sum(len(ledger.failed) for ledger in self.ledgers),
+            "shards": self.config.num_shards,
+            "finished_shards": len(self.ledgers),
+            "bytes": sum(ledger.views.bytes + ledger.scenes_file.bytes for ledger in self.ledgers),
+            "merged": self.merged,
+            "config_digest": self.config.digest,
+        }
+
+
+def look(root: Root, config: DatasetConfig) -> Status:
+    """Read ledgers and list the spool; no shard file is opened."""
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+        ledgers = [*pool.map(lambda shard: finished_shard(root, config, shard), range(config.num_shards))]
+        open_shards = [shard for shard, ledger in enumerate(ledgers) if ledger is None]
+        spooled = [*pool.map(lambda shard: len(finished_scenes(root, shard)), open_shards)]
+    in_spool = dict(zip(open_shards, spooled, strict=True))
+    return Status(config, tuple(ledger for ledger in ledgers if ledger), in_spool, read_index(root) is not None)
+
+
+def describe(root: Root, status: Status) -> str:
+    """A few lines for people."""
+    config, ledgers = status.config, status.ledgers
+    share = status.finished_scenes / config.num_scenes
+    lines = [
+        f"{root.location}: {status.finished_scenes} of {config.num_scenes} scenes ({share:.1%}), "
+        f"{len(ledgers)} of {config.num_shards} shards finished, "
+        f"{sum(n > 0 for n in status.spooled.values())} in the making",
+        f"seed {config.seed}, {config.camera.num_views} views of {config.camera.resolution_px} px, "
+        f"drawn by {config.renderer}, config {config.digest[:12]}",
+    ]
+    if ledgers:
+        size = sum(ledger.views.bytes + ledger.scenes_file.bytes for ledger in ledgers)
+        cpu = sum(ledger.cpu_seconds for ledger in ledgers) / 3600
+        views = sum(ledger.counts["views"] for ledger in ledgers)
+        lines.append(f"{views} views, {size / 1e6:.1f} MB, {cpu:.2f} CPU-hours")
+    reasons = Counter(reason for ledger in ledgers for _, reason in ledger.failed)
+    if reasons:
+        listed = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(_LISTED))
+        lines.append(f"{sum(reasons.values())} failed scenes: {listed}")
+    if len(ledgers) == config.num_shards:
+        lines.append("complete" if status.merged else f"complete, not merged: scenegen merge --out {root.location}")
+    else:
+        lines.append(f"go on with: scenegen render --out {root.location} --resume-config")
+    return "\n".join(lines)

@@ -1,0 +1,49 @@
+"""`scenegen verify`: print what is wrong with a dataset and what to do about it."""
+
+import sys
+
+from scenegen.contract.records import Scene
+from scenegen.contract.storage import Root
+from scenegen.errors import AssetError
+from scenegen.jobs.config_file import require_config
+from scenegen.jobs.studio import open_library
+from scenegen.layout.placement import Library
+from scenegen.layout.spec import SceneSpec
+from scenegen.shards.verify import remedy, verify_dataset
+
+_SHOWN = 50
+
+
+class InterpenetrationAudit:
+    """A second opinion on where objects stand, on the triangle meshes; picklable."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def __call__(self, scene: Scene) -> list[str]:
+        """Sentences, none if no two things are in one place."""
+        from scenegen.layout.audit import audit_scene
+
+        try:
+            findings = audit_scene(SceneSpec.from_json(scene.spec_json), self._library)
+        except AssetError as error:
+            return [f"cannot be checked: {error}"]
+        return [f"{f.kind} of {f.first_id} and {f.second_id}, {f.depth_m * 1000:.2f} mm deep" for f in findings]
+
+
+def verify(root: Root, deep: bool, processes: int) -> bool:
+    """True if the dataset is what it promises to be."""
+    stored = require_config(root)
+    audit = InterpenetrationAudit(open_library(stored.config)) if deep else None
+    problems = []
+    for problem in verify_dataset(root, stored.config, stored.meta, processes, audit):
+        problems.append(problem)
+        if len(problems) <= _SHOWN:
+            sys.stdout.write(f"{problem}\n")
+    if problems:
+        more = f" (the first {_SHOWN} are shown)" if len(problems) > _SHOWN else ""
+        sys.stdout.write(f"{len(problems)} problems{more}. {remedy(root, stored.config, problems)}\n")
+        return False
+    what = "hashes, schemas, rows and scene coverage" + (", no two objects in one place" if deep else "")
+    sys.stdout.write(f"{root.location}: all {stored.config.num_shards} shards are as promised ({what})\n")
+    return True
