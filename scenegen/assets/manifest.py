@@ -15,6 +15,7 @@ class AssetRecord:
     uid: unique over all sources, stable. source: the collection it comes from. file: path below the store's folder.
     sha256, bytes: of that file. licence: SPDX id. split: "train", "val" or "test", frozen once published.
     faces: triangles. extents: canonical (x, y, z) side lengths, longest 1 (objects only, else zeros).
+    parts: convex collision parts. parts_method: "coacd", or "hull (why)" where one hull stands in for them.
     """
 
     uid: str
@@ -33,6 +34,8 @@ class AssetRecord:
     textured: bool = False
     extents: tuple[float, float, float] = (0.0, 0.0, 0.0)
     aesthetic_score: float | None = None
+    parts: int = 0
+    parts_method: str = ""
 
 
 def read_manifest(path: Path) -> Iterator[AssetRecord]:

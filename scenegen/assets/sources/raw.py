@@ -1,0 +1,51 @@
+"""A raw asset: where its file is, whose it is, which split it belongs to. Nothing is opened yet."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenegen.assets.bake import PrincipledLook
+
+MODEL_SUFFIXES = frozenset(
+    {".glb", ".gltf", ".obj", ".ply", ".stl", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".dae", ".blend"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RawAsset:
+    """One model of a collection.
+
+    path: the model file; or, with `archive`, its name inside that zip.
+    root: the folder that the model and what it refers to must lie in; or, with `archive`, the part of the zip to
+    extract ("" is all of it).
+    """
+
+    uid: str
+    source: str
+    path: str
+    root: str
+    split: str
+    licence: str = "NOASSERTION"
+    author: str = ""
+    attribution: str = ""
+    commercial_use: bool = False
+    name: str = ""
+    category: str = ""
+    aesthetic_score: float | None = None
+    archive: str = ""
+    rotation: tuple[float, ...] | None = None
+    looks: tuple[tuple[str, PrincipledLook], ...] = ()
+
+
+def hashed_split(key: str, train: float, val: float) -> str:
+    """A split that depends on the key alone, so that it never changes when assets come or go.
+
+    train, val: shares; the rest is "test".
+    """
+    share = int(hashlib.sha256(f"split:{key}".encode()).hexdigest()[:12], 16) / 16**12
+    return "train" if share < train else "val" if share < train + val else "test"
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

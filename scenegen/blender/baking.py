@@ -1,0 +1,353 @@
+"""What Blender's evaluated scene holds, as arrays, and back as one object. Used by canonicalise.py."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from scenegen.assets.bake import PrincipledLook
+from scenegen.assets.canonical import ShapeError
+
+UV_NAME, COLOR_NAME = "UVMap", "Color"
+MESH_LIKE = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES"}
+
+
+@dataclass(frozen=True)
+class Baked:
+    """One triangle mesh in world coordinates.
+
+    vertices: (V, 3) float64. faces: (F, 3) int64. material_index: (F,) into `materials`.
+    corner_normals: (F, 3, 3) float32, unit. corner_uv: (F, 3, 2) or None. corner_color: (F, 3, 4) linear, or None.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    material_index: np.ndarray
+    corner_normals: np.ndarray
+    corner_uv: np.ndarray | None
+    corner_color: np.ndarray | None
+    materials: tuple[bpy.types.Material, ...]
+
+    def taking(self, order: np.ndarray, vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> "Baked":
+        """The faces of `order`, now over the given vertices."""
+        return replace(
+            self,
+            vertices=vertices,
+            faces=faces,
+            material_index=self.material_index[order],
+            corner_normals=normals[order],
+            corner_uv=None if self.corner_uv is None else self.corner_uv[order],
+            corner_color=None if self.corner_color is None else self.corner_color[order],
+        )
+
+
+def bake_scene(max_faces: int, simplify_faces: int | None) -> Baked:
+    """All visible surfaces of the current scene, instances included, in their rest pose.
+
+    Raises ShapeError for no face or more than `max_faces`; above `simplify_faces` the meshes are decimated.
+    """
+    _take_rest_pose()
+    total = sum(_face_count(instance) for instance in _visible_instances())
+    if total > max_faces:
+        raise ShapeError(f"{total} faces; the limit is {max_faces}")
+    if not total:
+        raise ShapeError("zero faces")
+    if simplify_faces is not None and total > simplify_faces:
+        _decimate(simplify_faces / total)
+    slots: dict[str, int] = {}
+    materials: list[bpy.types.Material] = []
+    pieces = [piece for i in _visible_instances() if (piece := _bake_instance(i, slots, materials)) is not None]
+    if not pieces:
+        raise ShapeError("zero faces")
+    return _joined(pieces, tuple(materials))
+
+
+def _take_rest_pose() -> None:
+    for armature in bpy.data.armatures:
+        armature.pose_position = "REST"
+    scene = bpy.context.scene
+    scene.frame_set(max(scene.frame_start, 1))
+
+
+def _visible_instances():
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    for instance in depsgraph.object_instances:
+        obj = instance.object
+        if instance.show_self and obj.type in MESH_LIKE and not obj.original.hide_render:
+            yield instance
+
+
+def _face_count(instance: bpy.types.DepsgraphObjectInstance) -> int:
+    """Triangles of the evaluated mesh (a polygon of n corners counts n - 2)."""
+    mesh = instance.object.to_mesh()
+    try:
+        return len(mesh.loops) - 2 * len(mesh.polygons) if mesh is not None else 0
+    finally:
+        instance.object.to_mesh_clear()
+
+
+def _decimate(ratio: float) -> None:
+    """Collapse edges of all meshes by one ratio, before anything is read; UVs follow, normals are made anew."""
+    for obj in bpy.data.objects:
+        if obj.type == "MESH" and len(obj.data.polygons) > 50:
+            if obj.data.users > 1:
+                obj.data = obj.data.copy()
+            modifier = obj.modifiers.new("simplify", "DECIMATE")
+            modifier.ratio = ratio
+            modifier.use_collapse_triangulate = True
+    bpy.context.view_layer.update()
+
+
+def _bake_instance(
+    instance: bpy.types.DepsgraphObjectInstance, slots: dict[str, int], materials: list[bpy.types.Material]
+) -> Baked | None:
+    obj = instance.object
+    M = np.array(instance.matrix_world, dtype=np.float64)
+    mesh = obj.to_mesh(preserve_all_data_layers=True, depsgraph=bpy.context.evaluated_depsgraph_get())
+    try:
+        if mesh is None or not len(mesh.polygons):
+            return None
+        local = _material_table(obj, mesh, slots, materials)
+        return _bake_mesh(mesh, M, local)
+    finally:
+        obj.to_mesh_clear()
+
+
+def _material_table(obj: bpy.types.Object, mesh: bpy.types.Mesh, slots: dict[str, int], materials: list) -> np.ndarray:
+    """Index of each of the object's material slots in the joined list; an empty slot gets a plain grey."""
+    found = [slot.material for slot in obj.material_slots] or list(mesh.materials) or [None]
+    table = []
+    for material in found:
+        material = (material.original if material else None) or _default_material(mesh)
+        if material.name not in slots:
+            slots[material.name] = len(materials)
+            materials.append(material)
+        table.append(slots[material.name])
+    return np.array(table)
+
+
+def _default_material(mesh: bpy.types.Mesh) -> bpy.types.Material:
+    """Grey, or the mesh's vertex colours where it has some (PLY scans)."""
+    colored = len(mesh.color_attributes) > 0
+    name = "vertex colours" if colored else "plain"
+    if name in bpy.data.materials:
+        return bpy.data.materials[name]
+    material = bpy.data.materials.new(name)
+    apply_look(material, PrincipledLook((0.6, 0.6, 0.6), roughness=0.6, keep_texture=False))
+    if colored:
+        tree = material.node_tree
+        source = tree.nodes.new("ShaderNodeVertexColor")
+        source.layer_name = COLOR_NAME
+        tree.links.new(source.outputs["Color"], _principled(material).inputs["Base Color"])
+    return material
+
+
+def _bake_mesh(mesh: bpy.types.Mesh, M: np.ndarray, table: np.ndarray) -> Baked:
+    mesh.calc_loop_triangles()
+    count = len(mesh.loop_triangles)
+    vertices = _read(mesh.vertices, "co", 3, np.float32).astype(np.float64) @ M[:3, :3].T + M[:3, 3]
+    faces = _read(mesh.loop_triangles, "vertices", 3, np.int32)
+    loops = _read(mesh.loop_triangles, "loops", 3, np.int32)
+    polygon = _read(mesh.loop_triangles, "polygon_index", 1, np.int32)[:, 0]
+    slot = _read(mesh.polygons, "material_index", 1, np.int32)[:, 0][polygon]
+    normals = _read(mesh.corner_normals, "vector", 3, np.float32)
+    determinant = np.linalg.det(M[:3, :3])
+    if abs(determinant) > 1e-18:
+        normals = normals @ np.linalg.inv(M[:3, :3])
+        if determinant < 0:  # a mirror turns the winding; the outside stays outside
+            faces, loops = faces[:, ::-1], loops[:, ::-1]
+    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    uv, color = _active_uv(mesh), _active_color(mesh)
+    return Baked(
+        vertices,
+        faces.astype(np.int64).reshape(count, 3),
+        table[np.clip(slot, 0, len(table) - 1)],
+        normals[loops].astype(np.float32),
+        None if uv is None else uv[loops],
+        None if color is None else color[loops],
+        (),
+    )
+
+
+def _active_uv(mesh: bpy.types.Mesh) -> np.ndarray | None:
+    layer = next((uv for uv in mesh.uv_layers if uv.active_render), None)
+    return None if layer is None else _read(layer.uv, "vector", 2, np.float32)
+
+
+def _active_color(mesh: bpy.types.Mesh) -> np.ndarray | None:
+    """(L, 4) linear colours of the attribute that is rendered, one a corner."""
+    index = mesh.color_attributes.render_color_index
+    if not 0 <= index < len(mesh.color_attributes):
+        return None
+    attribute = mesh.color_attributes[index]
+    color = _read(attribute.data, "color", 4, np.float32)
+    return color[_read(mesh.loops, "vertex_index", 1, np.int32)[:, 0]] if attribute.domain == "POINT" else color
+
+
+def _read(collection: Sequence, name: str, width: int, dtype: type) -> np.ndarray:
+    flat = np.empty(len(collection) * width, dtype)
+    collection.foreach_get(name, flat)
+    return flat.reshape(-1, width)
+
+
+def _joined(pieces: list[Baked], materials: tuple[bpy.types.Material, ...]) -> Baked:
+    starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces[:-1])])
+
+    def layer(name: str, width: int, fill: float) -> np.ndarray | None:
+        if all(getattr(piece, name) is None for piece in pieces):
+            return None
+        blank = [np.full((len(p.faces), 3, width), fill, np.float32) for p in pieces]
+        return np.concatenate(
+            [b if getattr(p, name) is None else getattr(p, name) for p, b in zip(pieces, blank, strict=True)]
+        )
+
+    return Baked(
+        np.concatenate([piece.vertices for piece in pieces]),
+        np.concatenate([piece.faces + start for piece, start in zip(pieces, starts, strict=True)]),
+        np.concatenate([piece.material_index for piece in pieces]),
+        np.concatenate([piece.corner_normals for piece in pieces]),
+        layer("corner_uv", 2, 0.0),
+        layer("corner_color", 4, 1.0),
+        materials,
+    )
+
+
+def replace_scene_by(baked: Baked, name: str) -> bpy.types.Object:
+    """Remove every object and leave one mesh object at identity with the baked data."""
+    mesh = bpy.data.meshes.new(name)
+    count = len(baked.faces)
+    mesh.vertices.add(len(baked.vertices))
+    mesh.vertices.foreach_set("co", np.ascontiguousarray(baked.vertices, np.float32).ravel())
+    mesh.loops.add(3 * count)
+    mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(baked.faces, np.int32).ravel())
+    mesh.polygons.add(count)
+    mesh.polygons.foreach_set("loop_start", np.arange(0, 3 * count, 3, dtype=np.int32))
+    for material in baked.materials:
+        mesh.materials.append(material)
+    mesh.polygons.foreach_set("material_index", baked.material_index.astype(np.int32))
+    textured = has_textures(baked.materials)
+    if baked.corner_uv is not None and textured:
+        mesh.uv_layers.new(name=UV_NAME).uv.foreach_set("vector", np.ascontiguousarray(baked.corner_uv).ravel())
+    if baked.corner_color is not None:
+        attribute = mesh.color_attributes.new(COLOR_NAME, "FLOAT_COLOR", "CORNER")
+        attribute.data.foreach_set("color", np.ascontiguousarray(baked.corner_color, np.float32).ravel())
+    mesh.update(calc_edges=True)
+    mesh.polygons.foreach_set("use_smooth", np.ones(count, dtype=bool))
+    mesh.normals_split_custom_set(baked.corner_normals.reshape(-1, 3))
+    _point_nodes_at_the_kept_layers(baked.materials)
+    for obj in list(bpy.data.objects):
+        bpy.data.objects.remove(obj, do_unlink=True)
+    obj = bpy.data.objects.new(name, mesh)
+    bpy.context.scene.collection.objects.link(obj)
+    return obj
+
+
+def _point_nodes_at_the_kept_layers(materials: tuple[bpy.types.Material, ...]) -> None:
+    """Only the rendered UV map and colours are kept, so nodes that name a layer must name those."""
+    for material in materials:
+        for node in material.node_tree.nodes if material.use_nodes else ():
+            if node.type == "UVMAP":
+                node.uv_map = UV_NAME
+            elif node.type == "VERTEX_COLOR":
+                node.layer_name = COLOR_NAME
+
+
+def world_corners(obj: bpy.types.Object) -> np.ndarray:
+    """(F, 3, 3) float32 world coordinates of the object's triangles, in the order of its polygons."""
+    mesh = obj.data
+    points = _read(mesh.vertices, "co", 3, np.float32)
+    M = np.array(obj.matrix_world, dtype=np.float32)
+    index = _read(mesh.loops, "vertex_index", 1, np.int32)[:, 0]
+    return (points @ M[:3, :3].T + M[:3, 3])[index].reshape(-1, 3, 3)
+
+
+def settle_images(root: Path, texture_px: int) -> list[str]:
+    """Load every image that a material uses, shrink it, and return the names of those that are missing.
+
+    Images outside `root` are not read: they count as missing. Missing images are unlinked, so that the
+    material's own colour shows instead of magenta.
+    """
+    missing = []
+    for image in list(bpy.data.images):
+        if image.source not in {"FILE", "GENERATED"} or image.type == "RENDER_RESULT" or not image.users:
+            continue
+        if image.packed_file is None and image.source == "FILE":
+            path = Path(bpy.path.abspath(image.filepath, library=image.library)).resolve()
+            if not path.is_relative_to(root.resolve()):
+                missing.append(f"{path.name} (outside the asset's folder)")
+                bpy.data.images.remove(image)
+                continue
+        width, height = image.size
+        if not width or not height:
+            missing.append(Path(image.filepath).name or image.name)
+            bpy.data.images.remove(image)
+            continue
+        longest = max(width, height)
+        if longest > texture_px:
+            image.scale(max(1, width * texture_px // longest), max(1, height * texture_px // longest))
+        if image.channels < 4 or not _alpha_used(image):
+            image.file_format = "JPEG"
+    _unlink_empty_image_nodes()
+    return missing
+
+
+def _alpha_used(image: bpy.types.Image) -> bool:
+    for material in bpy.data.materials:
+        for node in material.node_tree.nodes if material.use_nodes else ():
+            if node.type == "TEX_IMAGE" and node.image == image and node.outputs["Alpha"].is_linked:
+                return True
+    return False
+
+
+def _unlink_empty_image_nodes() -> None:
+    for material in bpy.data.materials:
+        for node in list(material.node_tree.nodes) if material.use_nodes else ():
+            if node.type == "TEX_IMAGE" and node.image is None:
+                material.node_tree.nodes.remove(node)
+
+
+def has_textures(materials: tuple[bpy.types.Material, ...]) -> bool:
+    return any(
+        node.type == "TEX_IMAGE" and node.image is not None
+        for material in materials
+        if material.use_nodes
+        for node in material.node_tree.nodes
+    )
+
+
+def apply_look(material: bpy.types.Material, look: PrincipledLook) -> None:
+    """Set the material's Principled inputs; a texture on the base colour stays if the look says so."""
+    material.use_nodes = True
+    shader = _principled(material)
+    values = {
+        "Base Color": (*look.base_color, 1.0),
+        "Metallic": look.metallic,
+        "Roughness": look.roughness,
+        "Alpha": look.alpha,
+        "Emission Strength": look.emission,
+    }
+    for name, value in values.items():
+        socket = shader.inputs[name]
+        if socket.is_linked and not (look.keep_texture and name == "Base Color"):
+            for link in list(socket.links):
+                material.node_tree.links.remove(link)
+        socket.default_value = value
+    if look.emission:
+        shader.inputs["Emission Color"].default_value = (*look.base_color, 1.0)
+    material.use_backface_culling = False
+
+
+def _principled(material: bpy.types.Material) -> bpy.types.Node:
+    material.use_nodes = True
+    tree = material.node_tree
+    for node in tree.nodes:
+        if node.type == "BSDF_PRINCIPLED":
+            return node
+    shader = tree.nodes.new("ShaderNodeBsdfPrincipled")
+    output = next((n for n in tree.nodes if n.type == "OUTPUT_MATERIAL"), None) or tree.nodes.new(
+        "ShaderNodeOutputMaterial"
+    )
+    tree.links.new(shader.outputs["BSDF"], output.inputs["Surface"])
+    return shader

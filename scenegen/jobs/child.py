@@ -1,0 +1,149 @@
+"""A child process that serves calls and can be killed: for code that may hang, crash or eat the memory.
+
+The child imports `module:function`, answers one request after the other over pipes of its own (so that chatter on
+standard output is harmless) and dies with its parent.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import os
+import pickle
+import resource
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+import traceback
+from typing import Any
+
+LENGTH = struct.Struct("<Q")
+PR_SET_PDEATHSIG = 1
+
+
+class ChildTimeoutError(Exception):
+    """The call took longer than it may; the child was killed."""
+
+
+class ChildDiedError(Exception):
+    """The child ended in the middle of a call; the message says how."""
+
+
+class KillableChild:
+    """Calls `module:function(*args)` in a process of its own, started when needed and again after a kill.
+
+    memory_bytes: limit of the child's data segment; 0 for none. calls_per_process: a fresh process after so many
+    calls, because what Blender leaks stays with the process.
+    """
+
+    def __init__(self, target: str, memory_bytes: int = 0, calls_per_process: int = 200) -> None:
+        self._target, self._memory, self._calls_per_process = target, memory_bytes, calls_per_process
+        self._process: subprocess.Popen | None = None
+        self._to_child = self._from_child = -1
+        self._calls = 0
+
+    def call(self, timeout_s: float, *args: Any) -> Any:
+        """Raises what the function raises, ChildTimeoutError, or ChildDiedError."""
+        if self._process is None or self._calls >= self._calls_per_process:
+            self.close()
+            self._start()
+        self._calls += 1
+        try:
+            _send(self._to_child, pickle.dumps(args))
+            succeeded, value = pickle.loads(_receive(self._from_child, time.monotonic() + timeout_s))
+        except TimeoutError:
+            self.close()
+            raise ChildTimeoutError(f"took longer than {timeout_s:g} s") from None
+        except (EOFError, BrokenPipeError):
+            raise ChildDiedError(self._epitaph()) from None
+        if succeeded:
+            return value
+        raise value
+
+    def close(self) -> None:
+        """Kill the child and everything that it started."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._to_child)
+        os.close(self._from_child)
+        self._process, self._calls = None, 0
+
+    def _start(self) -> None:
+        request_read, self._to_child = os.pipe()
+        self._from_child, answer_write = os.pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, self._target, str(request_read), str(answer_write), str(self._memory)],
+            pass_fds=(request_read, answer_write),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        os.close(request_read)
+        os.close(answer_write)
+
+    def _epitaph(self) -> str:
+        assert self._process is not None
+        code = self._process.wait()
+        self.close()
+        return f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
+
+
+def _send(descriptor: int, data: bytes) -> None:
+    view = memoryview(LENGTH.pack(len(data)) + data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _receive(descriptor: int, deadline: float | None = None) -> bytes:
+    (length,) = LENGTH.unpack(_read(descriptor, LENGTH.size, deadline))
+    return _read(descriptor, length, deadline)
+
+
+def _read(descriptor: int, count: int, deadline: float | None) -> bytes:
+    parts = []
+    while count:
+        if deadline is not None and not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise TimeoutError
+        part = os.read(descriptor, min(count, 1 << 20))
+        if not part:
+            raise EOFError
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def _serve(target: str, requests: int, answers: int, memory_bytes: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    module, name = target.split(":")
+    function = getattr(importlib.import_module(module), name)
+    while True:
+        try:
+            args = pickle.loads(_receive(requests))
+        except EOFError:
+            os._exit(0)  # bpy may hang in an ordinary exit
+        try:
+            answer = (True, function(*args))
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller, who gets it
+            answer = (False, error if _pickles(error) else RuntimeError(traceback.format_exc(limit=3)))
+        _send(answers, pickle.dumps(answer))
+
+
+def _pickles(error: Exception) -> bool:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - any failure means that it does not
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
