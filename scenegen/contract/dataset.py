@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scenegen.contract import schema
-from scenegen.contract.index import DatasetIndex, list_shards, read_index
+from scenegen.contract import schema, sidecar
+from scenegen.contract.index import DatasetIndex, list_shards, parse_shard_name, read_index
 from scenegen.contract.records import Scene, View, ViewObject
 from scenegen.contract.storage import Root
 
@@ -46,6 +46,7 @@ class Dataset:
         self._ends = list(accumulate(rows))
         self._files: OrderedDict[str, pq.ParquetFile] = OrderedDict()
         self._scenes: OrderedDict[int, dict[int, Scene]] = OrderedDict()
+        self._sidecars: dict[str, dict[int, str]] | None = None
 
     @classmethod
     def open(cls, location: str | os.PathLike[str]) -> "Dataset":
@@ -82,6 +83,37 @@ class Dataset:
         known = {o.instance_id: o for o in self._scenes_of_shard(position)[view.scene_index].objects}
         return replace(view, objects=tuple(ViewObject(facts, known[facts.instance_id]) for facts in view.facts))
 
+    def estimators(self, complete: bool = True) -> tuple[str, ...]:
+        """Depth estimators with a sidecar for every finished shard, sorted; for any shard if not `complete`.
+
+        "gt" is not among them: it needs no sidecar and `depth_estimate` always knows it.
+        """
+        numbers = {number for number, _, _ in self._shards}
+        found = self._sidecar_files()
+        return tuple(sorted(name for name, files in found.items() if not complete or numbers <= files.keys()))
+
+    def depth_estimate(self, number: int, estimator: str) -> sidecar.DepthEstimate:
+        """What an estimator made of view `number`: its raw map, confidence, and the alignment to the ground truth.
+
+        `.aligned_m` is its depth in metres, `.valid` where to use it. "gt" is the exact depth in the same clothes.
+        Raises IndexError beyond the last view, FileNotFoundError if the shard has no sidecar of this estimator.
+        """
+        position, row = self._locate(number)
+        if estimator == sidecar.GROUND_TRUTH:
+            view = self.view(number, ["depth_m"])
+            assert view.depth_m is not None
+            seen = [facts.instance_id for facts in view.facts if facts.visible_px]
+            return sidecar.ground_truth_estimate(view.scene_index, view.view_index, view.depth_m, seen)
+        file = self._file(self._sidecar_of(position, estimator))
+        values = file.read_row_group(row).to_pylist()[0]
+        return sidecar.decode_estimate(values, sidecar.EstimatorMeta.from_metadata(_key_values(file)))
+
+    def estimator_meta(self, estimator: str) -> sidecar.EstimatorMeta:
+        """Kind, licences and weights of an estimator, from its first sidecar. Raises FileNotFoundError."""
+        files = self._sidecar_files().get(estimator)
+        name = files[min(files)] if files else self._sidecar_of(0, estimator)
+        return sidecar.EstimatorMeta.from_metadata(_key_values(self._file(name)))
+
     def scene(self, scene_index: int) -> Scene:
         """The facts of one scene. Raises KeyError if no finished shard holds it."""
         for position in self._shards_that_may_hold(scene_index):
@@ -99,23 +131,20 @@ class Dataset:
         """A whole table with the chosen columns, without decoding an image.
 
         name: "views", "scenes", or "instances": one row an object and view, with scene_index, view_index, asset_uid
-        and the columns of ObjectFacts. Sub-columns are reached with dots: "objects.visible_px".
-        By default all columns but the images.
+        and the columns of ObjectFacts; or a sidecar such as "depth_moge2", for the shards that have it.
+        Sub-columns are reached with dots: "objects.visible_px". By default all columns but the images.
         """
         if name == "instances":
             table = self._instances()
             return table.select(list(columns)) if columns is not None else table
-        if name not in schema.FIELDS:
-            raise ValueError(f"no table {name!r}; choose views, scenes or instances")
+        fields, files = self._fields_and_files(name)
         if columns is None:
-            columns = [field.name for field in schema.FIELDS[name] if not pa.types.is_large_binary(field.type)]
-        files = [views if name == "views" else scenes for _, views, scenes in self._shards]
+            columns = [field.name for field in fields if not pa.types.is_large_binary(field.type)]
         return pa.concat_tables(_read_columns(self._file(file), columns) for file in files)
 
     def metadata(self) -> dict[str, str]:
         """The key-value metadata of the first shard: schema version, config digest, seed, renderer, colours."""
-        raw = self._file(self._shards[0][1]).schema_arrow.metadata or {}
-        return {key.decode(): value.decode() for key, value in raw.items()}
+        return _key_values(self._file(self._shards[0][1]))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": OrderedDict(), "_scenes": OrderedDict()}
@@ -128,6 +157,36 @@ class Dataset:
             with self.root.open_input(views) as file:
                 rows.append(pq.read_metadata(file).num_rows)
         return rows
+
+    def _fields_and_files(self, name: str) -> tuple[Sequence[pa.Field], list[str]]:
+        if name in schema.FIELDS:
+            return schema.FIELDS[name], [views if name == "views" else scenes for _, views, scenes in self._shards]
+        files = self._sidecar_files().get(name.removeprefix(sidecar.PREFIX))
+        if not name.startswith(sidecar.PREFIX) or not files:
+            known = ["views", "scenes", "instances", *map(sidecar.sidecar_table, self.estimators(complete=False))]
+            raise ValueError(f"no table {name!r}; choose one of {', '.join(known)}")
+        return sidecar.SIDECAR_FIELDS, [files[number] for number, _, _ in self._shards if number in files]
+
+    def _sidecar_files(self) -> dict[str, dict[int, str]]:
+        """Estimator to shard number to file; listed once."""
+        if self._sidecars is None:
+            self._sidecars = {}
+            for name in self.root.list():
+                parsed = parse_shard_name(name)
+                if parsed and parsed[0].startswith(sidecar.PREFIX):
+                    self._sidecars.setdefault(parsed[0].removeprefix(sidecar.PREFIX), {})[parsed[1]] = name
+        return self._sidecars
+
+    def _sidecar_of(self, position: int, estimator: str) -> str:
+        shard = self._shards[position][0]
+        try:
+            return self._sidecar_files()[estimator][shard]
+        except KeyError:
+            has = ", ".join(self.estimators(complete=False)) or "no estimator"
+            raise FileNotFoundError(
+                f"shard {shard} of {self.root.location} has no depth of {estimator!r} (there is {has}, and gt); "
+                f"make it with: scenegen annotate --data {self.root.location} --estimators {estimator}"
+            ) from None
 
     def _locate(self, number: int) -> tuple[int, int]:
         """(position in self._shards, row in that shard) of a view."""
@@ -165,6 +224,11 @@ class Dataset:
         flat = flat.add_column(0, "scene_index", scene_index)
         flat = flat.add_column(1, "view_index", views["view_index"].combine_chunks().take(parents))
         return flat.add_column(2, "asset_uid", pa.array([uid[key] for key in keys], pa.string()))
+
+
+def _key_values(file: pq.ParquetFile) -> dict[str, str]:
+    raw = file.schema_arrow.metadata or {}
+    return {key.decode(): value.decode() for key, value in raw.items()}
 
 
 def _read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> pa.Table:

@@ -6,8 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from scenegen.contract.records import BACKGROUND_ID, FIRST_OBJECT_ID, ObjectFacts, Scene, View
+from scenegen.contract.sidecar import DepthEstimate
 
 _NORMAL_TOLERANCE = 1e-3
+_ERROR_TOLERANCE = 0.02  # quantisation moves pixels over the edge of what is valid
 
 
 def schema_problems(found: pa.Schema, wanted: pa.Schema) -> Iterator[str]:
@@ -52,6 +54,46 @@ def scene_problems(scene: Scene) -> Iterator[str]:
         scale = np.cbrt(np.linalg.det(o.T_world_obj[:3, :3]))
         if not scale > 0 or not np.allclose(o.T_world_obj[:3, :3] / scale, _nearest_rotation(o.T_world_obj / scale)):
             yield f"T_world_obj of instance {o.instance_id} is not a similarity transform"
+
+
+def estimate_problems(estimate: DepthEstimate, view: View) -> Iterator[str]:
+    """Everything that a row of a sidecar must hold against its view (depth and ids read)."""
+    assert view.depth_m is not None
+    if (estimate.scene_index, estimate.view_index) != (view.scene_index, view.view_index):
+        yield f"is of scene {estimate.scene_index}, view {estimate.view_index}: rows are not in the views' order"
+        return
+    if estimate.map.shape != view.depth_m.shape:
+        yield f"the map has shape {estimate.map.shape} instead of {view.depth_m.shape}"
+        return
+    if estimate.confidence is not None and estimate.confidence.shape != estimate.map.shape:
+        yield f"confidence has shape {estimate.confidence.shape} instead of {estimate.map.shape}"
+    if not (np.nan_to_num(estimate.map, nan=1.0) >= 0).all() or np.isinf(estimate.map).any():
+        yield "the map holds negative or infinite values"
+    seen = {facts.instance_id for facts in view.facts if facts.visible_px}
+    strangers = {one.instance_id for one in estimate.instances} - seen
+    if strangers:
+        yield f"aligns instances {sorted(strangers)} that the view does not show"
+    if any(not one.scale > 0 for one in estimate.instances):
+        yield "an instance's scale is not positive"
+    yield from _alignment_problems(estimate, view.depth_m)
+
+
+def _alignment_problems(estimate: DepthEstimate, truth_m: np.ndarray) -> Iterator[str]:
+    """The stated error must be what the stored map and coefficients give."""
+    if (estimate.alignment is None) != (estimate.errors is None):
+        yield "states errors without an alignment, or an alignment without errors"
+    if estimate.alignment is None or estimate.errors is None:
+        return
+    if not estimate.alignment.scale > 0:
+        yield f"its alignment's scale is {estimate.alignment.scale}"
+    aligned = estimate.aligned_m
+    common = estimate.valid & np.isfinite(aligned) & np.isfinite(truth_m)
+    if not common.any():
+        yield "is aligned without a common pixel"
+        return
+    abs_rel = float((np.abs(aligned - truth_m) / truth_m)[common].mean(dtype=np.float64))
+    if abs(abs_rel - estimate.errors.abs_rel) > _ERROR_TOLERANCE * max(abs_rel, 0.01):
+        yield f"states abs_rel {estimate.errors.abs_rel:.4f}, its map gives {abs_rel:.4f}"
 
 
 def _camera_problems(view: View) -> Iterator[str]:

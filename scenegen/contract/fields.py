@@ -1,0 +1,22 @@
+"""How every table of the contract states a column's conventions and makes one row."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+PLANES_DOC = (
+    "little-endian uint16 planes, channel first; each row as differences modulo 65536 to the pixel on its left, "
+    "first pixel as it is; all low bytes, then all high bytes; zstd"
+)
+
+
+def field_of(name: str, kind: pa.DataType, doc: str, nullable: bool = False, **facts: str) -> pa.Field:
+    """A column with its meaning, unit, shape, axes and invalid value in the metadata."""
+    return pa.field(name, kind, nullable=nullable, metadata={"doc": doc, **facts})
+
+
+def one_row(row: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
+    """A record batch of one row. Raises KeyError for a missing column."""
+    columns = [pa.array([row[field.name]], type=field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
