@@ -72,6 +72,8 @@ class PlacementConfig:
     max_attempts: int = 100
     redraw_scale: bool = True
     """Draw the scale anew at each attempt (the paper's rule), or draw it once and keep it."""
+    largest_first: bool = True
+    """Place the assets in the order of their footprint instead of as sampled; the paper states no order."""
     clearance_m: float = 0.002
     """Objects keep at least this distance from each other."""
 

@@ -27,18 +27,15 @@ class Parts:
         lengths = [len(part) for part in parts]
         return cls(np.concatenate(parts).astype(np.float64), np.cumsum([0, *lengths[:-1]]))
 
-    def posed(self, scale: float, yaw_rad: float, translation_m: Sequence[float]) -> "PosedParts":
+    def posed(self, scale: float, yaw_rad: float, translation_m: Sequence[float] = (0.0, 0.0, 0.0)) -> "PosedParts":
         """Scaled, turned about z, then moved."""
         c, s = np.cos(yaw_rad), np.sin(yaw_rad)
         # Row vectors: v @ R.T
         linear = scale * np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
         world = self.vertices @ linear + np.asarray(translation_m)
-        return PosedParts(
-            world,
-            self.starts,
-            np.minimum.reduceat(world, self.starts, axis=0),
-            np.maximum.reduceat(world, self.starts, axis=0),
-        )
+        low = np.minimum.reduceat(world, self.starts, axis=0)
+        high = np.maximum.reduceat(world, self.starts, axis=0)
+        return PosedParts(world, self.starts, low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +46,10 @@ class PosedParts:
     starts: np.ndarray
     low: np.ndarray
     high: np.ndarray
+
+    def moved(self, offset_m: np.ndarray) -> "PosedParts":
+        """The same parts elsewhere."""
+        return PosedParts(self.vertices + offset_m, self.starts, self.low + offset_m, self.high + offset_m)
 
     def part(self, index: int) -> np.ndarray:
         """(., 3) hull vertices of one part."""
@@ -117,10 +118,14 @@ class CollisionWorld:
 
     def _near_pairs(self, body: PosedParts, distance_m: float) -> list[tuple[int, int]]:
         """(part of body, placed part) whose boxes come nearer than the distance, the deepest overlap first."""
-        gap = np.maximum(self._low[None] - body.high[:, None], body.low[:, None] - self._high[None]).max(axis=2)
+        low, high = body.low.min(axis=0) - distance_m, body.high.max(axis=0) + distance_m
+        near = np.nonzero(((self._low < high) & (self._high > low)).all(axis=1))[0]
+        if not len(near):
+            return []
+        gap = np.maximum(self._low[near] - body.high[:, None], body.low[:, None] - self._high[near]).max(axis=2)
         own, other = np.nonzero(gap < distance_m)
         order = np.argsort(gap[own, other], kind="stable")
-        return list(zip(own[order].tolist(), other[order].tolist(), strict=True))
+        return list(zip(own[order].tolist(), near[other[order]].tolist(), strict=True))
 
     def _placed_shape(self, placed_part: int) -> int:
         """Shapes of placed parts are made when they are first asked for: most never are."""

@@ -41,9 +41,19 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
+    """An asset's parts, the height of its lowest vertex and the area of its box on the floor, all canonical."""
+
     uid: str
-    vertices: np.ndarray
     parts: Parts
+    lowest: float
+    footprint: float
+
+    @classmethod
+    def of(cls, uid: str, library: Library) -> "_Shape":
+        vertices = library.mesh(uid).vertices
+        low, high = vertices.min(axis=0).astype(np.float64), vertices.max(axis=0).astype(np.float64)
+        footprint = float((high - low)[:2].prod())
+        return cls(uid, Parts.of(library.convex_parts(uid)), float(low[2]), footprint)
 
 
 def sample_assets(
@@ -65,8 +75,7 @@ def sample_assets(
         if uid in exclude or uid in skipped:
             continue
         try:
-            mesh = library.mesh(uid)
-            shapes.append(_Shape(uid, mesh.vertices, Parts.of(library.convex_parts(uid))))
+            shapes.append(_Shape.of(uid, library))
         except AssetError as error:
             skipped[uid] = error.reason
     return shapes, tuple(sorted(skipped.items()))
@@ -96,46 +105,65 @@ def place_objects(
     """
     count = int(asset_rng.integers(config.num_objects[0], config.num_objects[1] + 1))
     shapes, skipped = sample_assets(library, count, exclude, asset_rng)
-    objects: list[PlacedObject] = []
+    kept_scales = rng.uniform(*config.scale, size=count)
+    poses: dict[int, _Pose] = {}
     attempts = 0
-    for shape in shapes:
-        pose, body, used = _find_place(shape, floor_z_m, config, world, rng)
+    for index in _order(shapes, kept_scales, config):
+        scale = None if config.redraw_scale else float(kept_scales[index])
+        pose, body, used = _find_place(shapes[index], scale, floor_z_m, config, world, rng)
         attempts += used
         if pose is not None and body is not None:
             world.place(body)
-            objects.append(PlacedObject(FIRST_OBJECT_ID + len(objects), shape.uid, *pose))
-    return Placement(tuple(objects), count, attempts, skipped)
+            poses[index] = pose
+    placed = ((shapes[index].uid, poses[index]) for index in sorted(poses))
+    objects = tuple(PlacedObject(FIRST_OBJECT_ID + i, uid, *pose) for i, (uid, pose) in enumerate(placed))
+    return Placement(objects, count, attempts, skipped)
+
+
+def _order(shapes: list[_Shape], kept_scales: np.ndarray, config: PlacementConfig) -> list[int]:
+    """Who is placed when. Instance ids follow the order of sampling in any case, so they say nothing of size."""
+    if not config.largest_first:
+        return list(range(len(shapes)))
+    footprints = np.array([shape.footprint for shape in shapes])
+    sizes = footprints if config.redraw_scale else footprints * kept_scales**2
+    return [int(index) for index in np.argsort(-sizes, kind="stable")]
 
 
 _Pose = tuple[float, float, tuple[float, float, float]]
 
 
 def _find_place(
-    shape: _Shape, floor_z_m: float, config: PlacementConfig, world: CollisionWorld, rng: np.random.Generator
+    shape: _Shape,
+    kept_scale: float | None,
+    floor_z_m: float,
+    config: PlacementConfig,
+    world: CollisionWorld,
+    rng: np.random.Generator,
 ) -> tuple[_Pose | None, PosedParts | None, int]:
-    """The first pose that fits, its body, and the attempts it took."""
-    kept_scale = float(rng.uniform(*config.scale))
+    """The first pose that fits and its body, or None twice, and the attempts it took."""
     for attempt in range(1, config.max_attempts + 1):
-        scale, yaw, u, v = rng.uniform((config.scale[0], 0.0, 0.0, 0.0), (config.scale[1], 2.0 * np.pi, 1.0, 1.0))
-        pose = _on_the_floor(shape, scale if config.redraw_scale else kept_scale, yaw, (u, v), floor_z_m, config.area_m)
-        if pose is None:
-            continue
-        body = shape.parts.posed(*pose)
-        if world.fits(body):
-            return pose, body, attempt
+        for_scale, for_yaw, *where = rng.random(4).tolist()
+        scale = kept_scale or config.scale[0] + for_scale * (config.scale[1] - config.scale[0])
+        yaw = 2.0 * np.pi * for_yaw
+        body = shape.parts.posed(scale, yaw)
+        offset = _offset(shape, body, scale, where, floor_z_m, config.area_m)
+        if offset is not None and world.fits(body := body.moved(offset)):
+            x, y, z = offset.tolist()
+            return (scale, yaw, (x, y, z)), body, attempt
     return None, None, config.max_attempts
 
 
-def _on_the_floor(
-    shape: _Shape, scale: float, yaw: float, where: tuple[float, float], floor_z_m: float, area_m: float
-) -> _Pose | None:
-    """The pose whose box is at `where` in [0, 1)^2 of the free play inside the area; None if it is too large for it."""
-    c, s = np.cos(yaw), np.sin(yaw)
-    x, y, z = shape.vertices.astype(np.float64).T * scale
-    low = np.array([(c * x - s * y).min(), (s * x + c * y).min()])
-    high = np.array([(c * x - s * y).max(), (s * x + c * y).max()])
-    play = area_m - (high - low)
+def _offset(
+    shape: _Shape, body: PosedParts, scale: float, where: Sequence[float], floor_z_m: float, area_m: float
+) -> np.ndarray | None:
+    """The move that puts the body on the floor, at `where` in [0, 1)^2 of its free play inside the area.
+
+    None if it is too large for the area.
+    """
+    low, high = body.low.min(axis=0), body.high.max(axis=0)
+    play = area_m - (high - low)[:2]
     if play.min() < 0.0:
         return None
-    xy = -area_m / 2.0 - low + np.asarray(where) * play
-    return float(scale), float(yaw), (float(xy[0]), float(xy[1]), float(floor_z_m - z.min()))
+    xy = -area_m / 2.0 - low[:2] + np.asarray(where) * play
+    # The mesh stands on the floor; its parts may be a hair larger.
+    return np.array([xy[0], xy[1], floor_z_m - scale * shape.lowest])
