@@ -19,11 +19,10 @@ import numpy as np
 from scenegen.assets import glb
 from scenegen.assets.canonical import welded
 from scenegen.assets.manifest import AssetRecord, read_manifest
+from scenegen.assets.places import MANIFESTS, PACKAGE
 from scenegen.config import AssetsConfig
 from scenegen.errors import AssetError, SceneGenError, UsageError
 
-PACKAGE = Path(__file__).resolve().parent
-MANIFESTS = PACKAGE.parents[1] / "assets_manifest"  # beside the package, in a checkout as in site-packages
 STARTER = "starter"
 # Decoded meshes kept in memory: 128 of 10k faces are about 25 MB.
 CACHED_ASSETS = 128

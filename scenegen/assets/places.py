@@ -1,0 +1,6 @@
+"""Where the package's own data lies: beside the package, in a checkout as in site-packages."""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+MANIFESTS = PACKAGE.parents[1] / "assets_manifest"
