@@ -113,7 +113,7 @@ class GaussianDecoder(SLatTrunk):
         super().__init__(config, config.latent_channels, execution)
         rep = config.representation
         self.out_layer = Linear32(config.model_channels, rep.out_channels)
-        self.register_buffer("offset_perturbation", offset_perturbation(rep))
+        self.register_buffer("offset_perturbation", offset_perturbation(rep))  # stored even where it is not used
         self.initialise()
 
     def forward(self, x: SparseTensor) -> list[Gaussians]:
@@ -133,8 +133,8 @@ class GaussianDecoder(SLatTrunk):
             for (name, width), part in zip(LAYOUT, raw.feats.split(widths, dim=1), strict=True)
         }
         centre_N13 = ((raw.coords[:, 1:].float() + 0.5) / resolution)[:, None]
-        reach = 0.5 * rep.voxel_size / resolution
-        parts["_xyz"] = centre_N13 + (parts["_xyz"] + self.offset_perturbation).tanh() * reach
+        offset = parts["_xyz"] + self.offset_perturbation if rep.perturb_offset else parts["_xyz"]
+        parts["_xyz"] = centre_N13 + offset.tanh() * (0.5 * rep.voxel_size / resolution)
         per_item = {name: part.split(raw.voxels.lengths) for name, part in parts.items()}
         return [
             Gaussians(
@@ -150,10 +150,8 @@ class GaussianDecoder(SLatTrunk):
 
 
 def offset_perturbation(config: GaussianConfig) -> Tensor:
-    """[K, 3] raw offsets that spread K Gaussians over their voxel by Hammersley points; zeros if not wanted."""
+    """[K, 3] raw offsets that spread K Gaussians over their voxel by Hammersley points."""
     K = config.num_gaussians
-    if not config.perturb_offset:
-        return torch.zeros(K, 3)
     points = [(i / K, radical_inverse(i, 2), radical_inverse(i, 3)) for i in range(K)]
     return torch.atanh((torch.tensor(points) * 2 - 1) / config.voxel_size)
 

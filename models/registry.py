@@ -31,7 +31,9 @@ from models.structure_vae import (
 from models.texturer import Texturer, TexturerConfig
 
 # How the released code computes, which `Execution` and autocast replace.
-EXECUTION_ARGS = {"use_fp16", "use_checkpoint", "block_chunks", "ffn_layer", "init_values"}
+EXECUTION_ARGS = {"use_fp16", "use_checkpoint"}
+# DINOv2 options of which one value is built: the one that every released image encoder here has.
+DINO_FIXED = {"block_chunks": 0, "ffn_layer": "mlp", "init_values": 1.0}
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,12 @@ def _flattened(config: type) -> Callable[[Mapping[str, Any]], Any]:
 
 
 def _dino(args: Mapping[str, Any]) -> DinoConfig:
-    return dino_config(args["hub"]) if "hub" in args else _plain(DinoConfig)(args)
+    if "hub" in args:
+        return dino_config(args["hub"])
+    for name, value in DINO_FIXED.items():
+        if args.get(name, value) != value:
+            raise ValueError(f"DINOv2 with {name}={args[name]!r} is not built, only {value!r}")
+    return _plain(DinoConfig)({key: value for key, value in args.items() if key not in DINO_FIXED})
 
 
 OFFICIAL_CLASSES: dict[str, Entry] = {

@@ -1,0 +1,1 @@
+"""Training, completion and evaluation, and the geometry and sampling they share."""
