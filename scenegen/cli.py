@@ -1,48 +1,70 @@
 """The `scenegen` command: one subcommand a class, help from their docstrings."""
 
+import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from scenegen.assets import commands as assets
-from scenegen.errors import EXIT_ERROR, EXIT_INTERRUPTED, SceneGenError
+from scenegen.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, SceneGenError
 from scenegen.jobs import commands as jobs
 from scenegen.jobs.scene_command import SceneCommand
 from scenegen.view.commands import ViewCommand
 
-AssetsCommand = (
-    Annotated[assets.List, tyro.conf.subcommand("list")]
-    | Annotated[assets.Fetch, tyro.conf.subcommand("fetch")]
-    | Annotated[assets.Prepare, tyro.conf.subcommand("prepare")]
-    | Annotated[assets.Check, tyro.conf.subcommand("check")]
-    | Annotated[assets.Notice, tyro.conf.subcommand("notice")]
-)
-
-Command = (
-    Annotated[jobs.Plan, tyro.conf.subcommand("plan")]
-    | Annotated[jobs.Render, tyro.conf.subcommand("render")]
-    | Annotated[jobs.Verify, tyro.conf.subcommand("verify")]
-    | Annotated[jobs.Status, tyro.conf.subcommand("status")]
-    | Annotated[jobs.Merge, tyro.conf.subcommand("merge")]
-    | Annotated[ViewCommand, tyro.conf.subcommand("view")]
-    | Annotated[SceneCommand, tyro.conf.subcommand("scene")]
-    | Annotated[AssetsCommand, tyro.conf.subcommand("assets")]
-)
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can act on are one or two lines, ours keep their traceback."""
-    command = tyro.cli(Command, prog="scenegen", description=__doc__, args=arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return command.run()
+        return tyro.cli(
+            _commands(arguments),
+            prog="scenegen",
+            description="Procedural scenes with exact ground truth, from an asset manifest to Parquet shards.",
+            args=arguments,
+        ).run()
     except SceneGenError as error:
         return _complain(str(error), error.exit_code)
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         return _complain(str(error), EXIT_ERROR)
+    except BrokenPipeError:  # the reader of our output has left, as in `| head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        return EXIT_DONE
     except KeyboardInterrupt:
         return _complain("interrupted; run the same command again to go on", EXIT_INTERRUPTED)
+
+
+def script() -> None:
+    """The console script: `main`, then leave without the interpreter's teardown if Blender is loaded."""
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if "bpy" in sys.modules:
+        os._exit(code)  # bpy may hang at interpreter exit after a render
+    sys.exit(code)
+
+
+def _commands(arguments: Sequence[str]) -> Any:
+    """The subcommands; those that take a preset show its values as their defaults."""
+    command = tyro.conf.subcommand
+    asset_commands = (
+        Annotated[assets.List, command("list")]
+        | Annotated[assets.Fetch, command("fetch")]
+        | Annotated[assets.Prepare, command("prepare")]
+        | Annotated[assets.Check, command("check")]
+        | Annotated[assets.Notice, command("notice")]
+    )
+    return (
+        Annotated[jobs.Plan, command("plan", default=jobs.for_preset(jobs.Plan, arguments))]
+        | Annotated[jobs.Render, command("render", default=jobs.for_preset(jobs.Render, arguments))]
+        | Annotated[jobs.Verify, command("verify")]
+        | Annotated[jobs.Status, command("status")]
+        | Annotated[jobs.Merge, command("merge")]
+        | Annotated[ViewCommand, command("view")]
+        | Annotated[SceneCommand, command("scene")]
+        | Annotated[asset_commands, command("assets", description="List, fetch, prepare and check assets.")]
+    )
 
 
 def _complain(message: str, code: int) -> int:
@@ -51,4 +73,4 @@ def _complain(message: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script()
