@@ -1,8 +1,6 @@
 """Opens what a dataset's configuration asks for: assets, lights, materials, and the renderer."""
 
 import hashlib
-import json
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
 import scenegen
@@ -46,16 +44,9 @@ def open_library(config: DatasetConfig) -> Library:
 
 
 def assets_digest(config: DatasetConfig) -> str:
-    """sha256 of the records of everything that the scenes may be made of."""
-    parts = [
-        open_library(config).records,
-        HdriLibrary.open(config.assets).uids,
-        MaterialLibrary.open(config.assets).uids,
-    ]
-    text = json.dumps(
-        [{uid: asdict(record) for uid, record in parts[0].items()}, *map(sorted, parts[1:])], sort_keys=True
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
+    """sha256 of the records of everything that the scenes may be made of. Raises UsageError for unusable stores."""
+    libraries = (AssetLibrary.open(config.assets), HdriLibrary.open(config.assets), MaterialLibrary.open(config.assets))
+    return hashlib.sha256("".join(library.digest for library in libraries).encode()).hexdigest()
 
 
 def open_studio(job: WorkerJob) -> Studio:

@@ -14,7 +14,7 @@ from scenegen.contract.records import Scene
 from scenegen.contract.schema import ShardMeta, encode_scene, table_schema
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
-from scenegen.shards.ledger import ShardLedger, finished_shard, shard_statistics, write_ledger
+from scenegen.shards.ledger import ShardLedger, finished_shard, ledger_file, shard_statistics, write_ledger
 from scenegen.shards.parquet import RowWriter
 from scenegen.shards.spool import (
     DamagedSceneError,
@@ -71,18 +71,29 @@ def assemble_shard(root: Root, config: DatasetConfig, meta: ShardMeta, shard: in
 
 
 def reopen_failed(root: Root, config: DatasetConfig, meta: ShardMeta, ledger: ShardLedger) -> None:
-    """Put the good scenes of a finished shard back into the spool, so that the failed ones can be made again."""
+    """Put the good scenes of a finished shard back into the spool and forget its ledger: the failed ones are missing.
+
+    Stopped in the middle, it can be done again.
+    """
     failed = {scene for scene, _ in ledger.failed}
+    good = max(ledger.scenes[1] - ledger.scenes[0] - len(failed), 1)
     with root.open_input(ledger.scenes_file.name) as scenes, root.open_input(ledger.views.name) as views:
         rows = pq.ParquetFile(views, page_checksum_verification=True)
         position = 0
         for scene in _read_scenes(scenes):
-            count = config.camera.num_views if scene.status == "ok" else 0
-            if scene.scene_index not in failed:
-                batches = [b for n in range(position, position + count) for b in rows.read_row_group(n).to_batches()]
-                batches = [pa.RecordBatch.from_arrays(b.columns, schema=table_schema("views")) for b in batches]
-                write_scene(root, meta, ledger.shard, scene, batches, SceneRecord())
-            position += count
+            if scene.scene_index in failed:
+                continue
+            numbers = range(position, position + config.camera.num_views)
+            batches = [batch for number in numbers for batch in rows.read_row_group(number).to_batches()]
+            record = SceneRecord(
+                ledger.seconds / good,
+                ledger.cpu_seconds / good,
+                tuple((uid, reason) for index, uid, reason in ledger.quarantined if index == scene.scene_index),
+                ", ".join(ledger.hosts),
+            )
+            write_scene(root, meta, ledger.shard, scene, batches, record)
+            position = numbers.stop
+    root.remove(ledger_file(ledger.shard))
 
 
 def file_sha256(path: Path) -> str:

@@ -69,7 +69,7 @@ class TroubledRenderer:
             if not mark.exists():
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-        if scene in troubles.get("fail", ()) or troubles.get("fail") == "all":
+        if troubles.get("fail_all") or scene in troubles.get("fail", ()):
             raise SceneError("nothing to see")
         if scene in troubles.get("raise", ()):
             raise KeyError("a bug")

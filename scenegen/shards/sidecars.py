@@ -1,0 +1,148 @@
+"""Depth sidecars as files: written whole, read back, recognised when a run resumes, and verified."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scenegen.contract.index import list_shards, parse_shard_name, shard_name
+from scenegen.contract.schema import decode_facts, decode_view
+from scenegen.contract.sidecar import PREFIX, EstimatorMeta, decode_estimate, sidecar_schema, sidecar_table
+from scenegen.contract.storage import Root
+from scenegen.contract.validate import estimate_problems, schema_problems
+from scenegen.errors import CannotStoreError, SceneGenError
+from scenegen.shards.parquet import RowWriter
+
+_KEYS = ["scene_index", "view_index"]
+_VIEW_COLUMNS = [*_KEYS, "width", "height", "K_px", "T_world_cam", "depth", "depth_offset_m", "depth_step_m", "objects"]
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarFile:
+    """One sidecar: the views it belongs to, and its own name."""
+
+    shard: int
+    views: str
+    name: str
+
+
+def sidecar_files(root: Root, estimator: str) -> list[SidecarFile]:
+    """The sidecar of each finished views shard, whether it is there or not."""
+    files = []
+    for shard, views in list_shards(root, "views"):
+        parsed = parse_shard_name(views)
+        assert parsed is not None
+        files.append(SidecarFile(shard, views, shard_name(sidecar_table(estimator), shard, parsed[2])))
+    return files
+
+
+def estimators_of(root: Root) -> list[str]:
+    """Names of the estimators that have any sidecar, sorted."""
+    tables = {parsed[0] for parsed in map(parse_shard_name, root.list()) if parsed}
+    return sorted(table.removeprefix(PREFIX) for table in tables if table.startswith(PREFIX))
+
+
+def row_keys(file: pq.ParquetFile) -> list[tuple[int, int]]:
+    """(scene_index, view_index) of every row."""
+    columns = file.read(columns=_KEYS)
+    return [*zip(columns[_KEYS[0]].to_pylist(), columns[_KEYS[1]].to_pylist(), strict=True)]
+
+
+def config_digest(root: Root, views: str) -> str:
+    """Of the dataset that a views shard belongs to."""
+    with root.open_input(views) as source:
+        metadata = pq.read_schema(source).metadata or {}
+    return metadata.get(b"config_digest", b"").decode()
+
+
+def write_sidecar(root: Root, file: SidecarFile, meta: EstimatorMeta, rows: Iterator[pa.RecordBatch]) -> int:
+    """Write the rows of a sidecar, in the order of the views, read it back and put it in place; returns its bytes.
+
+    Nothing is left behind when `rows` raises. Raises CannotStoreError, SceneGenError if it is read back changed.
+    """
+    schema = sidecar_schema(meta, config_digest(root, file.views))
+    with root.open_input(file.views) as source:
+        wanted = row_keys(pq.ParquetFile(source))
+    size = 0
+
+    def write(path: Path) -> None:
+        nonlocal size
+        with RowWriter(path, schema) as writer:
+            for row in rows:
+                writer.write(row)
+        size = path.stat().st_size
+        with pq.ParquetFile(path, page_checksum_verification=True) as written:
+            for number in range(written.num_row_groups):
+                written.read_row_group(number)
+            if row_keys(written) != wanted:
+                raise SceneGenError(f"{file.name} has not the rows of {file.views}; was the shard made anew meanwhile?")
+
+    try:
+        root.write_atomic(file.name, write)
+    except OSError as error:
+        raise CannotStoreError(root.location, error) from error
+    return size
+
+
+def is_current(root: Root, file: SidecarFile, meta: EstimatorMeta) -> bool:
+    """True if the sidecar is there, readable, made by this estimator with these settings, for these views.
+
+    Cheap, for resuming: `scenegen verify` also reads every map.
+    """
+    try:
+        with root.open_input(file.name) as source, root.open_input(file.views) as views:
+            found = pq.ParquetFile(source)
+            wanted = sidecar_schema(meta, config_digest(root, file.views))
+            return found.schema_arrow.equals(wanted, check_metadata=True) and row_keys(found) == row_keys(
+                pq.ParquetFile(views)
+            )
+    except (FileNotFoundError, pa.ArrowInvalid, OSError):
+        return False
+
+
+def sidecar_problems(root: Root, file: SidecarFile) -> Iterator[str]:
+    """Everything that is wrong with one sidecar: its schema, its pages, and every row against its view."""
+    try:
+        with root.open_input(file.name) as source, root.open_input(file.views) as views_source:
+            rows = pq.ParquetFile(source, page_checksum_verification=True)
+            views = pq.ParquetFile(views_source)
+            yield from (f"{file.name}: {problem}" for problem in _file_problems(rows, views))
+    except FileNotFoundError:
+        yield f"{file.name} is missing although other shards have it; make it with: scenegen annotate"
+    except (pa.ArrowException, OSError, ValueError) as error:
+        yield f"{file.name} cannot be read: {error}; remove it and run scenegen annotate again"
+
+
+def _file_problems(rows: pq.ParquetFile, views: pq.ParquetFile) -> Iterator[str]:
+    yield from schema_problems(rows.schema_arrow, sidecar_schema())
+    metadata = {key.decode(): value.decode() for key, value in (rows.schema_arrow.metadata or {}).items()}
+    meta = EstimatorMeta.from_metadata(metadata)
+    digest = (views.schema_arrow.metadata or {}).get(b"config_digest", b"").decode()
+    if metadata.get("config_digest") != digest:
+        yield "was made for another dataset (its config digest differs)"
+    if row_keys(rows) != row_keys(views):
+        yield "its rows are not those of the views shard"
+        return
+    for number in range(rows.num_row_groups):
+        (row,) = rows.read_row_group(number).to_pylist()
+        (view_row,) = views.read_row_group(number, columns=_VIEW_COLUMNS).to_pylist()
+        view = decode_view(view_row, [decode_facts(facts) for facts in view_row["objects"]])
+        who = f"scene {view.scene_index}, view {view.view_index}"
+        yield from (f"{who}: {problem}" for problem in estimate_problems(decode_estimate(row, meta), view))
+
+
+def coverage_problems(root: Root) -> Iterator[tuple[int, str]]:
+    """(shard, what is wrong) of every sidecar of every estimator that the dataset has."""
+    for estimator in estimators_of(root):
+        for file in sidecar_files(root, estimator):
+            yield from ((file.shard, problem) for problem in sidecar_problems(root, file))
+
+
+def missing_shards(root: Root, estimator: str, meta: EstimatorMeta, shards: Sequence[int]) -> list[SidecarFile]:
+    """Sidecars of these shards that have to be made; shards that are not rendered yet are left out."""
+    wanted = set(shards)
+    return [
+        file for file in sidecar_files(root, estimator) if file.shard in wanted and not is_current(root, file, meta)
+    ]

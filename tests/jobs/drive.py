@@ -1,0 +1,27 @@
+"""A driver in a process of its own: python drive.py FOLDER NUM_SCENES RAY_ADDRESS TROUBLES."""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from jobs_harness import stored_config, worker_command
+
+from scenegen.config import JobConfig
+from scenegen.contract.storage import Root
+from scenegen.errors import SceneGenError
+from scenegen.jobs.render import render
+
+folder, num_scenes, address, troubles = sys.argv[1:]
+try:
+    result = render(
+        Root.open(folder),
+        stored_config(int(num_scenes)),
+        JobConfig(ray_address=address or None, workers=2),
+        command=worker_command(**json.loads(troubles)),
+    )
+except SceneGenError as error:
+    sys.stderr.write(f"scenegen: {error}\n")
+    sys.exit(error.exit_code)
+sys.exit(result.exit_code)

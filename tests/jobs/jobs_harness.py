@@ -1,0 +1,47 @@
+"""Small datasets of boxes, and what tests look at."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from scenegen.config import CameraConfig, DatasetConfig, JobConfig, PlacementConfig
+from scenegen.contract.schema import ShardMeta
+from scenegen.jobs.config_file import StoredConfig
+
+PLAIN = JobConfig()
+HERE = Path(__file__).parent
+SMALL = DatasetConfig(
+    num_scenes=8,
+    scenes_per_shard=4,
+    renderer="boxes",
+    camera=CameraConfig(num_views=2, resolution_px=32),
+    placement=PlacementConfig(num_objects=(4, 5)),
+)
+
+
+def stored_config(num_scenes: int = 8, **changes) -> StoredConfig:
+    config = replace(SMALL, num_scenes=num_scenes, **changes)
+    return StoredConfig(config, ShardMeta(config.digest, config.seed, "test", "boxes", "none"), "")
+
+
+def worker_command(**troubles) -> tuple[str, ...]:
+    return (sys.executable, str(HERE / "box_worker.py"), json.dumps(troubles))
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Everything that readers of a dataset see."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def spooled(folder: Path) -> int:
+    return len([*folder.glob("_spool/*/scene-*.parquet")])

@@ -1,0 +1,90 @@
+"""What goes wrong with one scene stays with that scene; what goes wrong with all of them stops the run at once."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from jobs_harness import files_of, stored_config
+
+from scenegen.config import JobConfig
+from scenegen.contract.dataset import Dataset
+from scenegen.contract.storage import Root
+from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
+from scenegen.shards.verify import verify_dataset
+
+LENIENT = JobConfig(max_failed=1.0)
+
+
+def failures(folder: Path) -> dict[int, str]:
+    return {scene.scene_index: scene.failure for scene in Dataset.open(folder).scenes() if scene.status == "failed"}
+
+
+def problems(folder: Path, num_scenes: int = 8) -> list:
+    stored = stored_config(num_scenes)
+    return [*verify_dataset(Root.open(folder), stored.config, stored.meta)]
+
+
+def test_a_scene_that_hangs_is_stopped_at_its_timeout_and_recorded(make, tmp_path: Path):
+    started = time.monotonic()
+    assert make(tmp_path, 4, JobConfig(scene_timeout_s=2.0, max_failed=1.0), hang=[2]).exit_code == EXIT_DONE
+    assert time.monotonic() - started < 40
+    assert failures(tmp_path) == {2: "timeout: not finished after 2 s"}
+    assert len(Dataset.open(tmp_path)) == 3 * 2
+    assert problems(tmp_path, 4) == []
+
+
+def test_a_scene_that_kills_its_process_twice_is_recorded_and_the_others_are_made(make, tmp_path: Path):
+    assert make(tmp_path, 4, LENIENT, crash=[1]).exit_code == EXIT_DONE
+    assert failures(tmp_path) == {1: "crash: the renderer's process was ended by SIGSEGV"}
+    assert problems(tmp_path, 4) == []
+
+
+def test_a_process_that_dies_once_gets_a_second_try(make, uninterrupted, tmp_path: Path):
+    assert make(tmp_path / "data", 8, crash_once=[3, 5], marks=str(tmp_path)).exit_code == EXIT_DONE
+    assert (tmp_path / "crashed-3").exists()
+    assert files_of(tmp_path / "data") == uninterrupted
+
+
+def test_a_corrupt_asset_is_left_out_and_the_scene_made_from_others(make, tmp_path: Path):
+    corrupt = ["box/3", "box/11", "box/20"]
+    assert make(tmp_path, 8, corrupt=corrupt).exit_code == EXIT_DONE
+    assert failures(tmp_path) == {}
+    used = {o.asset_uid for scene in Dataset.open(tmp_path).scenes() for o in scene.objects}
+    assert used and not used & set(corrupt)
+    left_out = [
+        tuple(entry) for path in tmp_path.glob("_ledger/*") for entry in json.loads(path.read_text())["quarantined"]
+    ]
+    assert {uid for _, uid, _ in left_out} <= set(corrupt) and left_out
+    assert "truncated file" in (tmp_path / "DATASET_CARD.md").read_text()
+    assert problems(tmp_path) == []
+
+
+def test_a_bug_in_one_scene_does_not_stop_the_others(make, tmp_path: Path):
+    assert make(tmp_path, 4, LENIENT, **{"raise": [0]}).exit_code == EXIT_DONE
+    assert failures(tmp_path) == {0: "KeyError: 'a bug'"}
+
+
+def test_more_failures_than_allowed_give_3_and_can_be_tried_again(make, uninterrupted, tmp_path: Path):
+    result = make(tmp_path, 8, JobConfig(max_failed=0.2), fail=[1, 6])
+    assert result.exit_code == EXIT_TOO_MANY_FAILURES
+    assert "2 of 8 scenes failed" in result.summary and "--retry-failed" in result.summary
+    assert failures(tmp_path) == {1: "nothing to see", 6: "nothing to see"}
+    assert make(tmp_path, 8, JobConfig(retry_failed=True)).exit_code == EXIT_DONE
+    assert files_of(tmp_path) == uninterrupted
+
+
+def test_when_everything_fails_the_run_ends_early_and_says_why(make, tmp_path: Path):
+    with pytest.raises(SceneGenError, match=r"first 10 scenes all failed.*nothing to see"):
+        make(tmp_path, 40, fail_all=True)
+
+
+def test_a_worker_that_cannot_start_is_one_clear_error(ray_address, tmp_path: Path):
+    import sys
+
+    from scenegen.jobs.render import render
+
+    with pytest.raises(SceneGenError, match=r"the worker does not start.*code 3"):
+        render(
+            Root.open(tmp_path), stored_config(2), JobConfig(), command=(sys.executable, "-c", "raise SystemExit(3)")
+        )
