@@ -95,7 +95,7 @@ def _refuse_unlisted(root: Path) -> None:
     total = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
     if total > MAX_UNLISTED_BYTES:
         raise UsageError(
-            f"{root} holds {total >> 30} GB without a manifest; write it once with: scenegen assets check --write {root}"
+            f"{root} holds {total >> 30} GB without a manifest; write it once: scenegen assets check --write {root}"
         )
 
 

@@ -6,6 +6,7 @@ runs and for how long.
 
 import contextlib
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from scenegen.assets.convex import ConvexParts
 from scenegen.assets.manifest import AssetRecord
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.errors import AssetError
+
+UID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # it becomes a file name
 
 
 class Tools(Protocol):
@@ -52,6 +55,8 @@ def prepare_asset(raw: RawAsset, store: Path, tools: Tools, options: PrepareOpti
 
     Raises AssetError with one line that names what is wrong; then nothing is left in the store.
     """
+    if not UID.fullmatch(raw.uid):
+        raise AssetError(raw.uid, "path escape: a uid may hold letters, digits, dots, dashes and underscores only")
     with _opened(raw, options.limits) as (path, root), tempfile.TemporaryDirectory() as scratch:
         safety.check_file(raw.uid, path, root, options.limits, missing_ok=options.allow_missing_textures)
         exported = Path(scratch) / "exported.glb"

@@ -67,7 +67,7 @@ def check_pose(uid: str, path: Path) -> float:
 
 
 def _normalised(baked: baking.Baked, rotation: tuple[float, ...] | None) -> baking.Baked:
-    """The baked mesh in the canonical frame, sorted by material as glTF stores it, degenerate and doubled faces dropped."""
+    """The baked mesh in the canonical frame, sorted by material as glTF stores it, without useless faces."""
     vertices, normals = baked.vertices, baked.corner_normals
     if rotation is not None:
         R = np.array(rotation, dtype=np.float64).reshape(3, 3)

@@ -1,13 +1,17 @@
 """Any asset file into an empty Blender scene, and the canonical GLB as the renderer sees it."""
 
 import contextlib
+import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import bpy
 
+from scenegen.assets import glb
 from scenegen.errors import AssetError
 
 
@@ -74,7 +78,25 @@ def quiet() -> Iterator[None]:
 
 
 def _gltf(path: str) -> None:
-    bpy.ops.import_scene.gltf(filepath=path, import_shading="NORMALS", merge_vertices=True)
+    with _without_animations(Path(path)) as still:
+        bpy.ops.import_scene.gltf(filepath=str(still), import_shading="NORMALS", merge_vertices=True)
+
+
+@contextlib.contextmanager
+def _without_animations(path: Path) -> Iterator[Path]:
+    """The file, or a copy that has no animations: Blender's importer would leave the pose of their first frame."""
+    binary = path.suffix.lower() == ".glb"
+    source = glb.read_glb(path) if binary else glb.Glb(json.loads(path.read_bytes()), b"")
+    if not source.json.pop("animations", None):
+        yield path
+        return
+    for item in (*source.json.get("buffers", []), *source.json.get("images", [])):
+        if not item.get("uri", "data:").startswith("data:"):
+            item["uri"] = quote(str((path.parent / unquote(item["uri"])).resolve()))
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        copy.write_bytes(source.to_bytes() if binary else json.dumps(source.json).encode())
+        yield copy
 
 
 def _obj(path: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scenegen.assets.library import STARTER, Store
-from scenegen.assets.manifest import AssetRecord, write_manifest
+from scenegen.assets.manifest import AssetRecord, read_manifest, write_manifest
 from scenegen.assets.prepare import PrepareOptions, prepare_asset
 from scenegen.assets.quarantine import Quarantined, append_quarantined
 from scenegen.assets.sources.sweethome3d import read_library
@@ -35,7 +35,7 @@ def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
     quarantine.parent.mkdir(parents=True, exist_ok=True)
     if not only:
         quarantine.unlink(missing_ok=True)
-    records: dict[str, AssetRecord] = {}
+    records: dict[str, AssetRecord] = {record.uid: record for record in read_manifest(store.manifest)} if only else {}
     with ChildTools() as tools:
         for raw in read_library(sh3f, frozenset(LEFT_OUT)):
             if only and raw.uid not in only:

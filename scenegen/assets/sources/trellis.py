@@ -35,7 +35,7 @@ class Collection:
 
 
 def _own_folder(root: Path, local: str) -> tuple[str, str, str]:
-    """A model in a folder of its own, with its textures beside it (3D-FUTURE: raw_model.obj, model.mtl, texture.png)."""
+    """A model in a folder of its own, with its textures beside it (3D-FUTURE's OBJ)."""
     path = root / local
     return str(path), str(path.parent), ""
 
@@ -105,6 +105,9 @@ def _raw(collection: Collection, root: Path, row: dict[str, str]) -> RawAsset | 
     if not local or not uid:
         return None
     path, folder, archive = collection.place(root, local)
+    parts = PurePosixPath(local).parts
+    if ".." in parts or PurePosixPath(local).is_absolute():
+        folder, archive = str(root), ""  # the safety check refuses it, with a reason in the quarantine
     licence = (row.get("licence") or row.get("license") or collection.licence).strip()
     identifier = (row.get("file_identifier") or "").strip()
     return RawAsset(
