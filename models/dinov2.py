@@ -186,16 +186,15 @@ def normalise_image(image_B3HW: Tensor) -> Tensor:
     return (image_B3HW - mean) / std
 
 
-_WIDTHS = {"vits14": (384, 12, 6), "vitb14": (768, 12, 12), "vitl14": (1024, 24, 16)}
+_SIZES = {"vits14": (384, 12, 6), "vitb14": (768, 12, 12), "vitl14": (1024, 24, 16)}  # width, blocks, heads
+HUB_MODELS = tuple(f"dinov2_{size}{suffix}" for size in _SIZES for suffix in ("", "_reg"))
 
 
 def dino_config(name: str) -> DinoConfig:
-    """Config of a hub model: dinov2_{vits14,vitb14,vitl14}, with `_reg` for four register tokens."""
+    """Config of a hub model; those with `_reg` have four register tokens."""
+    if name not in HUB_MODELS:
+        raise ValueError(f"unknown DINOv2 model {name!r}; known are {', '.join(HUB_MODELS)}")
     size, _, suffix = name.removeprefix("dinov2_").partition("_")
-    if size not in _WIDTHS or suffix not in ("", "reg"):
-        raise ValueError(f"unknown DINOv2 model {name!r}; known are dinov2_{{vits14,vitb14,vitl14}}[_reg]")
-    width, depth, heads = _WIDTHS[size]
-    config = {"embed_dim": width, "depth": depth, "num_heads": heads}
-    if suffix == "reg":
-        config |= {"num_register_tokens": 4, "interpolate_antialias": True, "interpolate_offset": 0.0}
-    return DinoConfig(**config)
+    width, depth, heads = _SIZES[size]
+    registers = {"num_register_tokens": 4, "interpolate_antialias": True, "interpolate_offset": 0.0}
+    return DinoConfig(embed_dim=width, depth=depth, num_heads=heads, **(registers if suffix else {}))

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.dinov2 import IMAGENET_MEAN, IMAGENET_STD, DinoConfig, DinoVisionTransformer, dino_config
+from models.dinov2 import HUB_MODELS, IMAGENET_MEAN, IMAGENET_STD, DinoConfig, DinoVisionTransformer, dino_config
 from models.execution import DEFAULT_EXECUTION, Execution
 from models.moge_layers import ConvStack, ConvStackConfig, resize
 
@@ -67,6 +67,24 @@ class MogeConfig:
             **heads,
         )
 
+    def to_official(self) -> dict[str, Any]:
+        """The inverse of `from_official`; the backbone must be one of DINOv2's hub models."""
+        known = {dino_config(name): name for name in HUB_MODELS}
+        if self.backbone not in known:
+            raise ValueError("only hub models of DINOv2 have an official name; this backbone is none of them")
+        heads = {name: getattr(self, name) for name in ("neck", "points_head", "normal_head", "mask_head")}
+        return {
+            "encoder": {
+                "backbone": known[self.backbone],
+                "intermediate_layers": list(self.intermediate_layers),
+                "dim_out": self.dim_out,
+            },
+            **{name: asdict(head) for name, head in heads.items() if head is not None},
+            **({"scale_head": {"dims": list(self.scale_head)}} if self.scale_head else {}),
+            "remap_output": self.remap_output,
+            "num_tokens_range": list(self.num_tokens_range),
+        }
+
 
 @dataclass(frozen=True)
 class MogeOutput:
@@ -87,9 +105,7 @@ class MogeEncoder(nn.Module):
         self.config = config
         self.backbone = DinoVisionTransformer(config.backbone, execution)
         width = config.backbone.embed_dim
-        self.output_projections = nn.ModuleList(
-            nn.Conv2d(width, config.dim_out, 1) for _ in config.intermediate_layers
-        )
+        self.output_projections = nn.ModuleList(nn.Conv2d(width, config.dim_out, 1) for _ in config.intermediate_layers)
         self.register_buffer("image_mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("image_std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
 

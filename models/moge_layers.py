@@ -31,8 +31,14 @@ class ConvStackConfig:
 
     @classmethod
     def from_official(cls, kwargs: Mapping[str, Any]) -> Self:
-        """From the checkpoint's config, in which one value may stand for all levels."""
+        """From the checkpoint's config, in which one value may stand for all levels.
+
+        Raises ValueError for options that no released checkpoint uses.
+        """
         levels = len(kwargs["dim_res_blocks"])
+        for name, only in (("activation", "relu"), ("dim_times_res_block_hidden", 1)):
+            if kwargs.get(name, only) != only:
+                raise ValueError(f"{name}={kwargs[name]!r} is not built, only {only!r}")
 
         def per_level(value: Any, count: int) -> tuple:
             listed = isinstance(value, Sequence) and not isinstance(value, str)
@@ -41,8 +47,8 @@ class ConvStackConfig:
         return cls(
             dim_in=per_level(kwargs["dim_in"], levels),
             dim_res_blocks=tuple(kwargs["dim_res_blocks"]),
-            dim_out=per_level(kwargs["dim_out"], levels),
-            num_res_blocks=per_level(kwargs["num_res_blocks"], levels),
+            dim_out=per_level(kwargs.get("dim_out"), levels),
+            num_res_blocks=per_level(kwargs.get("num_res_blocks", 1), levels),
             resamplers=per_level(kwargs["resamplers"], levels - 1),
             res_block_in_norm=kwargs.get("res_block_in_norm", "layer_norm"),
             res_block_hidden_norm=kwargs.get("res_block_hidden_norm", "group_norm"),
@@ -75,9 +81,7 @@ class ConvStack(nn.Module):
         c, widths = config, config.dim_res_blocks
         self.input_blocks = nn.ModuleList(_conv1(i, w) for i, w in zip(c.dim_in, widths, strict=True))
         self.res_blocks = nn.ModuleList(
-            nn.Sequential(
-                *[ResidualConvBlock(w, c.res_block_in_norm, c.res_block_hidden_norm) for _ in range(count)]
-            )
+            nn.Sequential(*[ResidualConvBlock(w, c.res_block_in_norm, c.res_block_hidden_norm) for _ in range(count)])
             for w, count in zip(widths, c.num_res_blocks, strict=True)
         )
         self.output_blocks = nn.ModuleList(_conv1(w, o) for w, o in zip(widths, c.dim_out, strict=True))
@@ -115,7 +119,9 @@ def _norm(kind: ConvNorm, channels: int) -> nn.Module:
         return nn.Identity()
     if kind == "layer_norm":  # over all channels and pixels, as the reference names it
         return nn.GroupNorm(1, channels)
-    return nn.GroupNorm(channels // 32, channels)
+    if kind == "group_norm":
+        return nn.GroupNorm(channels // 32, channels)
+    raise ValueError(f"normalisation {kind!r} is not built; choose none, layer_norm or group_norm")
 
 
 def _resampler(kind: Resampling, in_channels: int, out_channels: int) -> nn.Sequential:
@@ -127,6 +133,10 @@ def _resampler(kind: Resampling, in_channels: int, out_channels: int) -> nn.Sequ
     if kind == "pixel_shuffle":
         return nn.Sequential(
             _conv3(in_channels, out_channels * 4), nn.PixelShuffle(2), _conv3(out_channels, out_channels)
+        )
+    if kind not in ("bilinear", "nearest"):
+        raise ValueError(
+            f"resampling {kind!r} is not built; choose from conv_transpose, pixel_shuffle, bilinear, nearest"
         )
     align = {"align_corners": False} if kind == "bilinear" else {}
     return nn.Sequential(nn.Upsample(scale_factor=2, mode=kind, **align), _conv3(in_channels, out_channels))

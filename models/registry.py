@@ -6,7 +6,7 @@ This is the only place that knows the released names; the rest of the code uses 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from torch import nn
@@ -36,12 +36,16 @@ EXECUTION_ARGS = {"use_fp16", "use_checkpoint"}
 DINO_FIXED = {"block_chunks": 0, "ffn_layer": "mlp", "init_values": 1.0}
 
 
+Arguments = dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A network, how its config is read from official arguments, and which runtime arguments it takes."""
+    """A network, how its config is read from and written as official arguments, and which runtime options it takes."""
 
     network: type[nn.Module]
     config: Callable[[Mapping[str, Any]], Any]
+    arguments: Callable[[Any], Arguments]
     takes_execution: bool = True
     takes_compat: bool = False
 
@@ -60,21 +64,40 @@ def _plain(config: type) -> Callable[[Mapping[str, Any]], Any]:
     return read
 
 
+def _stated(config: Any) -> Arguments:
+    """The fields that differ from their defaults, which are the official ones."""
+    values = {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != f.default}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+KERNEL_NAMES = {"2d_filter_kernel_size": "kernel_2d", "3d_filter_kernel_size": "kernel_3d"}
+
+
 def _gaussian(args: Mapping[str, Any]) -> GaussianDecoderConfig:
-    names = {"2d_filter_kernel_size": "kernel_2d", "3d_filter_kernel_size": "kernel_3d"}
-    representation = {names.get(key, key): value for key, value in args["representation_config"].items()}
+    representation = {KERNEL_NAMES.get(key, key): value for key, value in args["representation_config"].items()}
     rest = {key: value for key, value in args.items() if key != "representation_config"}
     return _plain(GaussianDecoderConfig)({**rest, "representation": GaussianConfig(**representation)})
 
 
-def _flattened(config: type) -> Callable[[Mapping[str, Any]], Any]:
-    """`representation_config` holds fields of the config itself."""
+def _gaussian_arguments(config: GaussianDecoderConfig) -> Arguments:
+    official = {ours: name for name, ours in KERNEL_NAMES.items()}
+    representation = {official.get(key, key): value for key, value in asdict(config.representation).items()}
+    rest = {key: value for key, value in _stated(config).items() if key != "representation"}
+    return {**rest, "representation_config": representation}
+
+
+def _nested(config: type, *names: str) -> dict[str, Callable]:
+    """For an `Entry`: the fields `names` are official arguments inside `representation_config`."""
 
     def read(args: Mapping[str, Any]) -> Any:
         rest = {key: value for key, value in args.items() if key != "representation_config"}
         return _plain(config)({**rest, **args.get("representation_config", {})})
 
-    return read
+    def write(value: Any) -> Arguments:
+        rest = {key: stated for key, stated in _stated(value).items() if key not in names}
+        return {**rest, "representation_config": {name: getattr(value, name) for name in names}}
+
+    return {"config": read, "arguments": write}
 
 
 def _dino(args: Mapping[str, Any]) -> DinoConfig:
@@ -86,19 +109,26 @@ def _dino(args: Mapping[str, Any]) -> DinoConfig:
     return _plain(DinoConfig)({key: value for key, value in args.items() if key not in DINO_FIXED})
 
 
+def _own(config: type) -> dict[str, Callable]:
+    """For an `Entry`: official arguments are the config's own fields."""
+    return {"config": _plain(config), "arguments": _stated}
+
+
+STATIC = {"takes_execution": False}
+CONTROL = {"takes_compat": True}
 OFFICIAL_CLASSES: dict[str, Entry] = {
-    "SparseStructureEncoder": Entry(SparseStructureEncoder, _plain(StructureEncoderConfig), takes_execution=False),
-    "SparseStructureDecoder": Entry(SparseStructureDecoder, _plain(StructureDecoderConfig), takes_execution=False),
-    "SparseStructureFlowModel": Entry(SparseStructureFlow, _plain(FlowConfig)),
-    "SceneSparseStructureFlowModule": Entry(StructureCompleter, _plain(FlowConfig), takes_compat=True),
-    "SLatEncoder": Entry(SLatEncoder, _plain(SLatEncoderConfig)),
-    "SLatGaussianDecoder": Entry(GaussianDecoder, _gaussian),
-    "SLatRadianceFieldDecoder": Entry(RadianceFieldDecoder, _flattened(RadianceDecoderConfig)),
-    "SLatMeshDecoder": Entry(MeshDecoder, _flattened(MeshDecoderConfig)),
-    "SLatFlowModel": Entry(SLatFlow, _plain(SLatFlowConfig)),
-    "SceneSLatFlowModel": Entry(Texturer, _plain(TexturerConfig), takes_compat=True),
-    "DinoVisionTransformer": Entry(DinoVisionTransformer, _dino),
-    "MoGeModel": Entry(Moge, MogeConfig.from_official),
+    "SparseStructureEncoder": Entry(SparseStructureEncoder, **_own(StructureEncoderConfig), **STATIC),
+    "SparseStructureDecoder": Entry(SparseStructureDecoder, **_own(StructureDecoderConfig), **STATIC),
+    "SparseStructureFlowModel": Entry(SparseStructureFlow, **_own(FlowConfig)),
+    "SceneSparseStructureFlowModule": Entry(StructureCompleter, **_own(FlowConfig), **CONTROL),
+    "SLatEncoder": Entry(SLatEncoder, **_own(SLatEncoderConfig)),
+    "SLatGaussianDecoder": Entry(GaussianDecoder, _gaussian, _gaussian_arguments),
+    "SLatRadianceFieldDecoder": Entry(RadianceFieldDecoder, **_nested(RadianceDecoderConfig, "rank", "dim")),
+    "SLatMeshDecoder": Entry(MeshDecoder, **_nested(MeshDecoderConfig, "use_color")),
+    "SLatFlowModel": Entry(SLatFlow, **_own(SLatFlowConfig)),
+    "SceneSLatFlowModel": Entry(Texturer, **_own(TexturerConfig), **CONTROL),
+    "DinoVisionTransformer": Entry(DinoVisionTransformer, _dino, _stated),
+    "MoGeModel": Entry(Moge, MogeConfig.from_official, MogeConfig.to_official),
 }
 
 
@@ -124,3 +154,11 @@ def build(
     if found.takes_compat:
         options["reference_compat"] = reference_compat
     return found.network(found.config(args), **options)
+
+
+def describe(network: nn.Module) -> tuple[str, Arguments]:
+    """The official class name and arguments of a network; the inverse of `build`."""
+    for name, found in OFFICIAL_CLASSES.items():
+        if type(network) is found.network:
+            return name, found.arguments(network.config)
+    raise ValueError(f"{type(network).__name__} is not a released network and has no official description")

@@ -161,7 +161,9 @@ def dual_vertices(
     position_E23 = deformed(at_E23, padded(field.deform_V3, 0.0)[corner_E2], resolution)
 
     def group_mean(value_EA: Tensor, weight_E1: Tensor) -> Tensor:
-        total = value_EA.new_zeros(crossed.num_duals, value_EA.shape[1]).index_add(0, crossed.dual_E, value_EA * weight_E1)
+        total = value_EA.new_zeros(crossed.num_duals, value_EA.shape[1]).index_add(
+            0, crossed.dual_E, value_EA * weight_E1
+        )
         return total / weight_E1.new_zeros(crossed.num_duals, 1).index_add(0, crossed.dual_E, weight_E1)
 
     vertex_D3 = group_mean(zero_crossing(position_E23, sdf_E2 * alpha_E2), beta_E1)
@@ -180,9 +182,7 @@ def zero_crossing(value_E2A: Tensor, sdf_E2: Tensor) -> Tensor:
     return (value_E2A[:, 0] * second - value_E2A[:, 1] * first) / (second - first)
 
 
-def quads(
-    field: CornerField, surface: SurfaceCubes, crossed: CrossedEdges, gamma_S: Tensor
-) -> tuple[Tensor, Tensor]:
+def quads(field: CornerField, surface: SurfaceCubes, crossed: CrossedEdges, gamma_S: Tensor) -> tuple[Tensor, Tensor]:
     """One quad per crossed grid edge with four cubes around it: dual vertices [P, 4] in ring order, and their gamma."""
     with torch.no_grad():
         ends_E2 = torch.tensor(EDGES, device=crossed.edge_E.device)[crossed.edge_E]
