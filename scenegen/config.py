@@ -104,6 +104,8 @@ class VisibilityConfig:
     usable_share: float = 0.005
     """An instance is usable in a view when it covers this share of the pixels (official training filter)."""
     min_usable_objects: int = 3
+    min_usable_fraction: float = 0.5
+    """A view shows at least this fraction of the scene's objects usably."""
     max_candidates: int = 8
     """Candidates drawn for one view before the best of them is taken."""
 

@@ -10,13 +10,15 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from scenegen.contract.records import FLOOR_ID, WALL_ID
-from scenegen.layout.placement import Library
-from scenegen.layout.spec import PlacedObject, SceneSpec
+from scenegen.layout.shapes import Library, world_mesh
+from scenegen.layout.spec import SceneSpec
 
 PLANE_TOLERANCE_M = 1e-4
 """What the single precision of a mesh may put an object below the floor."""
 DEPTH_STEP_M = 1e-4
 SEPARATING_DIRECTIONS = 8
+INSIDE_WINDING = 0.75
+"""A winding number is 1 inside of a closed mesh; three quarters forgives holes, but not a missing side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,11 @@ def audit_scene(spec: SceneSpec, library: Library) -> tuple[Finding, ...]:
 
     Raises AssetError if a mesh cannot be read.
     """
-    solids = [_solid(placed.instance_id, *_world_mesh(placed, library)) for placed in spec.objects]
+    solids = []
+    for placed in spec.objects:
+        mesh = world_mesh(library.mesh(placed.asset_uid), placed)
+        solids.append(_solid(placed.instance_id, mesh.vertices, mesh.faces))
     return (*_through_planes(spec, solids), *_through_each_other(solids))
-
-
-def _world_mesh(placed: PlacedObject, library: Library) -> tuple[np.ndarray, np.ndarray]:
-    mesh, T = library.mesh(placed.asset_uid), placed.T_world_obj
-    return mesh.vertices.astype(np.float64) @ T[:3, :3].T + T[:3, 3], mesh.faces
 
 
 def _solid(instance_id: int, vertices: np.ndarray, faces: np.ndarray) -> _Solid:
@@ -129,12 +129,12 @@ def _depth_of_containment(inner: _Solid, outer: _Solid) -> float:
 def _is_inside(inner: _Solid, outer: _Solid) -> bool:
     """Does a piece of the one lie inside the other? Asked of pairs whose surfaces do not cross.
 
-    By the winding number, which open meshes blur but do not break: above one half counts as inside.
+    By the winding number, which open meshes blur but do not break.
     """
     low, high = outer.bounds
     points = inner.vertices[_one_vertex_a_piece(inner)]
     points = points[((points > low) & (points < high)).all(axis=1)]
-    return any(abs(winding_number(point, outer.vertices[outer.faces])) > 0.5 for point in points)
+    return any(abs(winding_number(point, outer.vertices[outer.faces])) > INSIDE_WINDING for point in points)
 
 
 def _one_vertex_a_piece(solid: _Solid) -> np.ndarray:

@@ -23,8 +23,8 @@ def candidate_cameras(config: CameraConfig, rng: np.random.Generator) -> list[It
     """For each view an endless stream of candidates; the first ones together are the official set.
 
     Directions are a Hammersley set with one random offset for the scene: sin(elevation) is uniform in
-    [0, max_elevation_sin), the azimuth covers the circle. A further candidate stays in its view's stratum of
-    elevation, so that rejection cannot shift the distribution of elevations, and draws azimuth and distance anew.
+    [0, max_elevation_sin), the azimuth covers the circle. A further candidate keeps its view's distance, field of view
+    and stratum of elevation and goes elsewhere around the scene, so that rejection cannot shift their distributions.
     """
     offset_u, offset_v = rng.random(2)
     streams = rng.spawn(config.num_views)
@@ -34,21 +34,22 @@ def candidate_cameras(config: CameraConfig, rng: np.random.Generator) -> list[It
 def _candidates(
     config: CameraConfig, view: int, offset: tuple[float, float], rng: np.random.Generator
 ) -> Iterator[CameraSpec]:
+    radius_m, fov_rad = _radius_and_fov(config, rng)
     u, v = (view + offset[0]) / config.num_views, radical_inverse_base_2(view) + offset[1]
     while True:
-        yield _camera(config, u * config.max_elevation_sin, 2.0 * math.pi * (v % 1.0), rng)
+        target = rng.uniform(-1.0, 1.0, size=3) * config.target_jitter_m
+        roll_rad = math.radians(config.roll_deg) * rng.uniform(-1.0, 1.0)
+        eye = radius_m * direction(u * config.max_elevation_sin, 2.0 * math.pi * v)
+        T = look_at(eye, target, roll_rad)
+        size = (config.resolution_px, config.resolution_px)
+        yield CameraSpec(tuple(tuple(float(value) for value in row) for row in T), fov_rad, size)
         u, v = (view + rng.random()) / config.num_views, rng.random()
 
 
-def _camera(config: CameraConfig, elevation_sin: float, azimuth_rad: float, rng: np.random.Generator) -> CameraSpec:
-    radius_m, fov_rad = _radius_and_fov(config, rng)
-    target = rng.uniform(-1.0, 1.0, size=3) * config.target_jitter_m
-    roll_rad = math.radians(config.roll_deg) * rng.uniform(-1.0, 1.0)
+def direction(elevation_sin: float, azimuth_rad: float) -> np.ndarray:
+    """(3,) unit vector, z up."""
     level = math.sqrt(1.0 - elevation_sin**2)
-    direction = np.array([level * math.cos(azimuth_rad), level * math.sin(azimuth_rad), elevation_sin])
-    T = look_at(radius_m * direction, target, roll_rad)
-    size = (config.resolution_px, config.resolution_px)
-    return CameraSpec(tuple(tuple(float(value) for value in row) for row in T), fov_rad, size)
+    return np.array([level * math.cos(azimuth_rad), level * math.sin(azimuth_rad), elevation_sin])
 
 
 def _radius_and_fov(config: CameraConfig, rng: np.random.Generator) -> tuple[float, float]:

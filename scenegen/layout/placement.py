@@ -1,29 +1,18 @@
 """Objects on the floor, one after the other, without interpenetration (supplement section 5)."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
-from scenegen.assets.library import CanonicalMesh
-from scenegen.assets.manifest import AssetRecord
 from scenegen.config import PlacementConfig
 from scenegen.contract.records import FIRST_OBJECT_ID
 from scenegen.errors import AssetError, SceneError
-from scenegen.layout.collision import CollisionWorld, Parts, PosedParts
+from scenegen.layout.collision import CollisionWorld, PosedParts
+from scenegen.layout.shapes import AssetShape, Library, is_enclosed
 from scenegen.layout.spec import PlacedObject
-
-
-class Library(Protocol):
-    """What layout asks of a library of assets."""
-
-    @property
-    def records(self) -> Mapping[str, AssetRecord]: ...
-
-    def mesh(self, uid: str) -> CanonicalMesh: ...
-
-    def convex_parts(self, uid: str) -> Sequence[np.ndarray]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,32 +29,24 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
-    """An asset's parts, the height of its lowest vertex and the area of its box on the floor, all canonical."""
+class _Standing:
+    """An object in its place."""
 
-    uid: str
-    parts: Parts
-    lowest: float
-    footprint: float
-
-    @classmethod
-    def of(cls, uid: str, library: Library) -> "_Shape":
-        vertices = library.mesh(uid).vertices
-        low, high = vertices.min(axis=0).astype(np.float64), vertices.max(axis=0).astype(np.float64)
-        footprint = float((high - low)[:2].prod())
-        return cls(uid, Parts.of(library.convex_parts(uid)), float(low[2]), footprint)
+    shape: AssetShape
+    pose: PlacedObject
+    body: PosedParts
 
 
 def sample_assets(
     library: Library, count: int, exclude: frozenset[str], rng: np.random.Generator
-) -> tuple[list[_Shape], tuple[tuple[str, str], ...]]:
+) -> tuple[list[AssetShape], tuple[tuple[str, str], ...]]:
     """`count` usable assets, without repetition while there are enough, and the (uid, reason) of unusable ones.
 
     The order is drawn over all records, so that leaving one out changes nothing but its own place.
     Raises SceneError if no asset can be used.
     """
     skipped: dict[str, str] = {}
-    shapes: list[_Shape] = []
+    shapes: list[AssetShape] = []
     uids = sorted(library.records)
     for uid in _endless_permutations(uids, rng):
         if len(shapes) == count:
@@ -75,7 +56,7 @@ def sample_assets(
         if uid in exclude or uid in skipped:
             continue
         try:
-            shapes.append(_Shape.of(uid, library))
+            shapes.append(AssetShape.of(uid, library))
         except AssetError as error:
             skipped[uid] = error.reason
     return shapes, tuple(sorted(skipped.items()))
@@ -106,21 +87,33 @@ def place_objects(
     count = int(asset_rng.integers(config.num_objects[0], config.num_objects[1] + 1))
     shapes, skipped = sample_assets(library, count, exclude, asset_rng)
     kept_scales = rng.uniform(*config.scale, size=count)
-    poses: dict[int, _Pose] = {}
+    standing: dict[int, _Standing] = {}
     attempts = 0
     for index in _order(shapes, kept_scales, config):
         scale = None if config.redraw_scale else float(kept_scales[index])
-        pose, body, used = _find_place(shapes[index], scale, floor_z_m, config, world, rng)
-        attempts += used
-        if pose is not None and body is not None:
-            world.place(body)
-            poses[index] = pose
-    placed = ((shapes[index].uid, poses[index]) for index in sorted(poses))
-    objects = tuple(PlacedObject(FIRST_OBJECT_ID + i, uid, *pose) for i, (uid, pose) in enumerate(placed))
+        for candidate in islice(_candidates(shapes[index], scale, floor_z_m, config, rng), config.max_attempts):
+            attempts += 1
+            if candidate is not None and _fits(candidate, world, standing.values()):
+                world.place(candidate.body)
+                standing[index] = candidate
+                break
+    poses = [standing[index].pose for index in sorted(standing)]
+    objects = tuple(replace(pose, instance_id=FIRST_OBJECT_ID + i) for i, pose in enumerate(poses))
     return Placement(objects, count, attempts, skipped)
 
 
-def _order(shapes: list[_Shape], kept_scales: np.ndarray, config: PlacementConfig) -> list[int]:
+def _fits(candidate: _Standing, world: CollisionWorld, standing: Iterable[_Standing]) -> bool:
+    """Clear of everything that stands there, and neither inside of it nor around it."""
+    if not world.fits(candidate.body):
+        return False
+    return not any(
+        is_enclosed(inner.body, outer.body, outer.shape.mesh, outer.pose)
+        for other in standing
+        for inner, outer in ((candidate, other), (other, candidate))
+    )
+
+
+def _order(shapes: list[AssetShape], kept_scales: np.ndarray, config: PlacementConfig) -> list[int]:
     """Who is placed when. Instance ids follow the order of sampling in any case, so they say nothing of size."""
     if not config.largest_first:
         return list(range(len(shapes)))
@@ -129,41 +122,27 @@ def _order(shapes: list[_Shape], kept_scales: np.ndarray, config: PlacementConfi
     return [int(index) for index in np.argsort(-sizes, kind="stable")]
 
 
-_Pose = tuple[float, float, tuple[float, float, float]]
-
-
-def _find_place(
-    shape: _Shape,
+def _candidates(
+    shape: AssetShape,
     kept_scale: float | None,
     floor_z_m: float,
     config: PlacementConfig,
-    world: CollisionWorld,
     rng: np.random.Generator,
-) -> tuple[_Pose | None, PosedParts | None, int]:
-    """The first pose that fits and its body, or None twice, and the attempts it took."""
-    for attempt in range(1, config.max_attempts + 1):
-        for_scale, for_yaw, *where = rng.random(4).tolist()
-        scale = kept_scale or config.scale[0] + for_scale * (config.scale[1] - config.scale[0])
-        yaw = 2.0 * np.pi * for_yaw
+) -> Iterator[_Standing | None]:
+    """Random poses on the floor, wholly inside the area; None where the scale drawn is too large for it."""
+    low, high = config.scale
+    while True:
+        for_scale, for_yaw, for_x, for_y = rng.random(4).tolist()
+        scale = low + for_scale * (high - low) if kept_scale is None else kept_scale
+        yaw = 2.0 * math.pi * for_yaw
         body = shape.parts.posed(scale, yaw)
-        offset = _offset(shape, body, scale, where, floor_z_m, config.area_m)
-        if offset is not None and world.fits(body := body.moved(offset)):
-            x, y, z = offset.tolist()
-            return (scale, yaw, (x, y, z)), body, attempt
-    return None, None, config.max_attempts
-
-
-def _offset(
-    shape: _Shape, body: PosedParts, scale: float, where: Sequence[float], floor_z_m: float, area_m: float
-) -> np.ndarray | None:
-    """The move that puts the body on the floor, at `where` in [0, 1)^2 of its free play inside the area.
-
-    None if it is too large for the area.
-    """
-    low, high = body.low.min(axis=0), body.high.max(axis=0)
-    play = area_m - (high - low)[:2]
-    if play.min() < 0.0:
-        return None
-    xy = -area_m / 2.0 - low[:2] + np.asarray(where) * play
-    # The mesh stands on the floor; its parts may be a hair larger.
-    return np.array([xy[0], xy[1], floor_z_m - scale * shape.lowest])
+        box_low, box_high = body.low.min(axis=0), body.high.max(axis=0)
+        play = config.area_m - (box_high - box_low)[:2]
+        if play.min() < 0.0:
+            yield None
+            continue
+        x, y = (-config.area_m / 2.0 - box_low[:2] + play * (for_x, for_y)).tolist()
+        # The mesh stands on the floor; its parts may be a hair larger.
+        position = (x, y, floor_z_m - scale * shape.lowest)
+        pose = PlacedObject(FIRST_OBJECT_ID, shape.uid, scale, yaw, position)
+        yield _Standing(shape, pose, body.moved(np.array(position)))

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from scenegen.config import DatasetConfig
 from scenegen.layout.collision import CollisionWorld
 from scenegen.layout.light import sample_light
-from scenegen.layout.placement import Library, place_objects
+from scenegen.layout.placement import place_objects
 from scenegen.layout.randomness import Stage, rng_for
 from scenegen.layout.room import sample_room
+from scenegen.layout.shapes import Library
 from scenegen.layout.spec import SamplingStats, SceneSpec
 from scenegen.layout.views import choose_views
 from scenegen.layout.visibility import SceneCaster

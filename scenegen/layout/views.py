@@ -1,5 +1,6 @@
 """Which candidate cameras become views: a cheap ray-cast look before anything expensive is rendered."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ def choose_views(
     `max_candidates` does, the best of them, which is counted as "best of the rejected taken".
     """
     rejected: Counter[str] = Counter()
-    wanted = min(config.min_usable_objects, len(caster.objects))
+    placed = len(caster.objects)
+    wanted = max(min(config.min_usable_objects, placed), math.ceil(config.min_usable_fraction * placed))
     views = []
     for stream in candidate_cameras(cameras, rng):
         views.append(_choose(stream, wanted, config, caster, world, wall_margin_m, rejected))

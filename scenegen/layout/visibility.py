@@ -1,14 +1,13 @@
 """What a view sees, by casting rays: instance ids, depth, and objects as if each stood alone."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from embreex import rtcore_scene
-from embreex.mesh_construction import TriangleMesh
 
-from scenegen.assets.library import CanonicalMesh
 from scenegen.contract.records import BACKGROUND_ID, FLOOR_ID, WALL_ID
-from scenegen.layout.placement import Library
+from scenegen.layout.raycast import first_hits, mesh_scene
+from scenegen.layout.shapes import Library, world_mesh
 from scenegen.layout.spec import CameraSpec, PlacedObject, RoomSpec, SceneSpec, ViewSpec
 
 
@@ -50,7 +49,7 @@ class SceneCaster:
         self.objects = tuple(objects)
         self._library = library
         self._ids = np.array([o.instance_id for o in objects], dtype=np.uint16)
-        self._all = _embree_scene([self._world_mesh(o) for o in objects])
+        self._all = mesh_scene(world_mesh(library.mesh(o.asset_uid), o) for o in objects)
         self._alone: dict[int, rtcore_scene.EmbreeScene] = {}
 
     @classmethod
@@ -60,8 +59,7 @@ class SceneCaster:
 
     def world_vertices(self, placed: PlacedObject) -> np.ndarray:
         """(V, 3) float64 mesh vertices in the world, metres."""
-        T = placed.T_world_obj
-        return self._library.mesh(placed.asset_uid).vertices.astype(np.float64) @ T[:3, :3].T + T[:3, 3]
+        return world_mesh(self._library.mesh(placed.asset_uid), placed).vertices
 
     def view(self, view: ViewSpec, size_px: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Instance ids (H, W) uint16 and planar depth (H, W) float32 in metres, NaN where nothing is hit.
@@ -78,7 +76,7 @@ class SceneCaster:
         origin, directions = pixel_rays(view.camera, xy_px)
         ids = np.full(len(xy_px), BACKGROUND_ID, dtype=np.uint16)
         depth = np.full(len(xy_px), np.inf, dtype=np.float64)
-        geometry, distance = _first_hits(self._all, origin, directions)
+        geometry, distance = first_hits(self._all, origin, directions)
         hit = geometry >= 0
         if hit.any():
             ids[hit], depth[hit] = self._ids[geometry[hit]], distance[hit]
@@ -92,11 +90,8 @@ class SceneCaster:
         """(N,) bool: would the object be seen through these image points if it stood alone?"""
         if instance_id not in self._alone:
             placed = self.objects[int(np.nonzero(self._ids == instance_id)[0][0])]
-            self._alone[instance_id] = _embree_scene([self._world_mesh(placed)])
-        return _first_hits(self._alone[instance_id], *pixel_rays(camera, xy_px))[0] >= 0
-
-    def _world_mesh(self, placed: PlacedObject) -> CanonicalMesh:
-        return CanonicalMesh(self.world_vertices(placed), self._library.mesh(placed.asset_uid).faces)
+            self._alone[instance_id] = mesh_scene([world_mesh(self._library.mesh(placed.asset_uid), placed)])
+        return first_hits(self._alone[instance_id], *pixel_rays(camera, xy_px))[0] >= 0
 
     def _cast_floor(self, origin: np.ndarray, directions: np.ndarray, ids: np.ndarray, depth: np.ndarray) -> None:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -120,22 +115,3 @@ class SceneCaster:
 def _keep_nearer(plane_id: int, distance: np.ndarray, inside: np.ndarray, ids: np.ndarray, depth: np.ndarray) -> None:
     nearer = inside & (distance > 0.0) & (distance < depth)
     ids[nearer], depth[nearer] = plane_id, distance[nearer]
-
-
-def _embree_scene(meshes: Collection[CanonicalMesh]) -> rtcore_scene.EmbreeScene:
-    scene = rtcore_scene.EmbreeScene()
-    for mesh in meshes:
-        TriangleMesh(scene, mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32))
-    return scene
-
-
-def _first_hits(
-    scene: rtcore_scene.EmbreeScene, origin: np.ndarray, directions: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Index of the first mesh hit (N,) int, -1 for none, and the distance (N,) in units of the directions."""
-    if not len(directions):
-        return np.full(0, -1), np.zeros(0)
-    origins = np.broadcast_to(origin, directions.shape).astype(np.float32)
-    hits = scene.run(origins, directions.astype(np.float32), output=1)
-    missed = hits["primID"] == -1
-    return np.where(missed, -1, hits["geomID"].astype(np.int64)), hits["tfar"]

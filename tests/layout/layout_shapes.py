@@ -62,6 +62,13 @@ def table() -> list[trimesh.Trimesh]:
     return [box((1.0, 1.0, 0.06), (0.0, 0.0, 0.73)), *legs]
 
 
+def hood() -> list[trimesh.Trimesh]:
+    """A chest of five plates, open below: the floor closes it."""
+    top = box((1.0, 1.0, 0.05), (0.0, 0.0, 0.475))
+    along = [box((1.0, 0.05, 1.0), (0.0, y, 0.0)) for y in (-0.475, 0.475)]
+    return [top, *along, *(box((0.05, 1.0, 1.0), (x, 0.0, 0.0)) for x in (-0.475, 0.475))]
+
+
 def solids() -> dict[str, list[trimesh.Trimesh]]:
     return {
         "ball": [trimesh.creation.icosphere(2)],

@@ -55,12 +55,13 @@ def test_one_scene_covers_the_sphere_evenly():
     assert sorted(bands) == list(range(30))
 
 
-def test_further_candidates_stay_in_the_elevation_of_their_view():
+def test_further_candidates_keep_distance_and_elevation_and_go_around_the_scene():
     streams = candidate_cameras(CONFIG, np.random.default_rng(0))
     for n in (0, 7, 29):
         p = positions([next(streams[n]) for _ in range(200)])
         u = p[:, 2] / np.linalg.norm(p, axis=1) / (2 / 3) * 30 - n
         assert u.min() >= 0 and u.max() <= 1
+        assert np.ptp(np.linalg.norm(p, axis=1)) < 1e-9
         azimuth = np.arctan2(p[1:, 1], p[1:, 0]) / (2 * np.pi) % 1.0
         assert stats.kstest(azimuth, "uniform").pvalue > 0.01
 

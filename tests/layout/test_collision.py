@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layout_shapes import box, table
@@ -46,7 +47,7 @@ def test_boxes_that_overlap_do_not_matter_when_the_shapes_are_apart(world):
 
 
 @given(yaw=st.floats(0, 6.2), x=st.floats(-2, 2), y=st.floats(-2, 2), scale=st.floats(0.5, 2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_fitting_is_mutual(yaw, x, y, scale):
     a, b = TABLE.posed(1.3, 0.0, (0, 0, 0)), CUBE.posed(scale, yaw, (x, y, 0.1))
     answers = []
@@ -58,10 +59,8 @@ def test_fitting_is_mutual(yaw, x, y, scale):
 
 
 @given(yaw=st.floats(0, 6.2), x=st.floats(-2, 2), y=st.floats(-2, 2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_balls_collide_exactly_when_their_centres_are_near(yaw, x, y):
-    import trimesh
-
     ball = Parts.of([trimesh.creation.icosphere(3).vertices * 0.5])
     distance = np.hypot(x, y)
     with CollisionWorld(CLEARANCE) as world:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layout_shapes import MemoryLibrary, solids
+from layout_shapes import MemoryLibrary, box, hood, solids, table
 
 from scenegen.config import PlacementConfig
 from scenegen.errors import SceneError, UsageError
@@ -75,6 +75,29 @@ def test_no_sampled_scene_has_objects_in_one_another(config, library):
         placement = dataclasses.replace(config.placement, redraw_scale=redraw)
         for spec in scenes(dataclasses.replace(config, placement=placement), library, range(5)).values():
             assert audit_scene(spec, library) == ()
+
+
+def test_things_stand_under_tables_but_never_out_of_sight_under_a_hood(config):
+    """The collision engine would allow both: neither touches anything."""
+
+    def hosts(kind) -> int:
+        """How many cubes are within the box of a host, in 12 crowded scenes."""
+        library = MemoryLibrary({"host": kind, "cube": [box((1, 1, 1))]})
+        few = dataclasses.replace(config, placement=PlacementConfig(num_objects=(12, 12), area_m=2.7, scale=(0.2, 1.9)))
+        found = 0
+        for index in range(12):
+            spec = sample_scene(few, library, HDRIS, (), index)
+            assert audit_scene(spec, library) == ()
+            caster = SceneCaster.of(spec, library)
+            for host in (o for o in spec.objects if o.asset_uid == "host"):
+                for cube in (o for o in spec.objects if o.asset_uid == "cube"):
+                    vertices = caster.world_vertices(cube) @ np.linalg.inv(host.T_world_obj)[:3, :3].T
+                    vertices += np.linalg.inv(host.T_world_obj)[:3, 3]
+                    found += bool((np.abs(vertices) <= 0.501).all())
+        return found
+
+    assert hosts(table()) > 0
+    assert hosts(hood()) == 0
 
 
 def test_a_kept_scale_is_uniform_and_fewer_objects_fit(config, library):

@@ -1,0 +1,69 @@
+"""What layout needs to know of an asset's shape, and how an asset stands in the world."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from scenegen.assets.library import CanonicalMesh
+from scenegen.assets.manifest import AssetRecord
+from scenegen.layout.collision import Parts, PosedParts
+from scenegen.layout.raycast import even_directions, first_hits, mesh_scene
+from scenegen.layout.spec import PlacedObject
+
+ENCLOSED_SHARE = 0.5
+"""An object is inside another one that hides more than this share of all directions from it.
+
+Under a table or a bed it is less, in an oven more. Whether the mesh is closed or turned inside out does not matter.
+"""
+PROBES = 256
+BOX_SLACK = 0.05
+"""Parts, and so their boxes, may be a little larger than the mesh."""
+
+
+class Library(Protocol):
+    """What layout asks of a library of assets."""
+
+    @property
+    def records(self) -> Mapping[str, AssetRecord]: ...
+
+    def mesh(self, uid: str) -> CanonicalMesh: ...
+
+    def convex_parts(self, uid: str) -> Sequence[np.ndarray]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AssetShape:
+    """An asset's mesh and parts, the height of its lowest vertex and the area of its box on the floor; canonical."""
+
+    uid: str
+    mesh: CanonicalMesh
+    parts: Parts
+    lowest: float
+    footprint: float
+
+    @classmethod
+    def of(cls, uid: str, library: Library) -> "AssetShape":
+        """Raises AssetError if the asset cannot be read."""
+        mesh = library.mesh(uid)
+        low, high = mesh.vertices.min(axis=0).astype(np.float64), mesh.vertices.max(axis=0).astype(np.float64)
+        footprint = float((high - low)[:2].prod())
+        return cls(uid, mesh, Parts.of(library.convex_parts(uid)), float(low[2]), footprint)
+
+
+def world_mesh(mesh: CanonicalMesh, placed: PlacedObject) -> CanonicalMesh:
+    """The mesh as it stands in the scene, vertices (V, 3) float64 in metres."""
+    T = placed.T_world_obj
+    return CanonicalMesh(mesh.vertices.astype(np.float64) @ T[:3, :3].T + T[:3, 3], mesh.faces)
+
+
+def is_enclosed(inner: PosedParts, outer: PosedParts, outer_mesh: CanonicalMesh, outer_pose: PlacedObject) -> bool:
+    """Is one inside a hollow of the other, out of sight? Their surfaces do not cross."""
+    low, high = inner.low.min(axis=0), inner.high.max(axis=0)
+    slack = BOX_SLACK * (high - low)
+    if (low < outer.low.min(axis=0) - slack).any() or (high > outer.high.max(axis=0) + slack).any():
+        return False
+    centre = (low + high) / 2.0
+    hits, _ = first_hits(mesh_scene([world_mesh(outer_mesh, outer_pose)]), centre, even_directions(PROBES))
+    return bool((hits >= 0).mean() > ENCLOSED_SHARE)
