@@ -54,9 +54,24 @@ class DepthEstimator(Protocol):
         """What decides its maps beside weights and images; goes into the sidecar's metadata."""
         ...
 
-    def predict(self, requests: Sequence[Request]) -> list[Prediction]:
-        """One prediction a request, in order. All images of a call may have different sizes."""
+    def companions(self, scene_index: int, view_index: int, views: Sequence[int]) -> tuple[int, ...]:
+        """Which other views of the scene it wants to be shown beside this one; views: all there are."""
         ...
+
+    def predict(self, requests: Sequence[Request]) -> list[Prediction]:
+        """One prediction a request, in order. The images of a call may have different sizes."""
+        ...
+
+
+class SingleView:
+    """What estimators share that see one image at a time and have no settings."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def companions(self, scene_index: int, view_index: int, views: Sequence[int]) -> tuple[int, ...]:
+        return ()
 
 
 def rng_for_view(seed: int, scene_index: int, view_index: int, stream: int) -> np.random.Generator:

@@ -1,0 +1,63 @@
+"""MoGe-2 with our own network: metric depth, a validity mask and the focal length, from the authors' checkpoint."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from models.point_map_camera import metric_geometry
+
+from models.moge import Moge
+from models.registry import build
+from scenegen.annotate.protocol import Prediction, Request, SingleView
+from scenegen.annotate.torch_setup import batches, pick_device, reduced_precision, refuse_partial, stacked
+from scenegen.annotate.weights import Weights
+from scenegen.errors import SceneGenError
+
+_NEVER_USED = {"encoder.backbone.mask_token"}
+
+
+class Moge2(SingleView):
+    """A loaded network; see DepthEstimator. num_tokens: image tokens, None for the most it was trained with."""
+
+    def __init__(self, network: Moge, device: torch.device, batch_size: int, num_tokens: int | None = None) -> None:
+        self._network = network.to(device).eval()
+        self._device, self._batch_size, self._num_tokens = device, batch_size, num_tokens
+
+    @classmethod
+    def load(cls, weights: Weights, device: str = "auto", batch_size: int = 8) -> "Moge2":
+        """From the authors' model.pt, which holds `model_config` and the weights in `model`.
+
+        Raises SceneGenError for a file that is not such a checkpoint, or does not fill the network.
+        """
+        checkpoint = torch.load(weights.file, map_location="cpu", weights_only=True, mmap=True)
+        if not isinstance(checkpoint, dict) or not {"model_config", "model"} <= checkpoint.keys():
+            raise SceneGenError(f"{weights.file} is not a checkpoint of MoGe (it has no model_config); check --weights")
+        network = build("MoGeModel", checkpoint["model_config"])
+        assert isinstance(network, Moge)
+        if network.scale_head is None:
+            raise SceneGenError(f"{weights.file} is a MoGe without metric scale (version 1); moge2 needs version 2")
+        found = network.load_state_dict(checkpoint["model"], strict=False)
+        refuse_partial("moge2", sorted(set(found.missing_keys) - _NEVER_USED))
+        return cls(network, pick_device(device), batch_size)
+
+    def predict(self, requests: Sequence[Request]) -> list[Prediction]:
+        predictions: dict[int, Prediction] = {}
+        for group in batches(requests, self._batch_size):
+            results = self._run([requests[position].rgb for position in group])
+            predictions.update(zip(group, results, strict=True))
+        return [predictions[position] for position in range(len(requests))]
+
+    @torch.inference_mode()
+    def _run(self, rgbs: Sequence[np.ndarray]) -> list[Prediction]:
+        images = stacked(rgbs, self._device)
+        with reduced_precision(self._device):
+            output = self._network(images, self._num_tokens)
+        geometry = metric_geometry(output)
+        depth = torch.where(
+            torch.isfinite(geometry.depth_BHW) & (geometry.depth_BHW > 0), geometry.depth_BHW, torch.nan
+        )
+        focal = geometry.K_norm_B33[:, 0, 0] * images.shape[-1]
+        return [
+            Prediction(one, focal_px=float(focal_px))
+            for one, focal_px in zip(depth.float().cpu().numpy(), focal.cpu().numpy(), strict=True)
+        ]

@@ -1,0 +1,20 @@
+"""What a user may set about the estimators; plain data, without torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class EstimatorOptions:
+    """How estimators run. Only seed, severity and max_other_views change what the maps show."""
+
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    """Where networks run; auto takes CUDA if there is one."""
+    batch_size: int | None = None
+    """Images at a time; None takes what suits each network."""
+    severity: Literal["mild", "medium", "severe", "mixed"] = "mixed"
+    """How wrong `simulated` is; mixed draws one for each view."""
+    max_other_views: int = 7
+    """Other views of the scene that VGGT is shown at most (half of the views are shown alone); 0 for none."""
+    seed: int = 0
+    """Of what is drawn: simulated errors, VGGT's other views, the samples of the robust fits."""

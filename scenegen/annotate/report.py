@@ -1,0 +1,73 @@
+"""How good the estimators' maps are over a dataset, from the sidecars' thin columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scenegen.contract.dataset import Dataset
+from scenegen.contract.sidecar import sidecar_table
+from scenegen.contract.storage import Root
+
+_COLUMNS = ["abs_rel", "delta1", "valid_share", "metric_abs_rel"]
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorErrors:
+    """Over the views of a dataset, each view counting alike.
+
+    views: with a sidecar row; aligned: of them, those that could be aligned. abs_rel, delta1: means after alignment.
+    median_abs_rel: of the views. metric_abs_rel: mean without alignment, None for maps that are not metric.
+    instance_abs_rel: mean over instances, each after its own scale.
+    """
+
+    estimator: str
+    views: int
+    aligned: int
+    valid_share: float
+    abs_rel: float
+    median_abs_rel: float
+    delta1: float
+    metric_abs_rel: float | None
+    instance_abs_rel: float
+
+
+def estimator_errors(dataset: Dataset, estimator: str) -> EstimatorErrors:
+    """Raises ValueError if the dataset has no sidecar of it."""
+    table = dataset.table(sidecar_table(estimator), [*_COLUMNS, "instances"])
+    columns = {name: table[name].to_numpy().astype(np.float64) for name in _COLUMNS}
+    instances = [one["abs_rel"] for row in table["instances"].to_pylist() for one in row]
+    aligned = np.isfinite(columns["abs_rel"])
+    metric = columns["metric_abs_rel"][np.isfinite(columns["metric_abs_rel"])]
+
+    def mean(values: np.ndarray) -> float:
+        return float(values.mean()) if len(values) else float("nan")
+
+    good = columns["abs_rel"][aligned]
+    return EstimatorErrors(
+        estimator,
+        len(aligned),
+        int(aligned.sum()),
+        mean(columns["valid_share"]),
+        mean(good),
+        float(np.median(good)) if len(good) else float("nan"),
+        mean(columns["delta1"][aligned]),
+        mean(metric) if len(metric) else None,
+        mean(np.array(instances)),
+    )
+
+
+def error_table(root: Root, estimators: Sequence[str]) -> str:
+    """One line an estimator, for people. Estimators without a sidecar are left out."""
+    dataset = Dataset.open(root.location)
+    there = set(dataset.estimators(complete=False))
+    lines = ["estimator                 views  valid   AbsRel  median  delta1  per object  unaligned"]
+    for name in estimators:
+        if name in there:
+            e = estimator_errors(dataset, name)
+            unaligned = "-" if e.metric_abs_rel is None else f"{e.metric_abs_rel:.4f}"
+            lines.append(
+                f"{name:24} {e.views:6} {100 * e.valid_share:5.1f}%  {e.abs_rel:.4f}  {e.median_abs_rel:.4f}  "
+                f"{e.delta1:.4f}      {e.instance_abs_rel:.4f}     {unaligned:>6}"
+            )
+    return "\n".join(lines)
