@@ -98,7 +98,8 @@ def read_size(path: Path) -> tuple[int, int]:
         head = file.read(1 << 20)
     try:
         if head[:4] == b"\x76\x2f\x31\x01":
-            width, height = _exr_size(head, size)
+            width, height, last_block = _exr_size(head)
+            _refuse_cut_exr(path, last_block, size)
         elif head.startswith((b"#?RADIANCE", b"#?RGBE")):
             width, height = _radiance_size(head, size)
         else:
@@ -120,7 +121,18 @@ def _radiance_size(head: bytes, size: int) -> tuple[int, int]:
     return (second, first) if match[1] == b"Y" else (first, second)
 
 
-def _exr_size(head: bytes, size: int) -> tuple[int, int]:
+def _refuse_cut_exr(path: Path, last_block: int, size: int) -> None:
+    """The block of pixels that lies last must end within the file (0: not known, tiled or deep files)."""
+    if last_block:
+        with path.open("rb") as file:
+            file.seek(last_block)
+            block = file.read(8)
+        if len(block) < 8 or last_block + 8 + struct.unpack("<ii", block)[1] > size:
+            raise ValueError(f"cut short at {size} bytes")
+
+
+def _exr_size(head: bytes) -> tuple[int, int, int]:
+    """(width, height, offset of the block of scan lines that lies last in the file)."""
     attributes, end = _exr_attributes(head)
     if "dataWindow" not in attributes or "channels" not in attributes:
         raise ValueError("an OpenEXR header without dataWindow or channels")
@@ -128,13 +140,9 @@ def _exr_size(head: bytes, size: int) -> tuple[int, int]:
     width, height = x1 - x0 + 1, y1 - y0 + 1
     plain = not struct.unpack_from("<I", head, 4)[0] & 0x1A00  # not tiled, deep or multi-part
     lines = EXR_BLOCK_LINES.get(attributes.get("compression", b"\xff")[0])
-    if plain and lines and 0 < height <= MAX_SIDE_PX:
-        blocks = -(-height // lines)
-        offsets = struct.unpack_from(f"<{blocks}Q", head, end)
-        last = max(offsets)
-        if min(offsets) == 0 or last + 8 > size:
-            raise ValueError(f"cut short at {size} bytes")
-    return width, height
+    if not plain or not lines or not 0 < height <= MAX_SIDE_PX:
+        return width, height, 0
+    return width, height, max(struct.unpack_from(f"<{-(-height // lines)}Q", head, end))
 
 
 def _exr_attributes(head: bytes) -> tuple[dict[str, bytes], int]:

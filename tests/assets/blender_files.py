@@ -76,13 +76,13 @@ def _rich_scene(folder: Path) -> np.ndarray:
         empty = _link(f"instance{index}", None)
         empty.instance_type, empty.instance_collection = "COLLECTION", collection
         empty.location, empty.scale = (5 * index, 0, 0), scale
-        points.append((L_VERTICES + (0, 0, 1)) * scale + (5 * index, 0, 0))
+        points.append((np.add(L_VERTICES, (0, 0, 1))) * scale + (5 * index, 0, 0))
     repeated = _link("repeated", mesh)
     repeated.location = (0, 10, 0)
     modifier = repeated.modifiers.new("array", "ARRAY")
     modifier.count, modifier.use_relative_offset, modifier.use_constant_offset = 2, False, True
     modifier.constant_offset_displace = (0, 3, 0)
-    points += [L_VERTICES + (0, 10, 0), L_VERTICES + (0, 13, 0)]
+    points += [np.add(L_VERTICES, (0, 10, 0)), np.add(L_VERTICES, (0, 13, 0))]
     hidden = _link("hidden", mesh)
     hidden.location, hidden.hide_render = (500, 0, 0), True
     script = bpy.data.texts.new("evil.py")

@@ -14,8 +14,10 @@ from scenegen.assets.glb import Glb
 # An L of two boxes: no symmetry, so that a mirror or a turn shows.
 BOX = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=np.float32)
 BOX_FACES = np.array(
-    [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4]]
-    + [[1, 5, 7], [1, 7, 3]],
+    [
+        *([0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1]),
+        *([2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]),
+    ],
     dtype=np.uint16,
 )
 L_VERTICES = np.concatenate([BOX * (2.0, 0.5, 0.3), BOX * (0.4, 0.5, 1.1) + (0, 0, 0.3)]).astype(np.float32)
@@ -123,4 +125,4 @@ def textured_obj(folder: Path, image: str = "wood.png", write_image: bool = True
 
 def two_l_shapes() -> np.ndarray:
     """World vertices (y up) of `textured_obj`."""
-    return np.concatenate([L_VERTICES, L_VERTICES + (3.0, 0, 0)])
+    return np.concatenate([L_VERTICES, np.add(L_VERTICES, (3.0, 0, 0))])

@@ -122,7 +122,7 @@ def test_stores_merge_and_filters_say_what_they_removed(tmp_path):
     assert "one" not in AssetLibrary.open(both, exclude=["one"]).records
     with pytest.raises(UsageError, match=r"no asset is left of 2 .*2 by split=train"):
         AssetLibrary.open(AssetsConfig(objects=(store,)))
-    with pytest.raises(UsageError, match="2 by min_aesthetic_score=4.5"):
+    with pytest.raises(UsageError, match=r"2 by min_aesthetic_score=4\.5"):
         AssetLibrary.open(AssetsConfig(objects=(store,), split="val", min_aesthetic_score=4.5))
 
 

@@ -28,14 +28,14 @@ def turned(points: np.ndarray, angle: float = 0.6) -> np.ndarray:
 def two_roots(model: Model) -> np.ndarray:
     model.node(mesh=model.mesh(L_VERTICES, L_FACES), translation=[5, 1, 0])
     model.node(mesh=model.mesh(L_VERTICES * 0.5, L_FACES), translation=[7, 0, 3])
-    return np.concatenate([L_VERTICES + (5, 1, 0), L_VERTICES * 0.5 + (7, 0, 3)])
+    return np.concatenate([np.add(L_VERTICES, (5, 1, 0)), L_VERTICES * 0.5 + (7, 0, 3)])
 
 
 def two_roots_one_mesh(model: Model) -> np.ndarray:
     shared = model.mesh(L_VERTICES, L_FACES)
     model.node(mesh=shared, translation=[5, 1, 0])
     model.node(mesh=shared, rotation=list(TURN), scale=[2, 2, 2])
-    return np.concatenate([L_VERTICES + (5, 1, 0), turned(L_VERTICES * 2)])
+    return np.concatenate([np.add(L_VERTICES, (5, 1, 0)), turned(L_VERTICES * 2)])
 
 
 def parented(model: Model) -> np.ndarray:
@@ -43,7 +43,7 @@ def parented(model: Model) -> np.ndarray:
     child = model.node(root=False, mesh=shared, translation=[0, 2, 0], scale=[1, 3, 1])
     model.node(mesh=shared, children=[child], translation=[1, 0, 0], rotation=list(TURN))
     inner = L_VERTICES * (1, 3, 1) + (0, 2, 0)
-    return turned(np.concatenate([L_VERTICES, inner])) + (1, 0, 0)
+    return np.add(turned(np.concatenate([L_VERTICES, inner])), (1, 0, 0))
 
 
 def mirrored(model: Model) -> np.ndarray:
@@ -70,7 +70,7 @@ def animated(model: Model) -> np.ndarray:
             "channels": [{"sampler": 0, "target": {"node": node, "path": "translation"}}],
         }
     ]
-    return np.concatenate([L_VERTICES + (1, 0, 0), L_VERTICES + (0, 4, 0)])
+    return np.concatenate([np.add(L_VERTICES, (1, 0, 0)), np.add(L_VERTICES, (0, 4, 0))])
 
 
 @pytest.mark.parametrize("kind", [two_roots, two_roots_one_mesh, parented, mirrored, instanced, animated])
