@@ -10,6 +10,7 @@ V: vertices. F: faces. P: vertices of a part. K: planes.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import binary_fill_holes
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
 
 MAX_PARTS = 12
@@ -19,26 +20,52 @@ MAX_PART_PLANES = MAX_PART_VERTICES // 2 + 2
 COACD_THRESHOLD = 0.08
 SIMPLIFIED_CELLS = 48
 MAX_EDGE = 0.08
+SOLIDITY_CELLS = 32
+CONVEX_ENOUGH = 0.9
+_STEPS = [(i, j) for i in range(5) for j in range(5 - i)]
+SURFACE_SAMPLES = np.array([(i, j, 4 - i - j) for i, j in _STEPS]) / 4
 # Flat parts (a sheet of paper) get this half thickness so that hulls and physics have a volume to work with.
 MIN_HALF_THICKNESS = 5e-4
 
 
 @dataclass(frozen=True, slots=True)
 class ConvexParts:
-    """vertices: one (P, 3) float32 array a part, canonical frame. method: "coacd" or "hull (why)"."""
+    """vertices: one (P, 3) float32 array a part, canonical frame. method: "coacd", or "hull (why)" for a single hull."""
 
     vertices: tuple[np.ndarray, ...]
     method: str
 
 
 def convex_parts(vertices_V3: np.ndarray, faces_F3: np.ndarray) -> ConvexParts:
-    """CoACD parts that cover the mesh. May take minutes on a bad mesh: run it where it can be killed.
+    """CoACD parts that cover the mesh; one hull where the mesh all but fills it.
 
-    Raises ValueError if CoACD finds no part.
+    May take minutes on a bad mesh: run it where it can be killed. Raises ValueError if CoACD finds no part.
     """
+    pieces, centroids = _surface_pieces(vertices_V3, faces_F3)
+    if solidity(pieces) >= CONVEX_ENOUGH:
+        return hull_part(vertices_V3, "convex")
     cores = _coacd(*simplified(vertices_V3, faces_F3))
-    points, owner = _surface_points(vertices_V3, faces_F3)
-    return ConvexParts(_grown(cores, points, owner), "coacd")
+    return ConvexParts(_grown(cores, pieces, centroids), "coacd")
+
+
+def solidity(pieces_N33: np.ndarray) -> float:
+    """Share of the hull's volume that the closed-up surface fills, on a grid of 32 cells along the longest side.
+
+    Hollows that cannot be reached from outside count as filled: for collisions a closed box is solid.
+    """
+    corners = pieces_N33.reshape(-1, 3)
+    low, cell = corners.min(axis=0), float(np.ptp(corners, axis=0).max()) / SOLIDITY_CELLS
+    shape = np.ceil(np.ptp(corners, axis=0) / cell).astype(int) + 1
+    filled = np.zeros(shape, bool)
+    for weights in SURFACE_SAMPLES:  # dense enough: pieces are small against a few cells
+        filled[tuple(((np.einsum("k,nkx->nx", weights, pieces_N33) - low) / cell).astype(int).T)] = True
+    filled = binary_fill_holes(filled)
+    centres = low + (np.stack(np.indices(shape), axis=-1).reshape(-1, 3) + 0.5) * cell
+    planes = _hull(corners).equations
+    inside = np.ones(len(centres), bool)
+    for plane in planes:
+        inside &= centres @ plane[:3] + plane[3] <= 0
+    return float((filled.reshape(-1) & inside).sum() / max(int(inside.sum()), 1))
 
 
 def hull_part(vertices_V3: np.ndarray, why: str) -> ConvexParts:
@@ -86,7 +113,7 @@ def _coacd(vertices_V3: np.ndarray, faces_F3: np.ndarray) -> list[np.ndarray]:
     return [np.asarray(points, dtype=np.float64) for points, _ in parts]
 
 
-def _surface_points(vertices_V3: np.ndarray, faces_F3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _surface_pieces(vertices_V3: np.ndarray, faces_F3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Triangles cut until no edge is longer than MAX_EDGE: ((N, 3, 3) corners, (N, 3) centroids)."""
     corners = vertices_V3[faces_F3].astype(np.float64)
     done = []

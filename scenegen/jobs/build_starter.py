@@ -14,7 +14,7 @@ from scenegen.assets.prepare import PrepareOptions, prepare_asset
 from scenegen.assets.quarantine import Quarantined, append_quarantined
 from scenegen.assets.sources.sweethome3d import read_library
 from scenegen.errors import AssetError
-from scenegen.jobs.asset_tools import ChildTools
+from scenegen.jobs.asset_tools import ChildTools, TimeLimits
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
     if not only:
         quarantine.unlink(missing_ok=True)
     records: dict[str, AssetRecord] = {record.uid: record for record in read_manifest(store.manifest)} if only else {}
-    with ChildTools() as tools:
+    with ChildTools(TimeLimits(parts_s=600.0)) as tools:
         for raw in read_library(sh3f, frozenset(LEFT_OUT)):
             if only and raw.uid not in only:
                 continue
