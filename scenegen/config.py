@@ -73,7 +73,7 @@ class PlacementConfig:
     redraw_scale: bool = True
     """Draw the scale anew at each attempt (the paper's rule), or draw it once and keep it."""
     largest_first: bool = True
-    """Place the assets in the order of their footprint instead of as sampled; the paper states no order."""
+    """Place assets of kept scales in the order of their size (the paper states none); redrawn ones go as sampled."""
     clearance_m: float = 0.002
     """Objects keep at least this distance from each other."""
 

@@ -8,6 +8,10 @@ import numpy as np
 from scenegen.config import CameraConfig
 from scenegen.layout.spec import CameraSpec
 
+Point = tuple[float, float, float]
+GOLDEN_STEP = (math.sqrt(5.0) - 1.0) / 2.0
+"""Turns between candidates of one view: any number of them covers the circle as evenly as can be."""
+
 
 def radical_inverse_base_2(index: int) -> float:
     """Van der Corput sequence: the binary digits of the index, mirrored at the point."""
@@ -35,21 +39,16 @@ def _candidates(
     config: CameraConfig, view: int, offset: tuple[float, float], rng: np.random.Generator
 ) -> Iterator[CameraSpec]:
     radius_m, fov_rad = _radius_and_fov(config, rng)
+    size = (config.resolution_px, config.resolution_px)
     u, v = (view + offset[0]) / config.num_views, radical_inverse_base_2(view) + offset[1]
     while True:
-        target = rng.uniform(-1.0, 1.0, size=3) * config.target_jitter_m
-        roll_rad = math.radians(config.roll_deg) * rng.uniform(-1.0, 1.0)
-        eye = radius_m * direction(u * config.max_elevation_sin, 2.0 * math.pi * v)
-        T = look_at(eye, target, roll_rad)
-        size = (config.resolution_px, config.resolution_px)
-        yield CameraSpec(tuple(tuple(float(value) for value in row) for row in T), fov_rad, size)
-        u, v = (view + rng.random()) / config.num_views, rng.random()
-
-
-def direction(elevation_sin: float, azimuth_rad: float) -> np.ndarray:
-    """(3,) unit vector, z up."""
-    level = math.sqrt(1.0 - elevation_sin**2)
-    return np.array([level * math.cos(azimuth_rad), level * math.sin(azimuth_rad), elevation_sin])
+        jitter = (rng.uniform(-1.0, 1.0, size=3) * config.target_jitter_m).tolist()
+        roll_rad = math.radians(config.roll_deg) * float(rng.uniform(-1.0, 1.0))
+        sin, azimuth = u * config.max_elevation_sin, 2.0 * math.pi * v
+        level = radius_m * math.sqrt(1.0 - sin**2)
+        eye = (level * math.cos(azimuth), level * math.sin(azimuth), radius_m * sin)
+        yield CameraSpec(look_at(eye, (jitter[0], jitter[1], jitter[2]), roll_rad), fov_rad, size)
+        u, v = (view + rng.random()) / config.num_views, v + GOLDEN_STEP
 
 
 def _radius_and_fov(config: CameraConfig, rng: np.random.Generator) -> tuple[float, float]:
@@ -57,26 +56,25 @@ def _radius_and_fov(config: CameraConfig, rng: np.random.Generator) -> tuple[flo
     narrow, wide = (math.radians(fov) for fov in config.fov_deg)
     far = config.framed_radius_m / math.sin(narrow / 2.0)
     near = config.framed_radius_m / math.sin(wide / 2.0)
-    radius = 1.0 / math.sqrt(rng.uniform(1.0 / far**2, 1.0 / near**2))
+    radius = 1.0 / math.sqrt(float(rng.uniform(1.0 / far**2, 1.0 / near**2)))
     free_fov = float(rng.uniform(narrow, wide))
     return radius, free_fov if config.free_fov else 2.0 * math.asin(config.framed_radius_m / radius)
 
 
-def look_at(eye_m: np.ndarray, target_m: np.ndarray, roll_rad: float = 0.0) -> np.ndarray:
-    """(4, 4) T_world_cam, OpenCV axes, with the world's z upwards in the image and then turned by the roll.
+def look_at(eye_m: Point, target_m: Point, roll_rad: float = 0.0) -> tuple[tuple[float, ...], ...]:
+    """T_world_cam as rows, OpenCV axes, with the world's z upwards in the image and then turned by the roll.
 
+    Scalar arithmetic, because products of arrays round differently on different processors.
     Raises ValueError if the view is straight up or down, where "upwards" means nothing.
     """
-    forward = np.asarray(target_m, dtype=np.float64) - eye_m
-    right = np.cross(forward, (0.0, 0.0, 1.0))
-    if np.linalg.norm(right) < 1e-9 * np.linalg.norm(forward):
+    x, y, z = (target - eye for target, eye in zip(target_m, eye_m, strict=True))
+    level, length = math.hypot(x, y), math.sqrt(x * x + y * y + z * z)
+    if level <= 1e-9 * length:
         raise ValueError("the camera looks straight up or down; give it a target beside its own vertical")
-    forward, right = forward / np.linalg.norm(forward), right / np.linalg.norm(right)
-    down = np.cross(forward, right)
+    forward = (x / length, y / length, z / length)
+    right = (y / level, -x / level, 0.0)
+    # forward x right
+    down = (x * z / (length * level), y * z / (length * level), -level / length)
     c, s = math.cos(roll_rad), math.sin(roll_rad)
-    T = np.eye(4)
-    T[:3, 0] = c * right + s * down
-    T[:3, 1] = -s * right + c * down
-    T[:3, 2] = forward
-    T[:3, 3] = eye_m
-    return T
+    rows = zip(right, down, forward, eye_m, strict=True)
+    return (*((c * r + s * d, -s * r + c * d, f, e) for r, d, f, e in rows), (0.0, 0.0, 0.0, 1.0))

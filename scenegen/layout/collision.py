@@ -1,5 +1,6 @@
 """Do real shapes touch? Convex parts in Bullet, behind a broad phase of boxes in NumPy."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -29,10 +30,10 @@ class Parts:
 
     def posed(self, scale: float, yaw_rad: float, translation_m: Sequence[float] = (0.0, 0.0, 0.0)) -> "PosedParts":
         """Scaled, turned about z, then moved."""
-        c, s = np.cos(yaw_rad), np.sin(yaw_rad)
-        # Row vectors: v @ R.T
-        linear = scale * np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
-        world = self.vertices @ linear + np.asarray(translation_m)
+        # Term by term: a matrix product rounds differently on different processors, and a scene must not.
+        c, s = scale * math.cos(yaw_rad), scale * math.sin(yaw_rad)
+        x, y, z = self.vertices.T
+        world = np.stack([c * x - s * y, s * x + c * y, scale * z], axis=1) + np.asarray(translation_m)
         low = np.minimum.reduceat(world, self.starts, axis=0)
         high = np.maximum.reduceat(world, self.starts, axis=0)
         return PosedParts(world, self.starts, low, high)

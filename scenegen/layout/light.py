@@ -1,5 +1,6 @@
 """The light of a scene: an environment map turned and exposed at random, and lamps above the objects."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,8 +37,8 @@ def sample_light(
 
 def lamp_probability(config: LightConfig, room_config: RoomConfig, num_walls: int) -> float:
     """Chance of lamps in a room with so many walls; over all rooms `config.lamp_probability`, unless one clips at 1."""
-    weights = np.asarray(room_config.wall_count_weights)
-    mean = float(np.dot(weights, LAMP_LIKELIHOOD) / weights.sum())
+    weights = room_config.wall_count_weights
+    mean = sum(w * likely for w, likely in zip(weights, LAMP_LIKELIHOOD, strict=True)) / sum(weights)
     return min(1.0, config.lamp_probability * LAMP_LIKELIHOOD[num_walls] / mean)
 
 
@@ -54,7 +55,7 @@ def _lamp(room: RoomSpec, rng: np.random.Generator) -> LampSpec:
 
 
 def _log_uniform(bounds: tuple[float, float], rng: np.random.Generator) -> float:
-    return float(np.exp(rng.uniform(np.log(bounds[0]), np.log(bounds[1]))))
+    return math.exp(float(rng.uniform(math.log(bounds[0]), math.log(bounds[1]))))
 
 
 def blackbody_rgb(kelvin: float) -> tuple[float, float, float]:
@@ -73,8 +74,9 @@ def blackbody_rgb(kelvin: float) -> tuple[float, float, float]:
         y = -0.9549476 * x**3 - 1.37418593 * x**2 + 2.09137015 * x - 0.16748867
     else:
         y = 3.0817580 * x**3 - 5.87338670 * x**2 + 3.75112997 * x - 0.37001483
-    xyz = np.array([x / y, 1.0, (1.0 - x - y) / y])
-    to_rgb = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
-    rgb = np.clip(to_rgb @ xyz, 0.0, None)
-    red, green, blue = (float(channel) for channel in rgb / rgb.max())
-    return red, green, blue
+    X, Y, Z = x / y, 1.0, (1.0 - x - y) / y
+    red = max(0.0, 3.2406 * X - 1.5372 * Y - 0.4986 * Z)
+    green = max(0.0, -0.9689 * X + 1.8758 * Y + 0.0415 * Z)
+    blue = max(0.0, 0.0557 * X - 0.2040 * Y + 1.0570 * Z)
+    largest = max(red, green, blue)
+    return red / largest, green / largest, blue / largest

@@ -115,10 +115,9 @@ def _fits(candidate: _Standing, world: CollisionWorld, standing: Iterable[_Stand
 
 def _order(shapes: list[AssetShape], kept_scales: np.ndarray, config: PlacementConfig) -> list[int]:
     """Who is placed when. Instance ids follow the order of sampling in any case, so they say nothing of size."""
-    if not config.largest_first:
+    if config.redraw_scale or not config.largest_first:
         return list(range(len(shapes)))
-    footprints = np.array([shape.footprint for shape in shapes])
-    sizes = footprints if config.redraw_scale else footprints * kept_scales**2
+    sizes = np.array([shape.footprint for shape in shapes]) * kept_scales**2
     return [int(index) for index in np.argsort(-sizes, kind="stable")]
 
 

@@ -1,5 +1,6 @@
 """The room of a scene: how many walls, on which sides, and what each plane is made of."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -79,11 +80,11 @@ def _material(
     else:
         weights = np.fromiter(families.values(), float)
         family = list(families)[int(rng.choice(len(weights), p=weights / weights.sum()))]
-    low, high = np.log(config.material_scale)
+    low, high = (math.log(scale) for scale in config.material_scale)
     return MaterialSpec(
         family=family,
         seed=int(rng.integers(2**31)),
-        scale=float(np.exp(rng.uniform(low, high))),
-        rotation_rad=float(rng.integers(4) * (np.pi / 2)),
+        scale=math.exp(float(rng.uniform(low, high))),
+        rotation_rad=int(rng.integers(4)) * math.pi / 2.0,
         uid=uid,
     )

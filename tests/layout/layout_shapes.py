@@ -92,8 +92,7 @@ def room(*sides: str) -> RoomSpec:
 
 
 def camera(eye, target=(0.0, 0.0, 0.0), fov_deg=60.0, size=(160, 120)) -> CameraSpec:
-    T = look_at(np.array(eye, float), np.array(target, float))
-    return CameraSpec(tuple(map(tuple, T.tolist())), np.radians(fov_deg), size)
+    return CameraSpec(look_at(eye, target), float(np.radians(fov_deg)), size)
 
 
 def scene(objects: Sequence[PlacedObject], eye=(5.0, 0.0, 0.5), **lens) -> SceneSpec:

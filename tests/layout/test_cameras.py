@@ -99,7 +99,7 @@ def test_target_and_roll_may_vary():
 
 def test_a_view_straight_down_has_no_up():
     with pytest.raises(ValueError, match="straight"):
-        look_at(np.array([0.0, 0.0, 5.0]), np.zeros(3))
+        look_at((0.0, 0.0, 5.0), (0.0, 0.0, 0.0))
 
 
 def test_the_radical_inverse_mirrors_binary_digits():

@@ -17,6 +17,14 @@ from scenegen.layout.visibility import SceneCaster
 HDRIS = ("studio", "forest")
 
 
+GOLDEN = {
+    0: "8e76acc3143d7a2f1248bb68a77cab3ed4876780e948ee7ad25a24dbd3c7d016",
+    1: "be53c3183b4ceef6c10f4cdd2b52528326b2976d7ab33de0b25f00def7385a89",
+    17: "5964ba353b93d8403990ac9e90fb1c64b7d89b692351b4b0e346ec1de6651bed",
+}
+"""sha256 of scenes of the small library in conftest. A change means that every published seed gives other scenes."""
+
+
 def scenes(config, library, indices, **kwargs):
     return {i: sample_scene(config, library, HDRIS, (), i, **kwargs) for i in indices}
 
@@ -24,6 +32,11 @@ def scenes(config, library, indices, **kwargs):
 def test_a_scene_is_the_same_in_whatever_order_scenes_are_made(config, library):
     forwards, backwards = scenes(config, library, (0, 3, 17)), scenes(config, library, (17, 3, 0))
     assert {i: s.to_json() for i, s in forwards.items()} == {i: s.to_json() for i, s in backwards.items()}
+
+
+@pytest.mark.parametrize("index", GOLDEN)
+def test_a_scene_is_the_same_as_ever(config, library, index):
+    assert scenes(config, library, [index])[index].sha256 == GOLDEN[index]
 
 
 def test_a_scene_does_not_depend_on_how_many_there_are(config, library):
