@@ -60,7 +60,7 @@ class DepthPro(SingleView):
             images = stacked([requests[position].rgb for position in group], self._device)
             depth, focal = self._run(images)
             for position, one, focal_px in zip(group, depth, focal, strict=True):
-                predictions[position] = Prediction(one, focal_px=float(focal_px))
+                predictions[position] = Prediction(one, focal_px=float(focal_px) if np.isfinite(focal_px) else None)
         return [predictions[position] for position in range(len(requests))]
 
     @torch.inference_mode()
@@ -85,4 +85,6 @@ def finish(inverse_Bhw: Tensor, fov_deg_B: Tensor, size: tuple[int, int]) -> tup
     width = size[1]
     focal_B = 0.5 * width / torch.tan(fov_deg_B * (math.pi / 360))
     inverse = resized(inverse_Bhw * (width / focal_B)[:, None, None], size, "bilinear")
-    return 1 / inverse.clamp(*_INVERSE_LIMITS), focal_B
+    believable = (fov_deg_B > 1) & (fov_deg_B < 179)  # else focal length and scale mean nothing
+    depth = torch.where(believable[:, None, None], 1 / inverse.clamp(*_INVERSE_LIMITS), torch.nan)
+    return depth, torch.where(believable, focal_B, torch.nan)

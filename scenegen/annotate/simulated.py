@@ -195,10 +195,10 @@ def _far_parts(
     compression = min(how.compression * rng.uniform(0, 2), 0.6)
     beyond = np.maximum(log - middle, 0)
     share = min(how.refused_share * rng.exponential(), 0.2)
-    limit = np.quantile(log[hit], 1 - share)
-    wobble = 0.05 * _smooth_noise(depth.shape, 8, rng)
+    farness = log + 0.05 * _smooth_noise(depth.shape, 8, rng)  # refused patches are round, not cut along depth
+    limit = np.quantile(farness[hit], 1 - share)
     sky = ndimage.binary_dilation(~hit, iterations=max(1, round(how.blur * depth.shape[1])))
-    refused = (log + wobble > limit + 0.05) | sky
+    refused = (farness > limit) | sky
     return np.exp(log - compression * beyond).astype(np.float32), refused
 
 
