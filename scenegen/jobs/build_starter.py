@@ -5,7 +5,7 @@ The file is in the Debian package sweethome3d-furniture 1.8 (`scenegen assets fe
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scenegen.assets.library import STARTER, Store
@@ -21,9 +21,10 @@ log = logging.getLogger(__name__)
 # Model name -> why it is left out; found by looking at the contact sheet.
 LEFT_OUT: dict[str, str] = {
     "iphone": "a trademarked product",
-    "peterbilt": "a trademarked truck, and a third of a megabyte per tenth of its detail",
+    "peterbilt": "a trademarked truck",
     "showerDoor": "a door",
     "kitchenaid": "a trademarked product",
+    "shower": "two pieces that float where a wall would be",
 }
 OPTIONS = PrepareOptions(texture_px=512, simplify_faces=7000, allow_missing_textures=True, sharded_folders=False)
 
@@ -46,6 +47,10 @@ def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
                 append_quarantined(quarantine, Quarantined(raw.uid, raw.source, raw.path, error.reason))
                 log.warning("%s", error)
                 continue
+            if (twin := _twin(record, records.values())) is not None:
+                append_quarantined(quarantine, Quarantined(raw.uid, raw.source, raw.path, f"the same shape as {twin}"))
+                (store.root / record.file).unlink()
+                continue
             records[raw.uid] = record
             log.info(
                 "%s: %d faces, %d bytes, %d parts (%s)",
@@ -57,6 +62,12 @@ def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
             )
             write_manifest(store.manifest, records.values())
     return list(records.values())
+
+
+def _twin(record: AssetRecord, others: Iterable[AssetRecord]) -> str | None:
+    """The uid of another model with as many faces in the same box."""
+    key = (record.faces, record.extents)
+    return next((o.uid for o in others if (o.faces, o.extents) == key and o.uid != record.uid), None)
 
 
 def main() -> None:

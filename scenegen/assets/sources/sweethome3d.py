@@ -31,11 +31,12 @@ HOLDERS = {
     "Reallusion": "Reallusion",
     "Scopia": "Scopia Visual Interfaces Systems, s.l.",
 }
+# At the end of a name it is the thing itself ("front door", not "glass door cabinet").
 NOT_FURNITURE = re.compile(
-    r"\b(doors?|windows?|stair\w*|shutters?|blinds?|people|person|man|woman|male|female)\b", re.I
+    r"\b(doors?|windows?|stair\w*|shutters?|blinds?|people|person|man|woman|male|female|boy|girl)$", re.I
 )
 FIXED_CATEGORIES = {"Doors and windows", "Staircases", "Characters"}
-ANIMALS = re.compile(r"\b(chicken|horse|deer|dog|cat|cow|bird|fish)\b", re.I)
+ANIMALS = re.compile(r"\b(chicken|horse|deer|\w*dog|cat|cow|bird|fish|rabbit)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def _entry(item: dict[str, str]) -> CatalogueEntry:
         item.get("doorOrWindow") == "true"
         or "staircaseCutOutShape" in item
         or (item.get("category") in FIXED_CATEGORIES and not animal)
-        or NOT_FURNITURE.search(item.get("name", "")) is not None
+        or NOT_FURNITURE.search(item.get("name", "").strip()) is not None
     )
     return CatalogueEntry(
         item.get("name", ""),
