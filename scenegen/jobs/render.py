@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scenegen.config import DatasetConfig, JobConfig
@@ -13,15 +13,18 @@ from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES
 from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.config_file import StoredConfig, begin_or_resume
+from scenegen.jobs.forecast import calibrate
 from scenegen.jobs.progress import Progress
 from scenegen.jobs.resources import WorkerPlan, plan_workers
 from scenegen.jobs.signals import stop_on_signal
 from scenegen.jobs.supervisor import WORKER_COMMAND
 from scenegen.shards.ledger import ShardLedger, finished_shard
 from scenegen.shards.merge import merge
+from scenegen.shards.spool import discard_failed
 from scenegen.shards.writer import reopen_failed
 
 _LOOKS_AT_ONCE = 16
+_WORTH_A_FORECAST = 2000  # views; fewer take hardly longer than the trial scenes of a forecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,52 +49,71 @@ def render(
     config = stored.config
     assignment = resolve_assignment(job.array, os.environ)
     shards = assignment.shards(config.num_shards)
-    total = sum(len(config.shard_scenes(shard)) for shard in shards)
-    stop = threading.Event()
     begin_or_resume(root, stored)
-    with Progress(total, log_json) as progress:
+    with Progress(_scenes(config, shards), log_json) as progress:
         progress.say(assignment.describe(config.num_shards))
         missing = _missing_shards(root, stored, shards, job.retry_failed)
-        progress.skip(total - sum(len(config.shard_scenes(shard)) for shard in missing))
+        progress.skip(_scenes(config, shards) - _scenes(config, missing))
         if missing:
-            interrupted = _run(root, stored, job, missing, progress, stop, command)
+            share = _Share(root, stored, job, missing, command, is_whole=assignment.count == 1)
+            interrupted = share.make(progress)
             progress.say(progress.summary())
             if interrupted:
                 return RunResult(EXIT_INTERRUPTED, "stopped as asked; run the same command again to go on")
         return _conclude(root, config, job, shards, progress)
 
 
-def _run(
-    root: Root,
-    stored: StoredConfig,
-    job: JobConfig,
-    missing: Sequence[int],
-    progress: Progress,
-    stop: threading.Event,
-    command: Sequence[str],
-) -> bool:
-    """Make the missing shards; True if the run was asked to stop."""
-    with stop_on_signal(stop), ray_session(job) as machine:
-        from scenegen.jobs.engine import Work, run_shards
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """The shards that this process has to make. is_whole: nobody else makes others."""
 
-        with stop_on_signal(stop):  # ray.init takes SIGTERM for itself
-            plan = plan_workers(machine, stored.config, job)
-            progress.say(_describe(plan))
-            work = Work(root.location, stored.config, stored.meta, job, plan, command)
-            return run_shards(work, missing, progress.on_event, stop).interrupted
+    root: Root
+    stored: StoredConfig
+    job: JobConfig
+    missing: Sequence[int]
+    command: Sequence[str]
+    is_whole: bool
+
+    def make(self, progress: Progress) -> bool:
+        """True if the run was asked to stop before the end."""
+        stop = threading.Event()
+        stored = self.stored
+        with stop_on_signal(stop), ray_session(self.job) as machine:
+            from scenegen.jobs.engine import Work, run_shards
+
+            with stop_on_signal(stop):  # ray.init takes SIGTERM for itself
+                plan = plan_workers(machine, stored.config, self.job)
+                progress.say(_describe(plan))
+                self._forecast(plan, progress)
+                work = Work(self.root.location, stored.config, stored.meta, self.job, plan, self.command)
+                return run_shards(work, self.missing, progress.on_event, stop).interrupted
+
+    def _forecast(self, plan: WorkerPlan, progress: Progress) -> None:
+        """Say what it will take, where that takes a small part of the time and nobody else says it."""
+        scenes = _scenes(self.stored.config, self.missing)
+        if self.is_whole and scenes * self.stored.config.camera.num_views >= _WORTH_A_FORECAST:
+            rest = replace(self.stored.config, num_scenes=scenes)
+            progress.say("measuring a few trial scenes")
+            progress.say(calibrate(rest, self.stored.meta, self.job.device, plan, self.command).describe())
+
+
+def _scenes(config: DatasetConfig, shards: Sequence[int]) -> int:
+    return sum(len(config.shard_scenes(shard)) for shard in shards)
 
 
 def _missing_shards(root: Root, stored: StoredConfig, shards: Sequence[int], retry_failed: bool) -> list[int]:
-    """Shards to be made; with retry_failed also those with failed scenes, their good scenes back in the spool."""
+    """Shards to be made. With retry_failed also those with failed scenes: what was good is in the spool again."""
     with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
         ledgers = [*pool.map(lambda shard: finished_shard(root, stored.config, shard), shards)]
     missing = []
     for shard, ledger in zip(shards, ledgers, strict=True):
-        if ledger and retry_failed and ledger.failed:
-            reopen_failed(root, stored.config, stored.meta, ledger)
-            ledger = None
         if ledger is None:
             missing.append(shard)
+            if retry_failed:
+                discard_failed(root, stored.meta, shard)
+        elif retry_failed and ledger.failed:
+            missing.append(shard)
+            reopen_failed(root, stored.config, stored.meta, ledger)
     return missing
 
 

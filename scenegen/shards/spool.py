@@ -108,6 +108,17 @@ def discard_scenes(root: Root, shard: int, scenes: Iterable[int]) -> None:
         root.remove(scene_file(shard, scene_index))
 
 
+def discard_failed(root: Root, meta: ShardMeta, shard: int) -> None:
+    """Forget the scenes of a shard that are spooled as failed, and those that cannot be read."""
+    for scene_index in sorted(finished_scenes(root, shard)):
+        try:
+            good = read_record(root, meta, shard, scene_index)[0].status == "ok"
+        except DamagedSceneError:
+            good = False
+        if not good:
+            discard_scenes(root, shard, [scene_index])
+
+
 def discard_shard(root: Root, shard: int) -> None:
     """Forget a shard's spool, unfinished temporary files included."""
     root.remove_folder(shard_folder(shard))
