@@ -1,6 +1,7 @@
 """Exact passes: instance ids, planar depth and normals, one sample through the centre of each pixel.
 
-Cycles sends the first sample of a pixel through its centre whatever the filter, so one sample has no antialiasing.
+Cycles sends the first sample of a pixel through its centre, but for the rounding of its filter table (0.001 px with
+the box filter of the beauty image: 0.3 mm of depth on a floor at 6 m); the narrowest filter makes that nothing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -62,6 +63,7 @@ def exact_settings(scene: "bpy.types.Scene") -> Iterator[None]:
     cycles.max_bounces = 0
     cycles.transparent_max_bounces = TRANSPARENT_LAYERS
     layer.use_pass_z = layer.use_pass_object_index = layer.use_pass_normal = True
+    cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 0.01
     version.write_multilayer_exr(scene.render.image_settings)
     cut = list(_cut_bump(_materials(scene)))
     try:

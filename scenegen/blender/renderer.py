@@ -16,7 +16,7 @@ from scenegen.blender.materials.build import MaterialBuilder, MaterialSource
 from scenegen.blender.passes import InstanceTable, exact_settings, read_exact
 from scenegen.blender.room import build_floor, build_wall, show_walls
 from scenegen.blender.session import Session
-from scenegen.blender.world import build_lamp, build_world
+from scenegen.blender.world import build_lamp, build_world, exposure_gain
 from scenegen.config import DatasetConfig
 from scenegen.contract.records import FLOOR_ID, WALL_ID, ViewImages
 from scenegen.errors import SceneError
@@ -94,9 +94,10 @@ class BlenderRenderer:
         for scene_object, each in placed:
             self._assets.check_pose(scene_object, each)
             instances.add(scene_object, each.instance_id)
-        scene.world = build_world(spec.light, self._hdris.path(spec.light.hdri_uid))
+        gain = exposure_gain(spec)
+        scene.world = build_world(spec.light, self._hdris.path(spec.light.hdri_uid), gain)
         for lamp in spec.light.lamps:
-            build_lamp(lamp)
+            build_lamp(lamp, gain)
         build_camera(scene)
         return BuiltScene(walls, instances)
 

@@ -42,7 +42,7 @@ class MaterialBuilder:
         material.node_tree.nodes.clear()
         canvas = Canvas(material.node_tree)
         canvas.set_coordinates(plane_coordinates(canvas, spec, rng.uniform(0.0, OFFSET_M, size=2)))
-        finish(canvas, FAMILIES[spec.family].build(canvas, rng))
+        finish(canvas, FAMILIES[spec.family].build(canvas, rng), spec.scale)
         return material
 
 
@@ -57,8 +57,8 @@ def plane_coordinates(canvas: Canvas, spec: MaterialSpec, offset_m: np.ndarray) 
     return canvas.out(mapping)
 
 
-def finish(canvas: Canvas, surface: Surface) -> None:
-    """Join a surface to a principled shader and the material output."""
+def finish(canvas: Canvas, surface: Surface, scale: float) -> None:
+    """Join a surface to a principled shader and the material output; relief grows with the pattern."""
     shader, output = canvas.node("BsdfPrincipled"), canvas.node("OutputMaterial")
     canvas.feed(shader.inputs["Base Color"], surface.color)
     canvas.feed(shader.inputs["Roughness"], surface.roughness)
@@ -68,7 +68,7 @@ def finish(canvas: Canvas, surface: Surface) -> None:
     if surface.height_m is not None:
         bump = canvas.node("Bump")
         bump.inputs["Strength"].default_value = 1.0
-        bump.inputs["Distance"].default_value = 1.0
+        bump.inputs["Distance"].default_value = scale
         canvas.feed(bump.inputs["Height"], surface.height_m)
         canvas.feed(shader.inputs["Normal"], canvas.out(bump))
     canvas.tree.links.new(shader.outputs["BSDF"], output.inputs["Surface"])
