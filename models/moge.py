@@ -2,7 +2,7 @@
 
 Shapes: B images, H W image, h w tokens of the encoder, level l has (h 2^l) x (w 2^l) pixels.
 Source: MoGe-2 (Wang et al. 2025); its checkpoint carries the config that `MogeConfig.from_official` reads.
-Focal length and depth shift are recovered from the point map in `pipelines/point_map_camera.py`.
+Focal length and depth shift are recovered from the point map in `models/point_map_camera.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Literal, Self
 
 import torch
@@ -195,6 +196,6 @@ def remap_points(points: Tensor, remap: Literal["linear", "sinh", "exp", "sinh_e
 
 def _mlp(dims: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for i, (width, next_width) in enumerate(zip(dims, dims[1:], strict=False)):
+    for i, (width, next_width) in enumerate(pairwise(dims)):
         layers += [nn.ReLU(inplace=True)] * bool(i) + [nn.Linear(width, next_width)]
     return nn.Sequential(*layers)

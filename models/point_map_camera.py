@@ -54,7 +54,7 @@ def recover_focal_shift(
     (or the given one), on the points nearest to a `solver_size` grid. An image with fewer than two valid points gets
     focal 1 and shift 0.
     """
-    B, H, W, _ = points_BHW3.shape
+    H, W = points_BHW3.shape[1:3]
     uv_HW2 = view_plane_uv(W, H, W / H, points_BHW3.device)
     points = _subsample(points_BHW3.movedim(-1, 1), solver_size).double()
     uv = _subsample(uv_HW2.movedim(-1, 0)[None], solver_size).double()

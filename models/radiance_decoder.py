@@ -26,7 +26,7 @@ class RadianceDecoderConfig(SLatTrunkConfig):
 
 @dataclass(frozen=True)
 class RadianceField:
-    """One object: position_n3 voxel centres in [0, 1]^3, depth_n1 octree level, trivec_nR3D, density_nR, features_nR13."""
+    """The field of one object: voxel centres in [0, 1]^3, octree level, and the factors of each voxel."""
 
     position_n3: Tensor
     depth_n1: Tensor

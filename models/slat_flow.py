@@ -7,6 +7,7 @@ Source: TRELLIS; sizes in models/README.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -113,7 +114,7 @@ def input_blocks(config: SLatFlowConfig, execution: Execution) -> nn.ModuleList:
     widths = (*(config.io_block_channels or ()), config.model_channels)
     args = {"emb_channels": config.model_channels, "backend": execution.sparse_conv}
     blocks: list[nn.Module] = []
-    for width, next_width in zip(widths, widths[1:], strict=False):
+    for width, next_width in pairwise(widths):
         blocks += [SparseResBlock(width, width, **args) for _ in range(config.num_io_res_blocks - 1)]
         blocks.append(SparseResBlock(width, next_width, resample="down", **args))
     return nn.ModuleList(blocks)
@@ -125,7 +126,7 @@ def output_blocks(config: SLatFlowConfig, execution: Execution) -> nn.ModuleList
     args = {"emb_channels": config.model_channels, "backend": execution.sparse_conv}
     factor = 2 if config.use_skip_connection else 1
     blocks: list[nn.Module] = []
-    for width, previous in reversed(list(zip(widths, widths[1:], strict=False))):
+    for width, previous in reversed(list(pairwise(widths))):
         blocks.append(SparseResBlock(previous * factor, width, resample="up", **args))
         blocks += [SparseResBlock(width * factor, width, **args) for _ in range(config.num_io_res_blocks - 1)]
     return nn.ModuleList(blocks)

@@ -24,7 +24,8 @@ def scene_image(image_HWC: np.ndarray, mask_HW: np.ndarray, size: int) -> Tensor
 def instance_crop(image_HWC: np.ndarray, mask_HW: np.ndarray, size: int) -> Tensor:
     """[4, S, S] in [0, 1]: a square around the object with its surroundings, and its mask as fourth channel.
 
-    The square's side is 1.2 times the longer side of the mask's bounding box; beyond the image it is black. Transparency is ignored.
+    The square's side is 1.2 times the longer side of the mask's bounding box; beyond the image it is black.
+    Transparency is ignored.
     """
     rows, columns = np.nonzero(mask_HW)
     if len(rows) == 0:
@@ -32,7 +33,9 @@ def instance_crop(image_HWC: np.ndarray, mask_HW: np.ndarray, size: int) -> Tens
     centre = (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2
     half = max(columns.max() - columns.min(), rows.max() - rows.min()) / 2 * CROP_MARGIN
     box = tuple(int(value) for value in (centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half))
-    return _resized(Image.fromarray(np.ascontiguousarray(image_HWC[..., :3])).crop(box), _binary(mask_HW).crop(box), size)
+    return _resized(
+        Image.fromarray(np.ascontiguousarray(image_HWC[..., :3])).crop(box), _binary(mask_HW).crop(box), size
+    )
 
 
 def _binary(mask_HW: np.ndarray) -> Image.Image:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ def euler_steps(
     path = FlowPath(config.sigma_min)
     times = config.times().tolist()
     x = noise
-    for t, t_next in zip(times, times[1:], strict=False):
+    for t, t_next in pairwise(times):
         t_B = torch.full((batch_size,), TIME_SCALE * t, dtype=torch.float32, device=x.device)
         v = velocity(x, t_B)
         if config.is_guided(t):

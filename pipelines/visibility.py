@@ -53,9 +53,7 @@ def sample_map(map_FHW: Tensor, uv_P2: Tensor, mode: str = "bilinear") -> Tensor
     return F.grid_sample(map_FHW[None], grid, mode=mode, align_corners=False)[0, :, 0].T
 
 
-def voxel_features(
-    map_BFHW: Tensor, views: VoxelViews, reference_compat: ReferenceCompat = MENDED
-) -> Tensor:
+def voxel_features(map_BFHW: Tensor, views: VoxelViews, reference_compat: ReferenceCompat = MENDED) -> Tensor:
     """[N, F]: the depth estimator's last map, normalised over its channels, at each voxel's projection.
 
     Voxels that project outside the image, or lie behind the observed surface, get zeros.

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from models.execution import AttentionKernel
-from models.sparse.segments import Segments, dense_attention, segment_attention, segment_cross_attention
+from models.sparse.segments import AttentionPlan, dense_attention
 from models.sparse.voxels import VoxelSet
 
 
@@ -42,27 +43,37 @@ class DenseTokens:
 
 @dataclass(frozen=True)
 class SparseTokens:
-    """The tokens are the rows of a voxel set: [N, C]; self-attention stays inside each of `segments`."""
+    """The tokens are the rows of a voxel set: [N, C]; self-attention stays inside the segments of `within`.
+
+    within, items: plans for attention inside windows (or batch items), and from batch items to their contexts.
+    """
 
     voxels: VoxelSet
-    segments: Segments
-    kernel: AttentionKernel = "auto"
+    within: AttentionPlan
+    items: AttentionPlan
 
     @classmethod
     def full(cls, voxels: VoxelSet, kernel: AttentionKernel = "auto") -> SparseTokens:
         """Attention among all voxels of a batch item."""
-        return cls(voxels, voxels.items, kernel)
+        plan = voxels.items.plan(kernel, compute_dtype(voxels.device))
+        return cls(voxels, plan, plan)
 
     @classmethod
     def windowed(cls, voxels: VoxelSet, window: int, shift: int, kernel: AttentionKernel = "auto") -> SparseTokens:
         """Attention among the voxels of a window (Swin); windows at the border are smaller, nothing wraps around."""
-        return cls(voxels, voxels.windows(window, shift), kernel)
+        dtype = compute_dtype(voxels.device)
+        return cls(voxels, voxels.windows(window, shift).plan(kernel, dtype), voxels.items.plan(kernel, dtype))
 
     def spread(self, value_BC: Tensor) -> Tensor:
         return self.voxels.spread(value_BC)
 
     def self_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return segment_attention(q, k, v, self.segments, self.kernel)
+        return self.within.self_attention(q, k, v)
 
     def cross_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return segment_cross_attention(q, k, v, self.voxels.items, self.kernel)
+        return self.items.cross_attention(q, k, v)
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """What the linears of a block return on this device at this moment: autocast's dtype, or float32."""
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -15,21 +16,9 @@ from torch import Tensor
 from models.execution import AttentionKernel
 
 HALF_TYPES = (torch.float16, torch.bfloat16)
-# Sequences are padded up to the next multiple of this many rows (or to 1/4 more than their length if that is
-# coarser): few kernel launches, little waste. Measured in tests/benchmarks/models_attention.py.
+# Segments are batched with others of up to this many rows more (or up to a quarter more if that is more): few kernel
+# launches, little waste. Chosen by tests/benchmarks/models_attention.py.
 PAD_ROWS = 16
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """Segments of similar length, padded to one length.
-
-    rows_Sm: row of each padded slot (padding points at row 0 and is masked).
-    valid_Sm: which slots are real; None if all are.
-    """
-
-    rows_Sm: Tensor
-    valid_Sm: Tensor | None
 
 
 class Segments:
@@ -43,6 +32,7 @@ class Segments:
         self.lengths = tuple(lengths)
         self.order_N = order_N
         self.device = device
+        self._plans: dict[AttentionKernel, AttentionPlan] = {}
 
     @cached_property
     def starts(self) -> Tensor:
@@ -50,112 +40,147 @@ class Segments:
         lengths = torch.tensor((0, *self.lengths), dtype=torch.int32, device=self.device)
         return lengths.cumsum(0, dtype=torch.int32)
 
-    @cached_property
-    def inverse_N(self) -> Tensor | None:
-        """Where each row lies in `order_N`."""
-        if self.order_N is None:
-            return None
-        inverse = torch.empty_like(self.order_N)
-        inverse[self.order_N] = torch.arange(len(self.order_N), device=self.device)
-        return inverse
+    def plan(self, kernel: AttentionKernel, dtype: torch.dtype) -> AttentionPlan:
+        """How to run attention inside the segments on tensors of this dtype; made once per kernel.
 
-    @cached_property
-    def buckets(self) -> list[Bucket]:
-        """Segments grouped by padded length."""
-        groups: dict[int, list[int]] = {}
-        for segment, length in enumerate(self.lengths):
-            if length:
-                groups.setdefault(_padded_length(length), []).append(segment)
-        return [self._bucket(members) for members in groups.values()]
-
-    def _bucket(self, members: list[int]) -> Bucket:
-        index_S = torch.tensor(members, device=self.device)
-        start_S, end_S = self.starts[index_S].long(), self.starts[index_S + 1].long()
-        longest = max(self.lengths[segment] for segment in members)
-        rows_Sm = start_S[:, None] + torch.arange(longest, device=self.device)
-        valid_Sm = rows_Sm < end_S[:, None]
-        rows_Sm = torch.where(valid_Sm, rows_Sm, start_S[:, None])
-        if self.order_N is not None:
-            rows_Sm = self.order_N[rows_Sm]
-        full = min(self.lengths[segment] for segment in members) == longest
-        return Bucket(rows_Sm, None if full else valid_Sm)
+        Raises ValueError for a kernel that is not defined on this device and dtype.
+        """
+        kernel = resolve_kernel(kernel, self.device, dtype)
+        if kernel not in self._plans:
+            self._plans[kernel] = VarlenAttention.of(self) if kernel == "varlen" else BucketedAttention.of(self)
+        return self._plans[kernel]
 
 
-def _padded_length(length: int) -> int:
-    step = max(PAD_ROWS, 1 << (length.bit_length() - 3) if length >= 8 else 1)
-    return -(-length // step) * step
-
-
-def resolve_kernel(kernel: AttentionKernel, q: Tensor) -> AttentionKernel:
-    """ "auto" becomes the kernel that is defined for this tensor; an impossible choice is an error."""
-    possible = q.is_cuda and q.dtype in HALF_TYPES
+def resolve_kernel(kernel: AttentionKernel, device: torch.device, dtype: torch.dtype) -> AttentionKernel:
+    """ "auto" becomes the kernel that is defined for these tensors; an impossible choice is an error."""
+    possible = device.type == "cuda" and dtype in HALF_TYPES
     if kernel == "auto":
         return "varlen" if possible else "bucketed"
     if kernel == "varlen" and not possible:
         raise ValueError(
-            f"attention='varlen' needs fp16 or bf16 tensors on CUDA, got {q.dtype} on {q.device}; "
+            f"attention='varlen' needs fp16 or bf16 tensors on CUDA, got {dtype} on {device}; "
             "run under torch.autocast on CUDA, or use attention='bucketed'"
         )
     return kernel
 
 
-def segment_attention(
-    q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor, segments: Segments, kernel: AttentionKernel
-) -> Tensor:
-    """Softmax attention of every row to the rows of its own segment; [N, H, D] in the rows' own order."""
-    if resolve_kernel(kernel, q_NHD) == "varlen":
-        return _varlen_self(q_NHD, k_NHD, v_NHD, segments)
-    if len(segments.lengths) == 1 and segments.order_N is None:
-        return _sdpa(q_NHD[None], k_NHD[None], v_NHD[None])[0]
-    outputs, targets = [], []
-    for bucket in segments.buckets:
-        q, k, v = (x[bucket.rows_Sm] for x in (q_NHD, k_NHD, v_NHD))
-        mask = None if bucket.valid_Sm is None else bucket.valid_Sm[:, None, None, :]
-        out_SmHD = _sdpa(q, k, v, mask)
-        if bucket.valid_Sm is None:
-            outputs.append(out_SmHD.flatten(0, 1))
-            targets.append(bucket.rows_Sm.flatten())
-        else:
-            outputs.append(out_SmHD[bucket.valid_Sm])
-            targets.append(bucket.rows_Sm[bucket.valid_Sm])
-    return torch.zeros_like(q_NHD).index_copy(0, torch.cat(targets), torch.cat(outputs))
+class AttentionPlan(Protocol):
+    """Attention with everything that depends on the coordinates worked out, so that a block that uses it compiles."""
+
+    def self_attention(self, q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor) -> Tensor:
+        """Softmax attention of every row to the rows of its own segment, in the rows' own order."""
+
+    def cross_attention(self, q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor) -> Tensor:
+        """Attention of segment b's rows to context b, for segments that lie end to end (one per batch item)."""
 
 
-def segment_cross_attention(
-    q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, segments: Segments, kernel: AttentionKernel
-) -> Tensor:
-    """Attention of segment b's rows to context b, for segments that already lie end to end (one per batch item)."""
-    if resolve_kernel(kernel, q_NHD) == "varlen":
-        return _varlen_cross(q_NHD, k_BLHD, v_BLHD, segments)
-    pieces = zip(q_NHD.split(segments.lengths), k_BLHD, v_BLHD, strict=True)
-    return torch.cat([_sdpa(q[None], k[None], v[None])[0] for q, k, v in pieces])
+@dataclass(frozen=True)
+class Bucket:
+    """Segments of similar length, padded to one length.
+
+    rows_Sm: row of each padded slot (padding repeats the segment's first row, and is masked).
+    valid_Sm: which slots are real; None if all are.
+    """
+
+    rows_Sm: Tensor
+    valid_Sm: Tensor | None
 
 
-def dense_attention(q_BLHD: Tensor, k_BMHD: Tensor, v_BMHD: Tensor) -> Tensor:
-    """Softmax attention on equal-length batches; [B, L, H, D]."""
-    return _sdpa(q_BLHD, k_BMHD, v_BMHD)
+@dataclass(frozen=True)
+class BucketedAttention:
+    """PyTorch's dense kernel on batches of similarly long segments. Any device and dtype.
+
+    source_N: where each row's result lies among the buckets' padded slots, one bucket after the other.
+    """
+
+    lengths: tuple[int, ...]
+    buckets: tuple[Bucket, ...]
+    source_N: Tensor | None
+
+    @classmethod
+    def of(cls, segments: Segments) -> BucketedAttention:
+        if len(segments.lengths) == 1 and segments.order_N is None:
+            return cls(segments.lengths, (), None)  # one segment, in order: nothing to rearrange
+        groups: dict[int, list[int]] = {}
+        for segment, length in enumerate(segments.lengths):
+            if length:
+                groups.setdefault(padded_length(length), []).append(segment)
+        buckets = tuple(make_bucket(segments, members) for members in groups.values())
+        source_N = torch.zeros(sum(segments.lengths), dtype=torch.long, device=segments.device)
+        first = 0
+        for bucket in buckets:
+            slot_Sm = torch.arange(bucket.rows_Sm.numel(), device=segments.device).view_as(bucket.rows_Sm) + first
+            real = slice(None) if bucket.valid_Sm is None else bucket.valid_Sm
+            source_N[bucket.rows_Sm[real].flatten()] = slot_Sm[real].flatten()
+            first += bucket.rows_Sm.numel()
+        return cls(segments.lengths, buckets, source_N)
+
+    def self_attention(self, q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor) -> Tensor:
+        if self.source_N is None:
+            return dense_attention(q_NHD[None], k_NHD[None], v_NHD[None])[0]
+        slots = []
+        for bucket in self.buckets:
+            q, k, v = (x[bucket.rows_Sm] for x in (q_NHD, k_NHD, v_NHD))
+            mask = None if bucket.valid_Sm is None else bucket.valid_Sm[:, None, None, :]
+            slots.append(dense_attention(q, k, v, mask).flatten(0, 1))
+        return torch.cat(slots)[self.source_N]
+
+    def cross_attention(self, q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor) -> Tensor:
+        pieces = zip(q_NHD.split(self.lengths), k_BLHD, v_BLHD, strict=True)
+        return torch.cat([dense_attention(q[None], k[None], v[None])[0] for q, k, v in pieces])
 
 
-def _sdpa(q_BLHD: Tensor, k_BMHD: Tensor, v_BMHD: Tensor, mask: Tensor | None = None) -> Tensor:
+def make_bucket(segments: Segments, members: list[int]) -> Bucket:
+    index_S = torch.tensor(members, device=segments.device)
+    start_S, end_S = segments.starts[index_S].long(), segments.starts[index_S + 1].long()
+    lengths = [segments.lengths[segment] for segment in members]
+    rows_Sm = start_S[:, None] + torch.arange(max(lengths), device=segments.device)
+    valid_Sm = rows_Sm < end_S[:, None]
+    rows_Sm = torch.where(valid_Sm, rows_Sm, start_S[:, None])
+    if segments.order_N is not None:
+        rows_Sm = segments.order_N[rows_Sm]
+    return Bucket(rows_Sm, None if min(lengths) == max(lengths) else valid_Sm)
+
+
+def padded_length(length: int) -> int:
+    """Segments with the same padded length share a bucket."""
+    step = max(PAD_ROWS, 1 << (length.bit_length() - 3)) if length >= 8 else PAD_ROWS
+    return -(-length // step) * step
+
+
+@dataclass(frozen=True)
+class VarlenAttention:
+    """PyTorch's variable-length flash kernel: no padding at all. CUDA, fp16 and bf16."""
+
+    starts: Tensor
+    longest: int
+    order_N: Tensor | None
+    inverse_N: Tensor | None
+
+    @classmethod
+    def of(cls, segments: Segments) -> VarlenAttention:
+        inverse_N = None if segments.order_N is None else segments.order_N.argsort()
+        return cls(segments.starts, max(segments.lengths, default=0), segments.order_N, inverse_N)
+
+    def self_attention(self, q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor) -> Tensor:
+        if self.order_N is not None:
+            q_NHD, k_NHD, v_NHD = (x[self.order_N] for x in (q_NHD, k_NHD, v_NHD))
+        out = self._kernel(q_NHD, k_NHD, v_NHD, self.starts, self.longest)
+        return out if self.inverse_N is None else out[self.inverse_N]
+
+    def cross_attention(self, q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor) -> Tensor:
+        B, L = k_BLHD.shape[:2]
+        key_starts = torch.arange(0, (B + 1) * L, L, dtype=torch.int32, device=q_NHD.device)
+        return self._kernel(q_NHD, k_BLHD.flatten(0, 1), v_BLHD.flatten(0, 1), key_starts, L)
+
+    def _kernel(self, q_NHD: Tensor, k_MHD: Tensor, v_MHD: Tensor, key_starts: Tensor, longest_key: int) -> Tensor:
+        from torch.nn.attention.varlen import varlen_attn  # CUDA only, and only in recent releases of PyTorch
+
+        q, k, v = (x.contiguous() for x in (q_NHD, k_MHD, v_MHD))
+        return varlen_attn(q, k, v, self.starts, key_starts, self.longest, longest_key)
+
+
+def dense_attention(q_BLHD: Tensor, k_BMHD: Tensor, v_BMHD: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Softmax attention on equal-length batches; [B, L, H, D]. PyTorch keeps the softmax in float32."""
     q, k, v = (x.transpose(1, 2) for x in (q_BLHD, k_BMHD, v_BMHD))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
-
-
-def _varlen_self(q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor, segments: Segments) -> Tensor:
-    from torch.nn.attention.varlen import varlen_attn  # CUDA only, and only in recent releases of PyTorch
-
-    if segments.order_N is not None:
-        q_NHD, k_NHD, v_NHD = (x[segments.order_N] for x in (q_NHD, k_NHD, v_NHD))
-    longest = max(segments.lengths, default=0)
-    starts = segments.starts
-    out = varlen_attn(q_NHD.contiguous(), k_NHD.contiguous(), v_NHD.contiguous(), starts, starts, longest, longest)
-    return out if segments.inverse_N is None else out[segments.inverse_N]
-
-
-def _varlen_cross(q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, segments: Segments) -> Tensor:
-    from torch.nn.attention.varlen import varlen_attn
-
-    B, L = k_BLHD.shape[:2]
-    key_starts = torch.arange(0, (B + 1) * L, L, dtype=torch.int32, device=q_NHD.device)
-    k, v = (x.flatten(0, 1).contiguous() for x in (k_BLHD, v_BLHD))
-    return varlen_attn(q_NHD.contiguous(), k, v, segments.starts, key_starts, max(segments.lengths, default=0), L)

@@ -60,6 +60,6 @@ def _check_cpu_use(needs_grad: bool) -> None:
 
 @lru_cache
 def _template(in_channels: int, out_channels: int, key: str) -> spconv.SubMConv3d:
-    """A layer without weights of its own (the caller's are put in for each call); no bias, as its CPU kernel has none."""
+    """A layer whose weight is the caller's, call by call; without bias, because its CPU kernel has none."""
     with torch.device("meta"):
         return spconv.SubMConv3d(in_channels, out_channels, 3, bias=False, indice_key=key)

@@ -9,7 +9,6 @@ from small_networks import random_voxels, slat_base, texturer_inputs
 from models.execution import Execution
 from models.sparse.conv import SparseConv3d, pointwise_conv, reference_conv
 from models.sparse.resample import downsample, subdivide
-from models.sparse.segments import segment_attention, segment_cross_attention
 from models.sparse.voxels import SparseTensor
 
 needs_spconv = pytest.mark.skipif(importlib.util.find_spec("spconv") is None, reason="spconv is not installed")
@@ -110,9 +109,8 @@ def test_a_kernel_that_no_network_has_is_an_error() -> None:
 
 
 def test_varlen_attention_on_the_cpu_is_an_error_and_not_a_slow_detour() -> None:
-    q, k, v = torch.randn(3, 105, 2, 8).unbind()
     with pytest.raises(ValueError, match="varlen"):
-        segment_attention(q, k, v, random_voxels().items, "varlen")
+        random_voxels().items.plan("varlen", torch.bfloat16)
 
 
 @pytest.mark.gpu
@@ -124,14 +122,15 @@ def test_varlen_attention_equals_bucketed_attention_on_cuda(dtype) -> None:
     for segments in (on_cuda.items, on_cuda.windows(8, 4)):
         leaves = [[x.clone().requires_grad_() for x in (q, k, v)] for _ in range(2)]
         outputs = [
-            segment_attention(*leaf, segments, name) for leaf, name in zip(leaves, ("varlen", "bucketed"), strict=True)
+            segments.plan(name, dtype).self_attention(*leaf)
+            for leaf, name in zip(leaves, ("varlen", "bucketed"), strict=True)
         ]
         for out in outputs:
             out.float().square().sum().backward()
         torch.testing.assert_close(*outputs, rtol=2e-2, atol=2e-2)
         torch.testing.assert_close([x.grad for x in leaves[0]], [x.grad for x in leaves[1]], rtol=5e-2, atol=5e-2)
     context = torch.randn(2, 3, 40, 4, 64, device="cuda", dtype=dtype).unbind()
-    crossed = [segment_cross_attention(q, *context, on_cuda.items, name) for name in ("varlen", "bucketed")]
+    crossed = [on_cuda.items.plan(name, dtype).cross_attention(q, *context) for name in ("varlen", "bucketed")]
     torch.testing.assert_close(*crossed, rtol=2e-2, atol=2e-2)
 
 

@@ -10,7 +10,6 @@ from small_networks import random_voxels
 from models.sparse.conv import SparseConv3d, reference_conv
 from models.sparse.norm import SparseGroupNorm32
 from models.sparse.resample import downsample, subdivide, upsample
-from models.sparse.segments import segment_attention, segment_cross_attention
 from models.sparse.voxels import SparseTensor, VoxelSet
 
 
@@ -96,7 +95,7 @@ def naive_attention(q, k, v, lengths):
 def test_attention_in_segments_equals_one_softmax_per_segment(lengths, seed) -> None:
     voxels = random_voxels(tuple(lengths), seed=seed)
     q, k, v = torch.randn(3, len(voxels), 2, 8, dtype=torch.double).unbind()
-    ours = segment_attention(q, k, v, voxels.items, "bucketed")
+    ours = voxels.items.plan("bucketed", q.dtype).self_attention(q, k, v)
     torch.testing.assert_close(ours, naive_attention(q, k, v, voxels.lengths))
 
 
@@ -109,14 +108,16 @@ def test_windowed_attention_looks_at_voxels_of_the_same_window_only(window, shif
     same = (cell[:, None] == cell[None]).all(-1)
     scores = torch.einsum("ihd,jhd->hij", q, k) / 2.0
     expected = torch.einsum("hij,jhd->ihd", scores.masked_fill(~same, -torch.inf).softmax(-1), v)
-    torch.testing.assert_close(segment_attention(q, k, v, voxels.windows(window, shift), "bucketed"), expected)
+    torch.testing.assert_close(
+        voxels.windows(window, shift).plan("bucketed", q.dtype).self_attention(q, k, v), expected
+    )
 
 
 def test_cross_attention_pairs_every_item_with_its_own_context() -> None:
     voxels = random_voxels((7, 0, 4))
     q = torch.randn(11, 2, 4, dtype=torch.double)
     k, v = torch.randn(2, 3, 5, 2, 4, dtype=torch.double).unbind()
-    ours = segment_cross_attention(q, k, v, voxels.items, "bucketed")
+    ours = voxels.items.plan("bucketed", q.dtype).cross_attention(q, k, v)
     per_row = torch.einsum("ihd,imhd->ihm", q, k[voxels.batch_N]) / 2.0
     torch.testing.assert_close(ours, torch.einsum("ihm,imhd->ihd", per_row.softmax(-1), v[voxels.batch_N]))
 

@@ -6,30 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import Tensor
-
-from models.compat import OFFICIAL
-from models.completer import CompleterCondition
-from models.flexicubes.extraction import extract_mesh
-from models.layers.embeddings import position_embedding, timestep_embedding
-from models.layers.grids import patchify, pixel_shuffle_3d
-from models.layers.norms import MultiHeadRMSNorm
-from models.sparse.conv import SparseConv3d
-from models.sparse.norm import SparseGroupNorm32
-from models.sparse.resample import downsample, subdivide, upsample
-from models.sparse.segments import segment_attention
-from models.sparse.voxels import SparseTensor, VoxelSet
-from pipelines.cameras import Projection, pixel_rays_opengl, project
-from pipelines.conditioning import encoder_images, structure_condition, texture_condition
-from pipelines.depth_alignment import align_scale
-from pipelines.flow_matching import FlowPath
-from pipelines.frames import FOREGROUND, coarse_cube, euler_rotation, fine_cube
-from pipelines.images import instance_crop, scene_image
-from pipelines.masks import edge_mask, ellipse_kernel
-from pipelines.point_map_camera import recover_focal_shift, view_plane_uv
-from pipelines.samplers import SamplerConfig, SampleStep, Velocity, euler_steps
-from pipelines.visibility import VoxelViews, visibility_ratio, voxel_features
-from pipelines.voxelise import VoxelGrid, voxel_centres, voxelise
 from parity_fixtures import Fixture
 from parity_networks import (
     Outputs,
@@ -38,6 +14,30 @@ from parity_networks import (
     network,
     texturer_condition,
 )
+from torch import Tensor
+
+from models.compat import OFFICIAL
+from models.completer import CompleterCondition
+from models.flexicubes.extraction import extract_mesh
+from models.layers.embeddings import position_embedding, timestep_embedding
+from models.layers.grids import patchify, pixel_shuffle_3d
+from models.layers.norms import MultiHeadRMSNorm
+from models.moge import view_plane_uv
+from models.point_map_camera import recover_focal_shift
+from models.sparse.conv import SparseConv3d
+from models.sparse.norm import SparseGroupNorm32
+from models.sparse.resample import downsample, subdivide, upsample
+from models.sparse.voxels import SparseTensor, VoxelSet
+from pipelines.cameras import Projection, pixel_rays_opengl, project
+from pipelines.conditioning import encoder_images, structure_condition, texture_condition
+from pipelines.depth_alignment import align_scale
+from pipelines.flow_matching import FlowPath
+from pipelines.frames import FOREGROUND, coarse_cube, euler_rotation, fine_cube
+from pipelines.images import instance_crop, scene_image
+from pipelines.masks import edge_mask, ellipse_kernel
+from pipelines.samplers import SamplerConfig, SampleStep, Velocity, euler_steps
+from pipelines.visibility import VoxelViews, visibility_ratio, voxel_features
+from pipelines.voxelise import VoxelGrid, voxel_centres, voxelise
 
 
 def primitives(fixture: Fixture) -> Outputs:
@@ -71,8 +71,8 @@ def primitives(fixture: Fixture) -> Outputs:
         "group_norm": norm(x).feats,
         "window_id_shift0": window_labels(x.voxels, 8, 0),
         "window_id_shift4": window_labels(x.voxels, 8, 4),
-        "win_attn_shift4": segment_attention(q, k, v, x.voxels.windows(8, 4), "bucketed"),
-        "full_attn": segment_attention(q, k, v, x.voxels.items, "bucketed"),
+        "win_attn_shift4": x.voxels.windows(8, 4).plan("bucketed", q.dtype).self_attention(q, k, v),
+        "full_attn": x.voxels.items.plan("bucketed", q.dtype).self_attention(q, k, v),
         "rms_norm": rms(q),
     }
 
@@ -80,7 +80,7 @@ def primitives(fixture: Fixture) -> Outputs:
 def window_labels(voxels: VoxelSet, window: int, shift: int) -> Tensor:
     segments = voxels.windows(window, shift)
     label = torch.arange(len(segments.lengths)).repeat_interleave(torch.tensor(segments.lengths))
-    return label[segments.inverse_N]
+    return label[segments.order_N.argsort()]
 
 
 def flexicubes(fixture: Fixture) -> Outputs:
@@ -151,9 +151,7 @@ def sample_completer(fixture: Fixture, source: Fixture) -> Outputs:
     def conditioned(cond: CompleterCondition) -> Velocity:
         return lambda x, t: model(x, t, cond, ratio, base)
 
-    steps = run_sampler(
-        conditioned(cond), conditioned(cond.zeroed()), noise, len(noise), sampler_config(fixture)
-    )
+    steps = run_sampler(conditioned(cond), conditioned(cond.zeroed()), noise, len(noise), sampler_config(fixture))
     return {"samples": steps[-1].x_t, "pred_x_t": torch.stack([step.x_t for step in steps])}
 
 

@@ -10,7 +10,9 @@ MASK_FLIPS = 0.002  # share of pixels whose mask may fall on the other side of i
 
 def assert_close(ours: Tensor, reference: Tensor, atol: float, rtol: float, what: str) -> None:
     """Within the fixture's tolerance; integers exactly; infinities in the same places; a few flips of a mask."""
-    assert tuple(ours.shape) == tuple(reference.shape), f"{what}: shape {tuple(ours.shape)}, not {tuple(reference.shape)}"
+    assert tuple(ours.shape) == tuple(reference.shape), (
+        f"{what}: shape {tuple(ours.shape)}, not {tuple(reference.shape)}"
+    )
     if reference.dtype == torch.bool:
         flips = (ours.bool() != reference).float().mean().item()
         assert flips <= MASK_FLIPS, f"{what}: {flips:.2%} of the mask differs"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from parity_fixtures import Fixture
 from torch import Tensor, nn
 
 from models.compat import OFFICIAL
@@ -17,13 +18,12 @@ from models.gaussian_decoder import GaussianDecoder, Gaussians
 from models.layers.norms import layer_norm_32
 from models.mesh_decoder import MeshDecoder
 from models.moge import MogeConfig
+from models.point_map_camera import metric_geometry
 from models.registry import build, entry
 from models.slat_flow import SLatFlow
 from models.sparse.voxels import SparseTensor
 from models.structure_flow import SparseStructureFlow
 from models.texturer import Texturer, TexturerCondition
-from pipelines.point_map_camera import metric_geometry
-from parity_fixtures import Fixture
 
 Outputs = dict[str, Any]
 EXECUTION = Execution(sparse_conv="reference")
@@ -287,5 +287,3 @@ RUNNERS: dict[str, Callable[[Fixture], Outputs]] = {
     "DinoVisionTransformer": dino,
     "MoGeModel": moge,
 }
-
-

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 
-import pytest
-import torch
-
-from models.flexicubes.extraction import Mesh
 import parity_algorithms as algorithms
 import parity_networks as networks
+import pytest
+import torch
 from parity_compare import assert_close, assert_same_mesh, assert_same_partition
 from parity_fixtures import Fixture, fixture_folder, fixture_index, load_fixture
+
+from models.flexicubes.extraction import Mesh
 
 RUNNERS = {**networks.RUNNERS, **algorithms.RUNNERS}
 FOLDER = fixture_folder()
