@@ -30,7 +30,7 @@ MIN_HALF_THICKNESS = 5e-4
 
 @dataclass(frozen=True, slots=True)
 class ConvexParts:
-    """vertices: one (P, 3) float32 array a part, canonical frame. method: "coacd", or "hull (why)" for a single hull."""
+    """vertices: one (P, 3) float32 array a part, canonical frame. method: "coacd" or, for one hull, "hull (why)"."""
 
     vertices: tuple[np.ndarray, ...]
     method: str

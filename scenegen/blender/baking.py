@@ -1,5 +1,6 @@
 """What Blender's evaluated scene holds, as arrays, and back as one object. Used by canonicalise.py."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,10 +95,18 @@ def _decimate(ratio: float) -> None:
         if obj.type == "MESH" and len(obj.data.polygons) > 50:
             if obj.data.users > 1:
                 obj.data = obj.data.copy()
+            _forget_custom_normals(obj.data)
             modifier = obj.modifiers.new("simplify", "DECIMATE")
             modifier.ratio = ratio
             modifier.use_collapse_triangulate = True
     bpy.context.view_layer.update()
+
+
+def _forget_custom_normals(mesh: bpy.types.Mesh) -> None:
+    """Stored normals do not survive a collapse; edges that were hard by their angle stay hard."""
+    if mesh.has_custom_normals:
+        mesh.attributes.remove(mesh.attributes["custom_normal"])
+        mesh.set_sharp_from_angle(angle=math.radians(40))
 
 
 def _bake_instance(

@@ -8,6 +8,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from scenegen.assets import glb
+from scenegen.assets.canonical import welded
+from scenegen.assets.convex import ConvexParts
 from scenegen.assets.library import STARTER, Store
 from scenegen.assets.manifest import AssetRecord, read_manifest, write_manifest
 from scenegen.assets.prepare import PrepareOptions, prepare_asset
@@ -29,6 +34,25 @@ LEFT_OUT: dict[str, str] = {
 OPTIONS = PrepareOptions(texture_px=512, simplify_faces=7000, allow_missing_textures=True, sharded_folders=False)
 
 
+class ReusingTools(ChildTools):
+    """Takes the convex parts that a store already holds for the very same mesh: they are most of the work."""
+
+    def __init__(self, store: Store, limits: TimeLimits) -> None:
+        super().__init__(limits)
+        self._files = {}
+        if store.manifest.is_file():
+            self._files = {r.uid: (store.root / r.file, r.parts_method) for r in read_manifest(store.manifest)}
+
+    def convex_parts(self, uid: str, vertices: np.ndarray, faces: np.ndarray) -> ConvexParts:
+        path, method = self._files.get(uid, (None, ""))
+        if path is not None and path.is_file() and "longer" not in method:
+            stored = glb.read_glb(path)
+            old_vertices, old_faces = welded(glb.corners(stored))
+            if np.array_equal(old_vertices, vertices) and np.array_equal(old_faces, faces):
+                return ConvexParts(glb.convex_parts(stored), method)
+        return super().convex_parts(uid, vertices, faces)
+
+
 def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
     """Prepare the pack into the package's own store. `only`: uids to make again; the others stay."""
     store = Store.named(STARTER)
@@ -37,7 +61,7 @@ def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
     if not only:
         quarantine.unlink(missing_ok=True)
     records: dict[str, AssetRecord] = {record.uid: record for record in read_manifest(store.manifest)} if only else {}
-    with ChildTools(TimeLimits(parts_s=600.0)) as tools:
+    with ReusingTools(store, TimeLimits(parts_s=600.0)) as tools:
         for raw in read_library(sh3f, frozenset(LEFT_OUT)):
             if only and raw.uid not in only:
                 continue
@@ -60,8 +84,17 @@ def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
                 record.parts,
                 record.parts_method,
             )
-            write_manifest(store.manifest, records.values())
-    return list(records.values())
+    kept = list(records.values())
+    _remove_strays(store, kept)
+    write_manifest(store.manifest, kept)
+    return kept
+
+
+def _remove_strays(store: Store, kept: list[AssetRecord]) -> None:
+    """Files of models that are no longer in the pack."""
+    for path in (store.root / "objects").glob("*.glb"):
+        if path.relative_to(store.root).as_posix() not in {record.file for record in kept}:
+            path.unlink()
 
 
 def _twin(record: AssetRecord, others: Iterable[AssetRecord]) -> str | None:

@@ -172,7 +172,8 @@ def _look(values: dict[str, list[str]]) -> PrincipledLook:
     if shine < 0.05:
         roughness = max(roughness, 0.7)
     metallic = 1.0 if shine >= 0.7 and exponent >= 40 and body <= shine and alpha > 0.99 and _grey(diffuse) else 0.0
-    color = tuple(max(d, s) if metallic else d for d, s in zip(diffuse, specular, strict=True))
+    # A metal mirrors what Phong left to the highlight, so it is lighter than its diffuse colour, in proportion.
+    color = tuple(0.35 + 0.65 * channel if metallic else channel for channel in diffuse)
     glow = max(_rgb(values, "ke", 0.0))
     linear = tuple(_linear(min(max(channel, 0.02), 0.92)) for channel in color)
     return PrincipledLook(linear, metallic, roughness, max(alpha, 0.12), 2.0 if glow > 0.5 else 0.0)
