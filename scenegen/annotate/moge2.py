@@ -9,11 +9,9 @@ from models.point_map_camera import metric_geometry
 from models.moge import Moge
 from models.registry import build
 from scenegen.annotate.protocol import Prediction, Request, SingleView
-from scenegen.annotate.torch_setup import batches, pick_device, reduced_precision, refuse_partial, stacked
+from scenegen.annotate.torch_setup import batches, pick_device, reduced_precision, stacked
 from scenegen.annotate.weights import Weights
 from scenegen.errors import SceneGenError
-
-_NEVER_USED = {"encoder.backbone.mask_token"}
 
 
 class Moge2(SingleView):
@@ -29,16 +27,15 @@ class Moge2(SingleView):
 
         Raises SceneGenError for a file that is not such a checkpoint, or does not fill the network.
         """
-        checkpoint = torch.load(weights.file, map_location="cpu", weights_only=True, mmap=True)
-        if not isinstance(checkpoint, dict) or not {"model_config", "model"} <= checkpoint.keys():
-            raise SceneGenError(f"{weights.file} is not a checkpoint of MoGe (it has no model_config); check --weights")
-        network = build("MoGeModel", checkpoint["model_config"])
-        assert isinstance(network, Moge)
-        if network.scale_head is None:
-            raise SceneGenError(f"{weights.file} is a MoGe without metric scale (version 1); moge2 needs version 2")
-        found = network.load_state_dict(checkpoint["model"], strict=False)
-        refuse_partial("moge2", sorted(set(found.missing_keys) - _NEVER_USED))
-        return cls(network, pick_device(device), batch_size)
+        chosen = pick_device(device)
+        try:
+            # Its training left keys that inference has no use for; a missing one is an error all the same.
+            network = read_network(weights.file, Runtime(device=chosen), ignore_unexpected=True)
+        except CheckpointError as error:
+            raise SceneGenError(f"moge2: {error}. Check --weights, or fetch the checkpoint again") from None
+        if not isinstance(network, Moge) or network.scale_head is None:
+            raise SceneGenError(f"{weights.file} holds no MoGe with metric scale (version 2), which moge2 needs")
+        return cls(network, chosen, batch_size)
 
     def predict(self, requests: Sequence[Request]) -> list[Prediction]:
         predictions: dict[int, Prediction] = {}

@@ -1,0 +1,75 @@
+"""Depth Anything V2, against the library's own processor and network."""
+
+import numpy as np
+import pytest
+import torch
+from annotate_networks import requests_of, weights_in, write_depth_anything
+
+from scenegen.annotate.depth_anything_v2 import DepthAnythingV2, Preparation
+from scenegen.errors import SceneGenError, UsageError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_depth_anything(tmp_path_factory.mktemp("depth_anything"))
+
+
+@pytest.fixture(scope="module")
+def estimator(folder):
+    return DepthAnythingV2.load(weights_in(folder), "cpu")
+
+
+def library_processor(folder):
+    pil = pytest.importorskip("transformers.models.dpt.image_processing_pil_dpt")
+    return pil.DPTImageProcessorPil.from_pretrained(folder)
+
+
+def test_images_are_prepared_as_the_library_does(folder, photographs):
+    ours, theirs = Preparation.read(folder), library_processor(folder)
+    for rgb in [*photographs, np.zeros((200, 90, 3), np.uint8)]:
+        wanted = theirs(images=rgb, return_tensors="pt")["pixel_values"][0]
+        assert ours(rgb).shape == wanted.shape
+        torch.testing.assert_close(ours(rgb), wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_maps_are_those_of_the_librarys_pipeline(folder, estimator, photographs):
+    from transformers.models.depth_anything import DepthAnythingForDepthEstimation
+
+    network, processor = DepthAnythingForDepthEstimation.from_pretrained(folder).eval(), library_processor(folder)
+    for rgb, prediction in zip(photographs, estimator.predict(requests_of(photographs)), strict=True):
+        with torch.inference_mode():
+            output = network(**processor(images=rgb, return_tensors="pt"))
+        (theirs,) = processor.post_process_depth_estimation(output, target_sizes=[rgb.shape[:2]])
+        np.testing.assert_allclose(prediction.map, theirs["predicted_depth"].clamp(min=0), rtol=1e-4, atol=1e-6)
+        assert prediction.map.std() > 0
+
+
+def test_a_batch_gives_what_single_images_give(estimator, photographs):
+    together = estimator.predict(requests_of(photographs))
+    for rgb, prediction in zip(photographs, together, strict=True):
+        (alone,) = estimator.predict(requests_of([rgb]))
+        np.testing.assert_allclose(prediction.map, alone.map, rtol=1e-4, atol=1e-6)
+        assert prediction.map.shape == rgb.shape[:2] and prediction.map.dtype == np.float32
+
+
+def test_a_checkpoint_that_does_not_fill_the_network_is_refused(folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(folder / "model.safetensors")
+    partial = {key: value for key, value in state.items() if "head.conv1" not in key}
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_text((folder / name).read_text())
+    save_file(partial, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(SceneGenError, match=r"2 weights missing.*head.conv1"):
+        DepthAnythingV2.load(weights_in(tmp_path), "cpu")
+
+
+def test_the_metric_variant_is_refused_because_it_predicts_depth(tmp_path):
+    write_depth_anything(tmp_path, "metric")
+    with pytest.raises(UsageError, match="metric Depth Anything"):
+        DepthAnythingV2.load(weights_in(tmp_path), "cpu")
+
+
+def test_a_checkpoint_without_its_processor_is_refused(folder, tmp_path):
+    with pytest.raises(SceneGenError, match="how to prepare images"):
+        Preparation.read(tmp_path)

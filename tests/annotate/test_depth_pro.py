@@ -1,0 +1,75 @@
+"""Depth Pro, against recorded outputs of the library's processor and against its own network.
+
+The recording is needed because the processor cannot be imported without torchvision; its metadata says what made it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from annotate_networks import requests_of, weights_in, write_depth_pro
+from safetensors.torch import load_file
+
+from scenegen.annotate.depth_pro import DepthPro, finish, prepare
+from scenegen.annotate.torch_setup import stacked
+from scenegen.errors import SceneGenError
+
+RECORDED = Path(__file__).parent / "fixtures" / "depth_pro_processing.safetensors"
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return {key.removeprefix("depth_pro."): value for key, value in load_file(RECORDED).items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_depth_pro(tmp_path_factory.mktemp("depth_pro"))
+
+
+@pytest.fixture(scope="module")
+def estimator(folder):
+    return DepthPro.load(weights_in(folder), "cpu")
+
+
+def test_images_are_prepared_as_the_library_does(recorded):
+    images = stacked([recorded["in.rgb"].numpy()], torch.device("cpu"))
+    torch.testing.assert_close(prepare(images, (96, 96)), recorded["out.pixel_values"], atol=1e-5, rtol=1e-5)
+
+
+def test_depth_and_focal_length_are_those_of_the_library(recorded):
+    depth, focal = finish(recorded["in.inverse"], recorded["in.fov_deg"], (40, 56))
+    torch.testing.assert_close(depth, recorded["out.depth"], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(focal, recorded["out.focal"], rtol=1e-5, atol=1e-5)
+
+
+def test_the_network_is_loaded_from_the_librarys_format_and_gives_its_depth(folder, estimator, photographs):
+    from transformers.models.depth_pro import DepthProForDepthEstimation
+
+    network = DepthProForDepthEstimation.from_pretrained(folder).eval()
+    for rgb, prediction in zip(photographs, estimator.predict(requests_of(photographs)), strict=True):
+        with torch.inference_mode():
+            output = network(pixel_values=prepare(stacked([rgb], torch.device("cpu")), (64, 64)))
+            depth, focal = finish(output.predicted_depth, output.field_of_view, rgb.shape[:2])
+        np.testing.assert_allclose(prediction.map, depth[0], rtol=1e-3)
+        assert prediction.focal_px == pytest.approx(float(focal[0]), rel=1e-4)
+        assert prediction.map.shape == rgb.shape[:2]
+
+
+def test_a_wider_field_of_view_is_a_nearer_world(recorded):
+    inverse = recorded["in.inverse"][:1]
+    narrow, wide = (finish(inverse, torch.tensor([fov]), (40, 56))[0].median() for fov in (30.0, 90.0))
+    assert wide < narrow
+
+
+def test_a_field_of_view_that_cannot_be_gives_nothing(recorded):
+    depth, focal = finish(recorded["in.inverse"], torch.tensor([-3.0, 60.0]), (40, 56))
+    assert torch.isnan(depth[0]).all() and torch.isnan(focal[0])
+    assert torch.isfinite(depth[1]).all()
+
+
+def test_a_network_without_its_focal_head_is_refused(tmp_path):
+    write_depth_pro(tmp_path, with_focal=False)
+    with pytest.raises(SceneGenError, match="not metric"):
+        DepthPro.load(weights_in(tmp_path), "cpu")
