@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from models.point_map_camera import metric_geometry
 
+from models.checkpoints import CheckpointError, Runtime, read_network
 from models.moge import Moge
-from models.registry import build
+from models.point_map_camera import metric_geometry
 from scenegen.annotate.protocol import Prediction, Request, SingleView
 from scenegen.annotate.torch_setup import batches, pick_device, reduced_precision, stacked
 from scenegen.annotate.weights import Weights
