@@ -17,6 +17,7 @@ from scenegen.contract.records import View
 from scenegen.contract.schema import decode_view
 from scenegen.contract.sidecar import DepthEstimate, EstimatorMeta, encode_estimate
 from scenegen.contract.storage import Root
+from scenegen.errors import SceneGenError
 
 _COLUMNS = ["scene_index", "view_index", "width", "height", "K_px", "T_world_cam", "rgb"]
 _TRUTH_COLUMNS = ["depth", "depth_offset_m", "depth_step_m", "instance_id"]
@@ -93,10 +94,14 @@ def _rows_of_scenes(run: ShardRun) -> list[list[int]]:
 
 def _read(run: ShardRun, rows: Sequence[int]) -> list[View]:
     started = time.perf_counter()
-    with run.root.open_input(run.views) as source:
-        file = pq.ParquetFile(source)
-        columns = [*_COLUMNS, *_TRUTH_COLUMNS]
-        views = [decode_view(file.read_row_group(row, columns=columns).to_pylist()[0], ()) for row in rows]
+    columns = [*_COLUMNS, *_TRUTH_COLUMNS]
+    try:
+        with run.root.open_input(run.views) as source:
+            file = pq.ParquetFile(source, page_checksum_verification=True)
+            views = [decode_view(file.read_row_group(row, columns=columns).to_pylist()[0], ()) for row in rows]
+    except (OSError, pa.ArrowException, ValueError) as error:
+        reason = str(error).strip().replace("\n", " ")
+        raise SceneGenError(f"{run.views} cannot be read ({reason}); check it with: scenegen verify") from error
     run.times.read_s += time.perf_counter() - started
     return views
 

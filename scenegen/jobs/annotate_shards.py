@@ -181,7 +181,7 @@ class _Run:
             del self._running[events]
             self._failed(file, error)
             self._start(actor)
-        except ray.exceptions.ActorDiedError as error:
+        except ray.exceptions.RayActorError as error:
             del self._running[events]
             self._died(file, error)
         else:
@@ -203,7 +203,7 @@ class _Run:
         reason = str(cause) if isinstance(cause, SceneGenError) else f"{type(cause).__name__}: {cause}"
         self._record(file, reason)
 
-    def _died(self, file: SidecarFile, error: ray.exceptions.ActorDiedError) -> None:
+    def _died(self, file: SidecarFile, error: ray.exceptions.RayActorError) -> None:
         """The worker's process is gone, or its estimator did not load."""
         cause = getattr(error, "cause", None)
         if isinstance(cause, ray.exceptions.RayTaskError):

@@ -93,10 +93,12 @@ def is_current(root: Root, file: SidecarFile, meta: EstimatorMeta) -> bool:
     """
     try:
         with root.open_input(file.name) as source, root.open_input(file.views) as views:
-            found = pq.ParquetFile(source)
-            wanted = sidecar_schema(meta, config_digest(root, file.views))
-            return found.schema_arrow.equals(wanted, check_metadata=True) and row_keys(found) == row_keys(
-                pq.ParquetFile(views)
+            found, wanted = pq.ParquetFile(source), sidecar_schema(meta, config_digest(root, file.views))
+            says = found.schema_arrow.metadata or {}
+            return (
+                found.schema_arrow.equals(wanted, check_metadata=False)
+                and all(says.get(key) == value for key, value in wanted.metadata.items())
+                and row_keys(found) == row_keys(pq.ParquetFile(views))
             )
     except (FileNotFoundError, pa.ArrowInvalid, OSError):
         return False
@@ -131,13 +133,6 @@ def _file_problems(rows: pq.ParquetFile, views: pq.ParquetFile) -> Iterator[str]
         view = decode_view(view_row, [decode_facts(facts) for facts in view_row["objects"]])
         who = f"scene {view.scene_index}, view {view.view_index}"
         yield from (f"{who}: {problem}" for problem in estimate_problems(decode_estimate(row, meta), view))
-
-
-def coverage_problems(root: Root) -> Iterator[tuple[int, str]]:
-    """(shard, what is wrong) of every sidecar of every estimator that the dataset has."""
-    for estimator in estimators_of(root):
-        for file in sidecar_files(root, estimator):
-            yield from ((file.shard, problem) for problem in sidecar_problems(root, file))
 
 
 def missing_shards(root: Root, estimator: str, meta: EstimatorMeta, shards: Sequence[int]) -> list[SidecarFile]:

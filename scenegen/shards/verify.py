@@ -17,11 +17,13 @@ from scenegen.config import DatasetConfig
 from scenegen.contract.index import ShardFile, list_shards, read_index, shard_name
 from scenegen.contract.records import Scene
 from scenegen.contract.schema import ShardMeta, decode_facts, decode_scene, decode_view, table_schema
+from scenegen.contract.sidecar import sidecar_table
 from scenegen.contract.storage import Root
 from scenegen.contract.validate import scene_problems, schema_problems, view_problems
 from scenegen.errors import SceneGenError
 from scenegen.shards.ledger import ShardLedger, ledger_file, read_ledger
 from scenegen.shards.merge import summarise
+from scenegen.shards.sidecars import SidecarFile, estimators_of, sidecar_problems
 
 AuditScene = Callable[[Scene], Sequence[str]]
 """A second opinion on a scene's geometry: sentences, none if all is well."""
@@ -30,10 +32,11 @@ _COPY_CHUNK_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is not as promised. shard: None for the dataset as a whole."""
+    """Something that is not as promised. shard: None for the dataset as a whole. sidecar: the file, if it is in one."""
 
     shard: int | None
     what: str
+    sidecar: str = ""
 
     def __str__(self) -> str:
         return f"shard {self.shard}: {self.what}" if self.shard is not None else self.what
@@ -69,11 +72,27 @@ def verify_shard(
         return [Problem(shard, str(error))]
     if ledger is None:
         return [Problem(shard, "not finished: it has no ledger")]
-    return [Problem(shard, what) for what in _shard_problems(root, config, meta, ledger, audit)]
+    problems = [Problem(shard, what) for what in _shard_problems(root, config, meta, ledger, audit)]
+    # The maps of a damaged shard have nothing to be checked against.
+    return problems or [*_sidecar_problems(root, config, shard)]
+
+
+def _sidecar_problems(root: Root, config: DatasetConfig, shard: int) -> Iterator[Problem]:
+    """Every estimator that any shard has must be here as well, and be of these views."""
+    views = shard_name("views", shard, config.num_shards)
+    for estimator in estimators_of(root):
+        name = shard_name(sidecar_table(estimator), shard, config.num_shards)
+        for what in sidecar_problems(root, SidecarFile(shard, views, name)):
+            yield Problem(shard, what, name)
 
 
 def remedy(root: Root, config: DatasetConfig, problems: Sequence[Problem]) -> str:
     """What to do about them."""
+    sidecars = sorted({problem.sidecar for problem in problems if problem.sidecar})
+    problems = [problem for problem in problems if not problem.sidecar]
+    if sidecars and not problems:
+        names = ", ".join(sidecars[:5]) + (", ..." if len(sidecars) > 5 else "")
+        return f"Remove {names} below {root.location}, then make them again: scenegen annotate --data {root.location}"
     shards = sorted({problem.shard for problem in problems if problem.shard is not None})
     again = f"scenegen render --out {root.location} --resume-config"
     if not shards:
