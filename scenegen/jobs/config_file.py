@@ -69,14 +69,14 @@ def begin_or_resume(root: Root, wanted: StoredConfig) -> None:
 
     Raises UsageError with the differences, CannotStoreError if nothing can be written.
     """
-    stored = read_config(root)
-    if stored is None:
-        _refuse_strangers(root)
-        try:
+    try:
+        stored = read_config(root)
+        if stored is None:
+            _refuse_strangers(root)
             root.write_bytes(CONFIG_NAME, wanted.to_json().encode())
-        except OSError as error:
-            raise CannotStoreError(root.location, error) from error
-        return
+            return
+    except OSError as error:
+        raise CannotStoreError(root.location, error) from error
     differences = [*config_diff(_comparable(stored), _comparable(wanted))]
     if differences:
         raise UsageError(

@@ -54,9 +54,7 @@ def plan_workers(machine: Machine, config: DatasetConfig, job: JobConfig) -> Wor
     """
     wants_gpu = job.device in ("optix", "cuda")
     if wants_gpu and not machine.gpus:
-        raise SceneGenError(
-            f"device {job.device} was asked for, but Ray sees no GPU here; check nvidia-smi or use --device cpu"
-        )
+        raise SceneGenError(f"--device {job.device}: Ray sees no GPU here; check nvidia-smi, or use --device cpu")
     use_gpu = machine.gpus > 0 and job.device != "cpu" and config.renderer == "blender"
     fitting = max(1, int(machine.memory_bytes * 0.9) // WORKER_MEMORY_BYTES)
     if job.workers is not None:

@@ -5,6 +5,7 @@ Run as: python box_worker.py TROUBLES, a JSON object such as {"hang": [3], "cras
 
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -83,6 +84,8 @@ class TroubledRenderer:
 def open_studio(job: WorkerJob) -> Studio:
     library = BoxLibrary(Records())
     troubles = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    if "file_limit" in troubles:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (troubles["file_limit"], troubles["file_limit"]))
     return Studio(library, ["hdri/sky"], [], TroubledRenderer(library, troubles))
 
 

@@ -79,6 +79,15 @@ def test_when_everything_fails_the_run_ends_early_and_says_why(make, tmp_path: P
         make(tmp_path, 40, fail_all=True)
 
 
+def test_a_disk_that_takes_no_more_is_one_clear_error_and_nothing_is_lost(make, uninterrupted, tmp_path: Path):
+    with pytest.raises(SceneGenError, match=r"cannot write to .*File too large.*make room") as caught:
+        make(tmp_path, file_limit=20_000)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["config.json"]
+    assert make(tmp_path).exit_code == EXIT_DONE
+    assert files_of(tmp_path) == uninterrupted
+
+
 def test_a_worker_that_cannot_start_is_one_clear_error(ray_address, tmp_path: Path):
     import sys
 
