@@ -1,7 +1,7 @@
 """What a user may set about the estimators; plain data, without torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -18,3 +18,16 @@ class EstimatorOptions:
     """Other views of the scene that VGGT is shown at most (half of the views are shown alone); 0 for none."""
     seed: int = 0
     """Of what is drawn: simulated errors, VGGT's other views, the samples of the robust fits."""
+
+
+ERROR_MODEL = 1
+"""Of `simulated`; raise it with any change of what it draws, so that older sidecars are made anew."""
+
+
+def settings_of(name: str, options: EstimatorOptions) -> dict[str, Any]:
+    """What decides an estimator's maps beside its weights and the images; goes into the sidecar's metadata."""
+    if name == "simulated":
+        return {"error_model": ERROR_MODEL, "severity": options.severity, "seed": options.seed}
+    if name == "vggt":
+        return {"max_other_views": options.max_other_views, "seed": options.seed}
+    return {}

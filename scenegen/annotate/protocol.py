@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -49,11 +49,6 @@ class Prediction:
 class DepthEstimator(Protocol):
     """An estimator that is loaded and ready. What it gives is in its EstimatorRecord."""
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What decides its maps beside weights and images; goes into the sidecar's metadata."""
-        ...
-
     def companions(self, scene_index: int, view_index: int, views: Sequence[int]) -> tuple[int, ...]:
         """Which other views of the scene it wants to be shown beside this one; views: all there are."""
         ...
@@ -64,11 +59,7 @@ class DepthEstimator(Protocol):
 
 
 class SingleView:
-    """What estimators share that see one image at a time and have no settings."""
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {}
+    """What estimators share that see one image at a time."""
 
     def companions(self, scene_index: int, view_index: int, views: Sequence[int]) -> tuple[int, ...]:
         return ()

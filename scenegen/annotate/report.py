@@ -61,13 +61,13 @@ def error_table(root: Root, estimators: Sequence[str]) -> str:
     """One line an estimator, for people. Estimators without a sidecar are left out."""
     dataset = Dataset.open(root.location)
     there = set(dataset.estimators(complete=False))
-    lines = ["estimator                 views  valid   AbsRel  median  delta1  per object  unaligned"]
+    titles = "".join(f"{title:>10}" for title in ("AbsRel", "median", "delta1", "object"))
+    lines = [f"{'estimator':24}{'views':>8}{'valid':>8}{titles}{'unaligned':>11}"]
     for name in estimators:
         if name in there:
             e = estimator_errors(dataset, name)
-            unaligned = "-" if e.metric_abs_rel is None else f"{e.metric_abs_rel:.4f}"
-            lines.append(
-                f"{name:24} {e.views:6} {100 * e.valid_share:5.1f}%  {e.abs_rel:.4f}  {e.median_abs_rel:.4f}  "
-                f"{e.delta1:.4f}      {e.instance_abs_rel:.4f}     {unaligned:>6}"
-            )
+            unaligned = "-" if e.metric_abs_rel is None else f"{e.metric_abs_rel:.4g}"
+            figures = (e.abs_rel, e.median_abs_rel, e.delta1, e.instance_abs_rel)
+            columns = "".join(f"{figure:10.4g}" for figure in figures)
+            lines.append(f"{name:24}{e.views:8}{100 * e.valid_share:7.1f}%{columns}{unaligned:>11}")
     return "\n".join(lines)

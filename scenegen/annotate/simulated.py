@@ -16,7 +16,6 @@ an image looks alike at every resolution. The steps, in their order, each with i
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -74,10 +73,6 @@ class SimulatedEstimator(SingleView):
         if severity != MIXED and severity not in SEVERITIES:
             raise UsageError(f"there is no severity {severity!r}; choose one of {', '.join([*SEVERITIES, MIXED])}")
         self._severity, self._seed = severity, seed
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"severity": self._severity, "seed": self._seed}
 
     def predict(self, requests: Sequence[Request]) -> list[Prediction]:
         return [self._predict(request) for request in requests]

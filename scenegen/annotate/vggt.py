@@ -6,7 +6,6 @@ Half of the views are seen alone, the others with 1 to 7 more, as for the offici
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -60,10 +59,6 @@ class Vggt:
         refuse_partial("vggt", sorted(missing))
         chosen = pick_device(device)
         return cls(network.to(chosen).eval(), chosen, max_other_views, seed)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"max_other_views": self._max_other_views, "seed": self._seed}
 
     def companions(self, scene_index: int, view_index: int, views: Sequence[int]) -> tuple[int, ...]:
         rng = rng_for_view(self._seed, scene_index, view_index, _STREAM)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scenegen.annotate.manifest import SIMULATED, EstimatorRecord, choose_estimators
-from scenegen.annotate.options import EstimatorOptions
+from scenegen.annotate.options import EstimatorOptions, settings_of
 from scenegen.annotate.report import error_table
 from scenegen.annotate.weights import MissingWeightsError, Weights, fetch, parse_overrides, require
 from scenegen.config import JobConfig
@@ -160,11 +160,7 @@ def sidecar_meta(record: EstimatorRecord, weights: Weights | None, options: Esti
 
     Raises MissingWeightsError for weights that are not what the manifest promises.
     """
-    settings: dict[str, object] = {}
-    if record.name == SIMULATED:
-        settings = {"severity": options.severity, "seed": options.seed}
-    elif record.name == "vggt":
-        settings = {"max_other_views": options.max_other_views, "seed": options.seed}
+    settings = settings_of(record.name, options)
     if weights is None:
         return record.meta("", "", settings, record.title)
     sha256 = weights.sha256()

@@ -1,8 +1,9 @@
 """A dataset as a folder of static files: open index.html, no server and no network needed."""
 
+import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.records import Scene, View
+from scenegen.contract.sidecar import DepthEstimate, sidecar_table
 from scenegen.view import colours
 
 _PAGE = Path(__file__).parent / "page"
@@ -45,17 +47,49 @@ def _dataset_facts(dataset: Dataset) -> dict[str, Any]:
         "objects": sum(len(scene.objects) for scene in scenes),
         "licences": sorted({licence for scene in scenes for licence in scene.licences}),
         "metadata": dataset.metadata(),
+        "estimators": [_estimator_facts(dataset, name) for name in dataset.estimators(complete=False)],
     }
+
+
+def _estimator_facts(dataset: Dataset, name: str) -> dict[str, Any]:
+    """Who it is and how good its maps are, each view counting alike."""
+    meta = dataset.estimator_meta(name)
+    table = dataset.table(sidecar_table(name), ["abs_rel", "delta1"])
+    errors = {column: table[column].drop_null().to_numpy() for column in table.column_names}
+    means = {column: round(float(values.mean()), 4) if len(values) else None for column, values in errors.items()}
+    return {"name": name, "kind": meta.kind, "weights_licence": meta.weights_licence, "views": table.num_rows} | means
 
 
 def _views(dataset: Dataset, images: Path, max_views: int) -> Iterator[dict[str, Any]]:
     chosen = np.unique(np.linspace(0, len(dataset) - 1, min(max_views, len(dataset))).round().astype(int))
     for number in chosen.tolist():
-        view = dataset.view(number)
-        yield _view_facts(view, dataset.scene(view.scene_index)) | {"images": _save_pictures(view, images, number)}
+        view, estimates = dataset.view(number), _estimates(dataset, number)
+        yield _view_facts(view, dataset.scene(view.scene_index)) | {
+            "estimates": {estimate.estimator: _estimate_facts(estimate) for estimate in estimates},
+            "images": _save_pictures(view, estimates, images, number),
+        }
 
 
-def _save_pictures(view: View, images: Path, number: int) -> dict[str, str]:
+def _estimates(dataset: Dataset, number: int) -> list[DepthEstimate]:
+    """Of every estimator that has reached the view's shard."""
+    found = []
+    for name in dataset.estimators(complete=False):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(dataset.depth_estimate(number, name))
+    return found
+
+
+def _estimate_facts(estimate: DepthEstimate) -> dict[str, Any]:
+    errors = estimate.errors
+    return {
+        "abs_rel": round(errors.abs_rel, 4) if errors else None,
+        "delta1": round(errors.delta1, 4) if errors else None,
+        "variant": estimate.variant,
+        "instances": {one.instance_id: round(one.errors.abs_rel, 4) for one in estimate.instances},
+    }
+
+
+def _save_pictures(view: View, estimates: Sequence[DepthEstimate], images: Path, number: int) -> dict[str, str]:
     assert view.rgb is not None and view.depth_m is not None
     assert view.instance_id is not None and view.normal_cam is not None
     pictures = {
@@ -64,6 +98,11 @@ def _save_pictures(view: View, images: Path, number: int) -> dict[str, str]:
         "ids": colours.id_picture(view.instance_id),
         "normals": colours.normal_picture(view.normal_cam),
     }
+    span = colours.depth_span(view.depth_m)  # one scale, so that estimates can be compared with the truth by eye
+    for estimate in estimates:
+        depth = np.where(estimate.valid, estimate.aligned_m, np.nan)
+        pictures[f"depth_{estimate.estimator}"] = colours.depth_picture(depth, span)
+        pictures[f"error_{estimate.estimator}"] = colours.error_picture(depth, view.depth_m)
     for kind, picture in pictures.items():
         Image.fromarray(picture).save(images / f"{number:06d}-{kind}.webp", "WEBP", quality=92, method=2)
     return {kind: f"images/{number:06d}-{kind}.webp" for kind in pictures}

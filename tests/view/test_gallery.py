@@ -2,9 +2,20 @@ import json
 import re
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from scenegen.contract.dataset import Dataset
+from scenegen.contract.index import shard_name
+from scenegen.contract.sidecar import (
+    Alignment,
+    DepthErrors,
+    DepthEstimate,
+    EstimatorMeta,
+    encode_estimate,
+    sidecar_schema,
+)
 from scenegen.view import colours
 from scenegen.view.commands import ViewCommand
 from scenegen.view.gallery import write_gallery
@@ -21,6 +32,46 @@ def test_the_gallery_shows_every_view_with_its_four_pictures(dataset_dir, tmp_pa
     for view in views:
         assert all((page.parent / image).stat().st_size > 0 for image in view["images"].values())
     assert views[0]["objects"][0]["occlusion"] == pytest.approx(0.2)
+
+
+def test_estimators_stand_beside_the_truth_with_their_errors(dataset_dir, tmp_path):
+    dataset = Dataset.open(dataset_dir)
+    write_sidecar_of_half_the_depth(dataset_dir, dataset)
+    page = write_gallery(Dataset.open(dataset_dir), tmp_path / "g", max_views=100)
+    gallery = content(page)
+    assert [(e["name"], e["abs_rel"]) for e in gallery["dataset"]["estimators"]] == [("half", 0.0)]
+    first, last = gallery["views"][0], gallery["views"][-1]
+    assert first["estimates"]["half"]["delta1"] == 1.0 and last["estimates"] == {}
+    assert {"depth_half", "error_half"} <= set(first["images"]) and len(last["images"]) == 4
+    assert all((page.parent / image).stat().st_size > 0 for image in first["images"].values())
+    truth, estimate = (np.asarray(Image.open(page.parent / first["images"][kind])) for kind in ("depth", "depth_half"))
+    assert np.abs(truth.astype(int) - estimate).mean() < 2  # aligned, and on the same scale of colours
+
+
+def write_sidecar_of_half_the_depth(folder, dataset):
+    """For the first of the two shards."""
+    meta = EstimatorMeta("half", "depth", False, "scale", "nobody/half", "", "", "MIT", "MIT", True)
+    path = folder / shard_name("depth_half", 0, 2)
+    with pq.ParquetWriter(path, sidecar_schema(meta, dataset.metadata()["config_digest"])) as writer:
+        for view in map(dataset.view, range(4)):
+            estimate = DepthEstimate(
+                view.scene_index,
+                view.view_index,
+                "half",
+                "depth",
+                False,
+                view.depth_m / 2,
+                alignment=Alignment("scale", 2.0),
+                errors=DepthErrors(0.0, 1.0),
+            )
+            row = encode_estimate(estimate, 1.0)
+            writer.write_batch(row.replace_schema_metadata(writer.schema.metadata), row_group_size=1)
+
+
+def test_right_is_grey_too_far_is_orange_and_too_near_is_blue():
+    truth = np.full((1, 4), 2.0)
+    right, far, near, nothing = colours.error_picture(np.array([[2.0, 3.0, 1.0, np.nan]]), truth)[0].astype(int)
+    assert np.ptp(right) < 12 and far[0] > far[2] and near[2] > near[0] and nothing.sum() == 0
 
 
 def test_a_large_dataset_is_sampled_evenly(dataset_dir, tmp_path):

@@ -1,8 +1,13 @@
 "use strict";
 // One page over data.js: cards that pass the filters, and a dialog for one view.
 const USABLE_SHARE = 0.005;
-const PANE_NAMES = { rgb: "RGB", depth: "depth", ids: "instance ids", normals: "normals" };
+const PANE_NAMES = { rgb: "RGB", depth: "true depth", ids: "instance ids", normals: "normals" };
 const byId = (id) => document.getElementById(id);
+// Estimators' maps are shown like depth, on the true depth's scale.
+for (const { name } of GALLERY.dataset.estimators) {
+  PANE_NAMES[`depth_${name}`] = name;
+  PANE_NAMES[`error_${name}`] = `${name}: error`;
+}
 const views = GALLERY.views.map(measure);
 let shown = [];
 let current = 0;
@@ -17,6 +22,15 @@ function measure(view) {
     fragments: seen.filter((o) => o.mask_components > 1).length,
     words: `scene ${view.scene} ${view.objects.map((o) => o.uid).join(" ")}`.toLowerCase(),
   };
+}
+
+const digits = (value) => (value === null ? "–" : value.toFixed(3));
+
+// What one pane says of its view: an estimator's error after alignment.
+function paneText(view, kind) {
+  const estimate = kind.startsWith("depth_") ? view.estimates[kind.slice(6)] : null;
+  if (!estimate) return PANE_NAMES[kind];
+  return `${PANE_NAMES[kind]} · AbsRel ${digits(estimate.abs_rel)} · δ1 ${digits(estimate.delta1)}`;
 }
 
 function element(tag, properties = {}, ...children) {
@@ -46,15 +60,18 @@ function draw() {
 }
 
 function card(view, position) {
-  const strip = element("div", { className: "strip" }, ...panes().map((kind) =>
+  const kinds = panes().filter((kind) => kind in view.images);
+  const strip = element("div", { className: "strip" }, ...kinds.map((kind) =>
     element("img", { src: view.images[kind], loading: "lazy", width: view.size[0], height: view.size[1],
-                     alt: `${PANE_NAMES[kind]} of scene ${view.scene}, view ${view.view}` })));
+                     title: paneText(view, kind), alt: `${PANE_NAMES[kind]} of scene ${view.scene}, view ${view.view}` })));
   const caption = element("div", { className: "caption" },
     element("b", { textContent: `scene ${view.scene} · view ${view.view}` }),
     element("span", { textContent: setting(view) }),
     element("span", { textContent: `${view.usable} usable of ${view.objects.length} objects` }),
     element("span", { textContent: `occlusion ${(100 * view.occlusion).toFixed(0)} %` }),
-    element("span", { textContent: view.hdri }));
+    element("span", { textContent: view.hdri }),
+    ...Object.entries(view.estimates).map(([name, estimate]) =>
+      element("span", { className: "error", textContent: `${name} AbsRel ${digits(estimate.abs_rel)}` })));
   return element("button", { className: "card", onclick: () => open(position) }, strip, caption);
 }
 
@@ -65,25 +82,29 @@ function open(position) {
   byId("detail-facts").textContent = [setting(view), `light ${view.hdri}`, `fov ${view.fov_deg}°`,
     `camera at ${view.camera.join(", ")} m`, view.depth_m ? `depth ${view.depth_m.join(" to ")} m` : "no depth",
     `${view.size.join(" × ")} px`, view.licences.join(", ")].join(" · ");
-  byId("detail-panes").replaceChildren(...Object.entries(PANE_NAMES).map(([kind, name]) => pane(view, kind, name)));
-  const rows = [...view.objects].sort((a, b) => b.visible_px - a.visible_px).map((o) => row(o));
+  byId("detail-panes").replaceChildren(...Object.keys(PANE_NAMES).filter((kind) => kind in view.images).map((kind) => pane(view, kind)));
+  const rows = [...view.objects].sort((a, b) => b.visible_px - a.visible_px).map((o) => row(o, view));
   byId("detail-objects").replaceChildren(...rows);
   if (!byId("detail").open) byId("detail").showModal();
 }
 
-function pane(view, kind, name) {
+function pane(view, kind) {
   const boxes = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   boxes.setAttribute("viewBox", `0 0 ${view.size[0]} ${view.size[1]}`);
-  return element("div", { className: "pane" }, element("img", { src: view.images[kind], alt: name }), boxes,
-    element("span", { textContent: name }));
+  return element("div", { className: "pane" }, element("img", { src: view.images[kind], alt: PANE_NAMES[kind] }), boxes,
+    element("span", { textContent: paneText(view, kind) }));
 }
 
-function row(object) {
+function row(object, view) {
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
   const swatch = element("span", { className: "swatch" });
   swatch.style.background = `rgb(${object.colour.join(",")})`;
   const cells = [swatch, object.instance_id, object.uid, object.visible_px, object.amodal_px,
-    percent(object.occlusion), percent(object.truncation), object.mask_components];
+    percent(object.occlusion), percent(object.truncation), object.mask_components,
+    ...GALLERY.dataset.estimators.map(({ name }) => {
+      const error = view.estimates[name]?.instances[object.instance_id];
+      return error === undefined ? "" : digits(error);
+    })];
   return element("tr", { className: object.visible_px ? "" : "unseen",
                          onmouseenter: () => box(object), onmouseleave: () => box(null) },
     ...cells.map((cell) => element("td", {}, cell instanceof Node ? cell : String(cell))));
@@ -105,6 +126,16 @@ function box(object) {
 }
 
 const facts = GALLERY.dataset;
+for (const kind of Object.keys(PANE_NAMES).filter((kind) => /^(depth|error)_/.test(kind))) {
+  const box = element("input", { type: "checkbox", value: kind, checked: kind.startsWith("depth_") });
+  byId("panes").append(element("label", {}, box, ` ${PANE_NAMES[kind]}`));
+}
+for (const { name } of facts.estimators) {
+  byId("detail-columns").append(element("th", { textContent: `${name} AbsRel`, title: "after its own scale" }));
+}
+byId("estimators").textContent = facts.estimators.map((e) =>
+  `${PANE_NAMES[`depth_${e.name}`]}: AbsRel ${digits(e.abs_rel)}, δ1 ${digits(e.delta1)} after alignment, ${e.views} views`
+).join(" · ");
 byId("summary").textContent = [`${facts.location}`, `${facts.scenes} scenes`, `${facts.views} views`,
   `${facts.objects} placed objects`, facts.failed ? `${facts.failed} failed scenes` : null, facts.metadata.renderer,
   facts.licences.join(", ")].filter(Boolean).join(" · ");
