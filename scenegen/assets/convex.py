@@ -10,6 +10,7 @@ V: vertices. F: faces. P: vertices of a part. K: planes.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.cluster.vq import kmeans2
 from scipy.ndimage import binary_fill_holes
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
 
@@ -22,6 +23,7 @@ SIMPLIFIED_CELLS = 48
 MAX_EDGE = 0.08
 SOLIDITY_CELLS = 32
 CONVEX_ENOUGH = 0.9
+SHELL = 0.5
 _STEPS = [(i, j) for i in range(5) for j in range(5 - i)]
 SURFACE_SAMPLES = np.array([(i, j, 4 - i - j) for i, j in _STEPS]) / 4
 # Flat parts (a sheet of paper) get this half thickness so that hulls and physics have a volume to work with.
@@ -30,7 +32,7 @@ MIN_HALF_THICKNESS = 5e-4
 
 @dataclass(frozen=True, slots=True)
 class ConvexParts:
-    """vertices: one (P, 3) float32 array a part, canonical frame. method: "coacd" or, for one hull, "hull (why)"."""
+    """vertices: one (P, 3) float32 array a part, canonical frame. method: "coacd", or "hull (why)", "patches (why)"."""
 
     vertices: tuple[np.ndarray, ...]
     method: str
@@ -69,8 +71,24 @@ def solidity(pieces_N33: np.ndarray) -> float:
 
 
 def hull_part(vertices_V3: np.ndarray, why: str) -> ConvexParts:
-    """One hull around everything: the stand-in where CoACD fails or takes too long."""
+    """One hull around everything."""
     return ConvexParts((_small_hull(vertices_V3.astype(np.float64)),), f"hull ({why})")
+
+
+def fallback_parts(vertices_V3: np.ndarray, faces_F3: np.ndarray, why: str) -> ConvexParts:
+    """Where CoACD fails or takes too long: patches of surface for a thin shell (a cup), one hull for anything else.
+
+    Patches leave the inside of a solid empty, so that a small object could be placed in it; hence only for shells.
+    """
+    pieces, centroids = _surface_pieces(vertices_V3, faces_F3)
+    if solidity(pieces) > SHELL:
+        return hull_part(vertices_V3, why)
+    normals = np.cross(pieces[:, 1] - pieces[:, 0], pieces[:, 2] - pieces[:, 0])
+    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    # Both sides of a wall belong together, so normals count without their sign: as the matrix n n^T.
+    sheet = (normals[:, :, None] * normals[:, None, :])[:, *np.triu_indices(3)]
+    _, owner = kmeans2(np.concatenate([centroids, 0.15 * sheet], axis=1), MAX_PARTS, minit="++", seed=0)
+    return ConvexParts(_hulls(pieces, owner, MAX_PARTS), f"patches ({why})")
 
 
 def simplified(vertices_V3: np.ndarray, faces_F3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -138,10 +156,12 @@ def _halved(corners: np.ndarray, longest: np.ndarray) -> np.ndarray:
 def _grown(cores: list[np.ndarray], pieces_N33: np.ndarray, centroids_N3: np.ndarray) -> tuple[np.ndarray, ...]:
     """Each core's hull with the surface pieces nearest to it; cores that get none are dropped."""
     distance = np.stack([_outside(core, centroids_N3) for core in cores], axis=1)
-    owner = distance.argmin(axis=1)
-    return tuple(
-        _small_hull(pieces_N33[owner == index].reshape(-1, 3)) for index in range(len(cores)) if (owner == index).any()
-    )
+    return _hulls(pieces_N33, distance.argmin(axis=1), len(cores))
+
+
+def _hulls(pieces_N33: np.ndarray, owner_N: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
+    owned = (pieces_N33[owner_N == index].reshape(-1, 3) for index in range(count))
+    return tuple(_small_hull(points) for points in owned if len(points))
 
 
 def _outside(core_P3: np.ndarray, points_N3: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from scenegen.assets.bake import BakedAsset, BakeRequest
-from scenegen.assets.convex import ConvexParts, convex_parts, hull_part
+from scenegen.assets.convex import ConvexParts, convex_parts, fallback_parts
 from scenegen.errors import AssetError
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
 
@@ -65,13 +65,13 @@ class ChildTools:
         return self._in_blender(uid, "check_pose", uid, path)
 
     def convex_parts(self, uid: str, vertices: np.ndarray, faces: np.ndarray) -> ConvexParts:
-        """CoACD's parts; where it fails or takes too long, one hull that says so."""
+        """CoACD's parts; where it fails or takes too long, what stands in for them says so."""
         try:
             return self._coacd.call(self._limits.parts_s, vertices, faces)
         except ChildTimeoutError as error:
-            return hull_part(vertices, f"CoACD {error}")
+            return fallback_parts(vertices, faces, f"CoACD {error}")
         except (ChildDiedError, ValueError, RuntimeError) as error:
-            return hull_part(vertices, f"CoACD: {str(error).splitlines()[-1][:120]}")
+            return fallback_parts(vertices, faces, f"CoACD: {str(error).splitlines()[-1][:120]}")
 
     def _in_blender(self, uid: str, step: str, *args: object):
         try:

@@ -37,15 +37,14 @@ OPTIONS = PrepareOptions(texture_px=512, simplify_faces=7000, allow_missing_text
 class ReusingTools(ChildTools):
     """Takes the convex parts that a store already holds for the very same mesh: they are most of the work."""
 
-    def __init__(self, store: Store, limits: TimeLimits) -> None:
-        super().__init__(limits)
-        self._files = {}
-        if store.manifest.is_file():
-            self._files = {r.uid: (store.root / r.file, r.parts_method) for r in read_manifest(store.manifest)}
+    def __init__(self, store: Store, again: Sequence[str]) -> None:
+        super().__init__(TimeLimits())
+        records = read_manifest(store.manifest) if store.manifest.is_file() else ()
+        self._files = {r.uid: (store.root / r.file, r.parts_method) for r in records if r.uid not in again}
 
     def convex_parts(self, uid: str, vertices: np.ndarray, faces: np.ndarray) -> ConvexParts:
         path, method = self._files.get(uid, (None, ""))
-        if path is not None and path.is_file() and "longer" not in method:
+        if path is not None and path.is_file():
             stored = glb.read_glb(path)
             old_vertices, old_faces = welded(glb.corners(stored))
             if np.array_equal(old_vertices, vertices) and np.array_equal(old_faces, faces):
@@ -54,40 +53,34 @@ class ReusingTools(ChildTools):
 
 
 def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
-    """Prepare the pack into the package's own store. `only`: uids to make again; the others stay."""
+    """Prepare the pack into the package's own store. `only`: uids to make again, parts included.
+
+    The manifest follows each file, so that the pack can be used while it is made again.
+    """
     store = Store.named(STARTER)
     quarantine = store.manifest.parents[1] / "quarantine" / "starter.jsonl"
     quarantine.parent.mkdir(parents=True, exist_ok=True)
+    before = {r.uid: r for r in read_manifest(store.manifest)} if store.manifest.is_file() else {}
+    made = {uid: record for uid, record in before.items() if only and uid not in only}
     if not only:
         quarantine.unlink(missing_ok=True)
-    records: dict[str, AssetRecord] = {record.uid: record for record in read_manifest(store.manifest)} if only else {}
-    with ReusingTools(store, TimeLimits(parts_s=600.0)) as tools:
+    with ReusingTools(store, only) as tools:
         for raw in read_library(sh3f, frozenset(LEFT_OUT)):
             if only and raw.uid not in only:
                 continue
             try:
                 record = prepare_asset(raw, store.root, tools, OPTIONS)
+                _refuse_twin(record, made.values())
             except AssetError as error:
                 append_quarantined(quarantine, Quarantined(raw.uid, raw.source, raw.path, error.reason))
                 log.warning("%s", error)
                 continue
-            if (twin := _twin(record, records.values())) is not None:
-                append_quarantined(quarantine, Quarantined(raw.uid, raw.source, raw.path, f"the same shape as {twin}"))
-                (store.root / record.file).unlink()
-                continue
-            records[raw.uid] = record
-            log.info(
-                "%s: %d faces, %d bytes, %d parts (%s)",
-                raw.uid,
-                record.faces,
-                record.bytes,
-                record.parts,
-                record.parts_method,
-            )
-    kept = list(records.values())
-    _remove_strays(store, kept)
-    write_manifest(store.manifest, kept)
-    return kept
+            made[raw.uid] = record
+            log.info("%s: %d bytes, %d parts (%s)", raw.uid, record.bytes, record.parts, record.parts_method)
+            write_manifest(store.manifest, {**before, **made}.values())
+    write_manifest(store.manifest, made.values())
+    _remove_strays(store, list(made.values()))
+    return list(made.values())
 
 
 def _remove_strays(store: Store, kept: list[AssetRecord]) -> None:
@@ -97,10 +90,11 @@ def _remove_strays(store: Store, kept: list[AssetRecord]) -> None:
             path.unlink()
 
 
-def _twin(record: AssetRecord, others: Iterable[AssetRecord]) -> str | None:
-    """The uid of another model with as many faces in the same box."""
-    key = (record.faces, record.extents)
-    return next((o.uid for o in others if (o.faces, o.extents) == key and o.uid != record.uid), None)
+def _refuse_twin(record: AssetRecord, others: Iterable[AssetRecord]) -> None:
+    """Raises AssetError for a model with as many faces in the same box as another one."""
+    for other in others:
+        if (other.faces, other.extents) == (record.faces, record.extents) and other.uid != record.uid:
+            raise AssetError(record.uid, f"the same shape as {other.uid}")
 
 
 def main() -> None:
