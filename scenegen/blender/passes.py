@@ -19,6 +19,7 @@ from scenegen.layout.spec import CameraSpec
 
 MAX_INDEX = 32767  # of Blender's object index; instance ids go through a table and may be any uint16
 TRANSPARENT_LAYERS = 64  # leaves and fences: the first opaque surface counts, however many cut-outs lie before it
+SEEN_ALPHA = 0.05  # a surface more opaque than this is seen: glass of alpha 0.25 has ids, depth and normals
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ def exact_settings(scene: "bpy.types.Scene") -> Iterator[None]:
     cycles.use_denoising = False
     cycles.max_bounces = 0
     cycles.transparent_max_bounces = TRANSPARENT_LAYERS
+    layer.pass_alpha_threshold = SEEN_ALPHA
     layer.use_pass_z = layer.use_pass_object_index = layer.use_pass_normal = True
     cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 0.01
     version.write_multilayer_exr(scene.render.image_settings)
