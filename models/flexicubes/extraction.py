@@ -14,15 +14,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.flexicubes.fields import (
+    MAX_RESOLUTION,
     OUTSIDE_SDF,
     CornerField,
     SurfaceCubes,
+    active_rows,
+    corner_disagreement,
     cube_channels,
     padded,
+    positions,
     share_corners,
     surface_cubes,
 )
-from models.flexicubes.tables import EDGES, tables
+from models.flexicubes.tables import CORNERS, EDGES, tables
+
+Ends = tuple[Tensor, Tensor]
 
 __all__ = ["Mesh", "MeshTraining", "cube_channels", "extract_mesh"]
 
@@ -83,23 +89,29 @@ def extract_mesh(feats_QF: Tensor, cubes_Q3: Tensor, resolution: int, use_color:
     feats_QF = feats_QF.float()
     if feats_QF.shape[1] != cube_channels(use_color):
         raise ValueError(f"expected {cube_channels(use_color)} values per cube, got {feats_QF.shape[1]}")
-    field = share_corners(feats_QF, cubes_Q3.long(), resolution, use_color)
+    if resolution > MAX_RESOLUTION:
+        raise ValueError(f"grids of more than {MAX_RESOLUTION}^3 cubes are not supported, got {resolution}")
+    field = share_corners(feats_QF, cubes_Q3, resolution, use_color)
     with torch.no_grad():
-        surface = surface_cubes(field, cubes_Q3.long(), resolution)
+        surface = surface_cubes(field, cubes_Q3, resolution)
         crossed = crossed_edges(field, surface)
-    weights_S21 = padded(feats_QF[:, 32:53], 0.0)[surface.active_S]
-    vertices, attributes, deviation = dual_vertices(field, surface, crossed, weights_S21, resolution)
+    weights_S21 = active_rows(feats_QF[:, 32:53], surface)
+    edges = edge_ends(field, surface, crossed, weights_S21[:, 12:20], resolution)
+    beta_S12 = weights_S21[:, :12].tanh() * 0.99 + 1
+    vertices, attributes = dual_vertices(field, edges, beta_S12[crossed.cube_E, crossed.edge_E][:, None], crossed)
     gamma_S = weights_S21[:, 20].sigmoid() * 0.99 + 0.005
     quads_P4, gamma_P4 = quads(field, surface, crossed, gamma_S)
     if not training:
         return Mesh(vertices, split_quads(quads_P4, gamma_P4), attributes)
-    regulariser = field.disagreement + 0.5 * _mean(deviation) + 0.2 * _mean(feats_QF[:, 32:52].abs())
-    extras = MeshTraining(regulariser, deformed(field.position_V3, field.deform_V3, resolution), field.sdf_V)
+    disagreement = corner_disagreement(field, feats_QF, resolution, use_color)
+    deviation = edge_deviation(edges, vertices, crossed)
+    regulariser = disagreement + 0.5 * _mean(deviation) + 0.2 * _mean(feats_QF[:, 32:52].abs())
+    corner_V3 = deformed(positions(field.key_V, resolution + 1), field.deform_V3, resolution)
     faces = fan_quads(quads_P4, first_centre=len(vertices))
     vertices = torch.cat([vertices, quad_centres(vertices, quads_P4, gamma_P4)])
     if attributes is not None:
         attributes = torch.cat([attributes, quad_centres(attributes, quads_P4, gamma_P4)])
-    return Mesh(vertices, faces, attributes, extras)
+    return Mesh(vertices, faces, attributes, MeshTraining(regulariser, corner_V3, field.sdf_V))
 
 
 def deformed(position_V3: Tensor, deform_V3: Tensor, resolution: int) -> Tensor:
@@ -142,44 +154,77 @@ def resolve_ambiguity(surface: SurfaceCubes, case_S: Tensor, step_256x3: Tensor)
     return resolved
 
 
+@dataclass(frozen=True)
+class EdgeEnds:
+    """Both ends of every crossed edge: rows of the corner field, positions, SDF, and SDF times alpha ([E, 1])."""
+
+    corner: Ends
+    position: Ends
+    sdf: Ends
+    weighted_sdf: Ends
+
+
+def edge_ends(
+    field: CornerField, surface: SurfaceCubes, crossed: CrossedEdges, raw_alpha_S8: Tensor, resolution: int
+) -> EdgeEnds:
+    ends_E2 = torch.tensor(EDGES, device=crossed.edge_E.device)[crossed.edge_E]
+    first, second = (crossed.cube_E * 8 + end for end in ends_E2.unbind(1))
+
+    def at_ends(value_S8A: Tensor) -> Ends:
+        rows = value_S8A.flatten(0, 1)
+        return rows.index_select(0, first), rows.index_select(0, second)
+
+    corner_83 = torch.tensor(CORNERS, device=ends_E2.device, dtype=torch.float32)
+    at_S83 = surface.cube_S3.float()[:, None] + corner_83
+    deform_S83 = padded(field.deform_V3, 0.0)[surface.corner_S8]
+    sdf_S81 = padded(field.sdf_V, OUTSIDE_SDF)[surface.corner_S8][..., None]
+    alpha_S81 = (raw_alpha_S8.tanh() * 0.99 + 1)[..., None]
+    return EdgeEnds(
+        corner=at_ends(surface.corner_S8),
+        position=at_ends(deformed(at_S83, deform_S83, resolution)),
+        sdf=at_ends(sdf_S81),
+        weighted_sdf=at_ends(sdf_S81 * alpha_S81),
+    )
+
+
 def dual_vertices(
-    field: CornerField, surface: SurfaceCubes, crossed: CrossedEdges, weights_S21: Tensor, resolution: int
-) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Positions [D, 3], attributes [D, 6] or None, and the deviation L_dev [E] of the edges' crossings.
+    field: CornerField, edges: EdgeEnds, beta_E1: Tensor, crossed: CrossedEdges
+) -> tuple[Tensor, Tensor | None]:
+    """Positions [D, 3] and attributes [D, 6] (None without colours).
 
     A dual vertex is the beta-weighted mean of the zero crossings of alpha * sdf on its edges.
     """
-    beta_S12 = weights_S21[:, :12].tanh() * 0.99 + 1
-    alpha_S8 = weights_S21[:, 12:20].tanh() * 0.99 + 1
-    beta_E1 = beta_S12[crossed.cube_E, crossed.edge_E][:, None]
-    ends_E2 = torch.tensor(EDGES, device=crossed.edge_E.device)[crossed.edge_E]
-    cube_E1 = crossed.cube_E[:, None]
-    corner_E2 = surface.corner_S8[cube_E1, ends_E2]
-    sdf_E2 = padded(field.sdf_V, OUTSIDE_SDF)[corner_E2]
-    alpha_E2 = alpha_S8[cube_E1, ends_E2]
-    at_E23 = surface.cube_S3[cube_E1] + torch.stack([ends_E2 & 1, ends_E2 >> 1 & 1, ends_E2 >> 2], dim=-1)
-    position_E23 = deformed(at_E23, padded(field.deform_V3, 0.0)[corner_E2], resolution)
-
-    def group_mean(value_EA: Tensor, weight_E1: Tensor) -> Tensor:
-        total = value_EA.new_zeros(crossed.num_duals, value_EA.shape[1]).index_add(
-            0, crossed.dual_E, value_EA * weight_E1
-        )
-        return total / weight_E1.new_zeros(crossed.num_duals, 1).index_add(0, crossed.dual_E, weight_E1)
-
-    vertex_D3 = group_mean(zero_crossing(position_E23, sdf_E2 * alpha_E2), beta_E1)
-    attribute_D6 = None
-    if field.color_V6 is not None:
-        color_E26 = padded(field.color_V6, 0.0)[corner_E2].sigmoid()
-        attribute_D6 = group_mean(zero_crossing(color_E26, sdf_E2 * alpha_E2), beta_E1)
-    distance_E1 = (zero_crossing(position_E23, sdf_E2) - vertex_D3[crossed.dual_E]).norm(dim=1, keepdim=True)
-    mean_distance = group_mean(distance_E1, torch.ones_like(distance_E1))[crossed.dual_E]
-    return vertex_D3, attribute_D6, (distance_E1 - mean_distance).abs().squeeze(1)
+    vertex_D3 = group_mean(zero_crossing(edges.position, edges.weighted_sdf), beta_E1, crossed)
+    if field.color_V6 is None:
+        return vertex_D3, None
+    means = []
+    for color_V3 in padded(field.color_V6, 0.0).sigmoid().split(3, dim=1):  # in two parts: the largest arrays of all
+        color_ends = color_V3[edges.corner[0]], color_V3[edges.corner[1]]
+        means.append(group_mean(zero_crossing(color_ends, edges.weighted_sdf), beta_E1, crossed))
+    return vertex_D3, torch.cat(means, dim=1)
 
 
-def zero_crossing(value_E2A: Tensor, sdf_E2: Tensor) -> Tensor:
-    """Values at the two ends of an edge, interpolated to where the SDF is zero."""
-    first, second = sdf_E2[:, :1], sdf_E2[:, 1:]
-    return (value_E2A[:, 0] * second - value_E2A[:, 1] * first) / (second - first)
+def edge_deviation(edges: EdgeEnds, vertex_D3: Tensor, crossed: CrossedEdges) -> Tensor:
+    """L_dev [E]: how unequally far a dual vertex is from the (unweighted) crossings of its edges."""
+    offset_E3 = zero_crossing(edges.position, edges.sdf) - vertex_D3[crossed.dual_E]
+    distance_E1 = offset_E3.norm(dim=1, keepdim=True)
+    mean_D1 = group_mean(distance_E1, torch.ones_like(distance_E1), crossed)
+    return (distance_E1 - mean_D1[crossed.dual_E]).abs().squeeze(1)
+
+
+def group_mean(value_EA: Tensor, weight_E1: Tensor, crossed: CrossedEdges) -> Tensor:
+    """[D, A] weighted mean over the edges of each dual vertex."""
+    total_DA = value_EA.new_zeros(crossed.num_duals, value_EA.shape[1])
+    weight_D1 = value_EA.new_zeros(crossed.num_duals, 1)
+    return total_DA.index_add(0, crossed.dual_E, value_EA * weight_E1) / weight_D1.index_add(
+        0, crossed.dual_E, weight_E1
+    )
+
+
+def zero_crossing(value_ends: Ends, sdf_ends: Ends) -> Tensor:
+    """Values [E, A] at the two ends of edges, interpolated to where the SDF [E, 1] is zero."""
+    (a, b), (s, t) = value_ends, sdf_ends
+    return (a * t - b * s) / (t - s)
 
 
 def quads(field: CornerField, surface: SurfaceCubes, crossed: CrossedEdges, gamma_S: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from models.flexicubes.tables import CORNERS
 
 OUTSIDE_SDF = 1.0
+MAX_RESOLUTION = 1024  # keys of corners fit into 32 bits
 CHANNELS = {"sdf": 8, "deform": 8 * 3, "weights": 21, "color": 8 * 6}
 
 
@@ -27,16 +28,15 @@ def cube_channels(use_color: bool) -> int:
 class CornerField:
     """Values on the distinct corners of the active cubes, sorted by (x, y, z).
 
-    position_V3 int64 grid positions, sdf_V, deform_V3 (raw), color_V6 (raw) or None,
-    disagreement: mean squared difference between a cube's corner values and the shared ones.
+    key_V int32 linear positions in the grid of corners, sdf_V, deform_V3 (raw), color_V6 (raw) or None,
+    row_Q8: int32 row of each corner of each active cube.
     """
 
     key_V: Tensor
-    position_V3: Tensor
     sdf_V: Tensor
     deform_V3: Tensor
     color_V6: Tensor | None
-    disagreement: Tensor
+    row_Q8: Tensor
 
 
 @dataclass(frozen=True)
@@ -52,55 +52,60 @@ class SurfaceCubes:
     active_S: Tensor
 
 
+def corner_values(feats_QF: Tensor, resolution: int, use_color: bool) -> list[Tensor]:
+    """What cubes propose for their corners: SDF [Q, 8, 1], with its bias; deformation [Q, 8, 3]; colour [Q, 8, 6]."""
+    values = [(feats_QF[:, :8] - 1.0 / resolution)[..., None], feats_QF[:, 8:32].unflatten(1, (8, 3))]
+    return [*values, feats_QF[:, 53:].unflatten(1, (8, 6))] if use_color else values
+
+
 def share_corners(feats_QF: Tensor, cubes_Q3: Tensor, resolution: int, use_color: bool) -> CornerField:
-    """Average the values that cubes propose for a common corner; the SDF is biased by -1/R first."""
-    offset_83 = torch.tensor(CORNERS, device=feats_QF.device)
-    key_Q8 = _key(cubes_Q3[:, None] + offset_83, resolution + 1)
-    key_V, row_Q8, count_V = key_Q8.unique(return_inverse=True, return_counts=True)
-    sdf_Q8 = feats_QF[:, :8] - 1.0 / resolution
-    deform_Q83 = feats_QF[:, 8:32].unflatten(1, (8, 3))
-    color_Q86 = feats_QF[:, 53:].unflatten(1, (8, 6)) if use_color else None
-    parts = [x for x in (sdf_Q8[..., None], deform_Q83, color_Q86) if x is not None]
-    shared = [_corner_mean(part, row_Q8, count_V) for part in parts]
-    values = sum(part.shape[1] * part.shape[2] for part in parts) * max(len(feats_QF), 1)
-    difference = sum(_squared_difference(part, mean, row_Q8) for part, mean in zip(parts, shared, strict=True))
-    return CornerField(
-        key_V=key_V,
-        position_V3=_position(key_V, resolution + 1),
-        sdf_V=shared[0][:, 0],
-        deform_V3=shared[1],
-        color_V6=shared[2] if use_color else None,
-        disagreement=difference / values,
-    )
+    """Average the values that cubes propose for a common corner."""
+    key_V, row_Q8 = distinct(corner_keys(cubes_Q3, resolution))
+    count_V1 = torch.bincount(row_Q8.flatten(), minlength=len(key_V))[:, None]
+    proposed = corner_values(feats_QF, resolution, use_color)
+    shared = [_corner_sum(value, row_Q8, len(key_V)) / count_V1 for value in proposed]
+    return CornerField(key_V, shared[0][:, 0], shared[1], shared[2] if use_color else None, row_Q8)
 
 
-def _corner_mean(value_Q8A: Tensor, row_Q8: Tensor, count_V: Tensor) -> Tensor:
+def corner_disagreement(field: CornerField, feats_QF: Tensor, resolution: int, use_color: bool) -> Tensor:
+    """Mean squared difference between the values that cubes propose for a corner and the shared ones."""
+    shared = (field.sdf_V[:, None], field.deform_V3, field.color_V6)
+    total, count = feats_QF.new_zeros(()), 0
+    for value_Q8A, mean_VA in zip(corner_values(feats_QF, resolution, use_color), shared, strict=False):
+        total = total + (value_Q8A - mean_VA[field.row_Q8]).square().sum()
+        count += value_Q8A.numel()
+    return total / max(count, 1)
+
+
+def _corner_sum(value_Q8A: Tensor, row_Q8: Tensor, rows: int) -> Tensor:
     """Corner by corner, so that no copy of all the values is made."""
-    total_VA = value_Q8A.new_zeros(len(count_V), value_Q8A.shape[2])
+    total_VA = value_Q8A.new_zeros(rows, value_Q8A.shape[2])
     for corner in range(8):
         total_VA = total_VA.index_add_(0, row_Q8[:, corner], value_Q8A[:, corner])
-    return total_VA / count_V[:, None]
-
-
-def _squared_difference(value_Q8A: Tensor, mean_VA: Tensor, row_Q8: Tensor) -> Tensor:
-    total = value_Q8A.new_zeros(())
-    for corner in range(8):
-        total = total + (value_Q8A[:, corner] - mean_VA[row_Q8[:, corner]]).square().sum()
-    return total
+    return total_VA
 
 
 def surface_cubes(field: CornerField, cubes_Q3: Tensor, resolution: int) -> SurfaceCubes:
     """Every cube of the grid with corners on both sides of the surface, found around the inside corners."""
-    offset_83 = torch.tensor(CORNERS, device=cubes_Q3.device)
-    around_I83 = field.position_V3[field.sdf_V < 0][:, None] - offset_83
-    in_grid = ((around_I83 >= 0) & (around_I83 < resolution)).all(-1)
-    cube_key = _key(around_I83[in_grid], resolution).unique()
-    cube_S3 = _position(cube_key, resolution)
-    corner_S8 = lookup(_key(cube_S3[:, None] + offset_83, resolution + 1), field.key_V)
+    inside_I3 = positions(field.key_V[field.sdf_V < 0], resolution + 1)
+    around = [_keys_in_grid(inside_I3 - inside_I3.new_tensor(corner), resolution) for corner in CORNERS]
+    cube_S3 = positions(torch.cat(around).unique(), resolution)
+    corner_S8 = lookup(corner_keys(cube_S3, resolution), field.key_V)
     mixed = (padded(field.sdf_V, OUTSIDE_SDF)[corner_S8] >= 0).any(1)
-    active_key, order = _key(cubes_Q3, resolution).sort()
-    active_S = padded(order, len(order))[lookup(cube_key[mixed], active_key)]
-    return SurfaceCubes(cube_S3[mixed], corner_S8[mixed], active_S)
+    active_key, order = linear_key(cubes_Q3, resolution).sort()
+    cube_S3, corner_S8 = cube_S3[mixed], corner_S8[mixed]
+    found_S = lookup(linear_key(cube_S3, resolution), active_key)
+    return SurfaceCubes(cube_S3, corner_S8, padded(order, len(order))[found_S])
+
+
+def _keys_in_grid(cubes_N3: Tensor, resolution: int) -> Tensor:
+    return linear_key(cubes_N3[((cubes_N3 >= 0) & (cubes_N3 < resolution)).all(1)], resolution)
+
+
+def active_rows(values_QF: Tensor, surface: SurfaceCubes) -> Tensor:
+    """[S, F] network outputs of the surface cubes, zeros for those that have none."""
+    known_S1 = (surface.active_S < len(values_QF))[:, None]
+    return values_QF[surface.active_S.clamp(max=max(len(values_QF) - 1, 0))] * known_S1
 
 
 def padded(values: Tensor, fill: float) -> Tensor:
@@ -109,17 +114,40 @@ def padded(values: Tensor, fill: float) -> Tensor:
 
 
 def lookup(wanted: Tensor, sorted_keys: Tensor) -> Tensor:
-    """Row of each wanted key among sorted ones; their number where it is missing."""
+    """int32 row of each wanted key among sorted ones; their number where it is missing."""
     if len(sorted_keys) == 0:
         return torch.zeros_like(wanted)
-    row = torch.searchsorted(sorted_keys, wanted).clamp_(max=len(sorted_keys) - 1)
-    return torch.where(sorted_keys[row] == wanted, row, len(sorted_keys))
+    row = torch.searchsorted(sorted_keys, wanted, out_int32=True).clamp_(max=len(sorted_keys) - 1)
+    return row.masked_fill_(sorted_keys[row] != wanted, len(sorted_keys))
 
 
-def _key(position: Tensor, edge: int) -> Tensor:
-    x, y, z = position.long().unbind(-1)
+def distinct(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Sorted distinct keys, and the int32 row of each given key among them.
+
+    `Tensor.unique` does the same, with 64-bit rows and several times the memory.
+    """
+    ordered, order = keys.flatten().sort()
+    first = torch.ones_like(ordered, dtype=torch.bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    rows = torch.empty_like(ordered)
+    rows[order] = first.cumsum(0, dtype=torch.int32) - 1
+    return ordered[first], rows.view(keys.shape)
+
+
+def linear_key(position_N3: Tensor, edge: int) -> Tensor:
+    """int32 keys in the order of (x, y, z)."""
+    x, y, z = position_N3.int().unbind(-1)
     return (x * edge + y) * edge + z
 
 
-def _position(key: Tensor, edge: int) -> Tensor:
-    return torch.stack([key // (edge * edge), key // edge % edge, key % edge], dim=-1)
+def corner_keys(cubes_N3: Tensor, resolution: int) -> Tensor:
+    """[N, 8] keys of the corners of cubes."""
+    edge = resolution + 1
+    step_8 = linear_key(torch.tensor(CORNERS, device=cubes_N3.device), edge)
+    return linear_key(cubes_N3, edge)[:, None] + step_8
+
+
+def positions(key_N: Tensor, edge: int) -> Tensor:
+    """[N, 3] int64 grid positions; the inverse of `linear_key`."""
+    key_N = key_N.long()
+    return torch.stack([key_N // (edge * edge), key_N // edge % edge, key_N % edge], dim=-1)

@@ -103,7 +103,7 @@ class _GatherMatmul(torch.autograd.Function):
         ctx.neighbours = neighbours
         out_NO = (feats_NI @ kernel_27IO[CENTRE]).to(_accumulator(feats_NI))
         for k, rows, sources in neighbours.pairs:
-            out_NO.index_add_(0, rows, (feats_NI[sources] @ kernel_27IO[k]).to(out_NO.dtype))
+            out_NO.index_add_(0, rows, (feats_NI.index_select(0, sources) @ kernel_27IO[k]).to(out_NO.dtype))
         return out_NO.to(feats_NI.dtype)
 
     @staticmethod
@@ -117,11 +117,11 @@ class _GatherMatmul(torch.autograd.Function):
         if needs_weight:
             grad_27OI[CENTRE] = grad_NO.T @ feats_NI
         for k, rows, sources in ctx.neighbours.pairs:
-            grad_rows = grad_NO[rows]
+            grad_rows = grad_NO.index_select(0, rows)
             if needs_feats:
                 grad_feats.index_add_(0, sources, (grad_rows @ kernel_27OI[k]).to(grad_feats.dtype))
             if needs_weight:
-                grad_27OI[k] = grad_rows.T @ feats_NI[sources]
+                grad_27OI[k] = grad_rows.T @ feats_NI.index_select(0, sources)
         grad_feats = grad_feats.to(feats_NI.dtype) if needs_feats else None
         grad_weight = grad_27OI.transpose(0, 1).reshape(weight.shape) if needs_weight else None
         return grad_feats, grad_weight, None

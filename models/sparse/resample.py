@@ -24,7 +24,7 @@ def upsample(x: SparseTensor, fine: VoxelSet) -> SparseTensor:
     level = fine.coarser
     if level.voxels is not x.voxels:
         raise ValueError("upsample undoes a downsampling: x must live on `fine.coarser.voxels`")
-    return SparseTensor(x.feats[level.parent_N], fine)
+    return SparseTensor(x.feats.index_select(0, level.parent_N), fine)
 
 
 def subdivide(x: SparseTensor) -> SparseTensor:

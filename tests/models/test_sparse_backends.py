@@ -24,7 +24,7 @@ def pair_of_convs(in_channels: int, out_channels: int, kernel: int) -> tuple[Spa
 @needs_spconv
 @pytest.mark.parametrize("lengths", [(200,), (90, 1, 140)])
 @torch.no_grad()
-def test_spconv_equals_the_reference(single_thread, lengths) -> None:
+def test_spconv_equals_the_reference(lengths) -> None:
     torch.manual_seed(0)
     x = SparseTensor(torch.randn(sum(lengths), 16), random_voxels(lengths, edge=9))
     ours, theirs = pair_of_convs(16, 24, 3)
@@ -34,7 +34,7 @@ def test_spconv_equals_the_reference(single_thread, lengths) -> None:
 
 @needs_spconv
 @torch.no_grad()
-def test_spconv_multiplies_the_1x1x1_weight_reshaped_and_so_do_we(single_thread) -> None:
+def test_spconv_multiplies_the_1x1x1_weight_reshaped_and_so_do_we() -> None:
     import spconv.pytorch as spconv
 
     torch.manual_seed(0)
@@ -48,7 +48,7 @@ def test_spconv_multiplies_the_1x1x1_weight_reshaped_and_so_do_we(single_thread)
 
 @needs_spconv
 @torch.no_grad()
-def test_spconv_agrees_on_levels_made_by_our_downsampling_and_subdivision(single_thread) -> None:
+def test_spconv_agrees_on_levels_made_by_our_downsampling_and_subdivision() -> None:
     torch.manual_seed(0)
     x = SparseTensor(torch.randn(150, 4), random_voxels((90, 60), edge=8))
     ours, theirs = pair_of_convs(4, 5, 3)
@@ -58,7 +58,7 @@ def test_spconv_agrees_on_levels_made_by_our_downsampling_and_subdivision(single
 
 @needs_spconv
 @torch.no_grad()
-def test_a_whole_network_gives_the_same_on_spconv(single_thread) -> None:
+def test_a_whole_network_gives_the_same_on_spconv() -> None:
     x, t, cond, _ = texturer_inputs()
     ours, theirs = (slat_base(execution=Execution(sparse_conv=backend)) for backend in ("reference", "spconv"))
     theirs.load_state_dict(ours.state_dict())
@@ -78,14 +78,14 @@ def test_spconv_on_several_cpu_threads_is_refused_because_it_races() -> None:
 
 
 @needs_spconv
-def test_training_with_spconv_on_the_cpu_is_refused_because_it_has_no_backward(single_thread) -> None:
+def test_training_with_spconv_on_the_cpu_is_refused_because_it_has_no_backward() -> None:
     with pytest.raises(ValueError, match="no backward pass"):
         pair_of_convs(4, 4, 3)[1](SparseTensor(torch.randn(105, 4), random_voxels()))
 
 
 @needs_spconv
 @torch.no_grad()
-def test_half_precision_is_computed_and_returned(single_thread) -> None:
+def test_half_precision_is_computed_and_returned() -> None:
     x = SparseTensor(torch.randn(105, 8).bfloat16(), random_voxels())
     ours, theirs = (conv.bfloat16()(x).feats for conv in pair_of_convs(8, 8, 3))
     assert ours.dtype == theirs.dtype == torch.bfloat16
