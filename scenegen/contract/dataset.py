@@ -96,7 +96,8 @@ class Dataset:
         """What an estimator made of view `number`: its raw map, confidence, and the alignment to the ground truth.
 
         `.aligned_m` is its depth in metres, `.valid` where to use it. "gt" is the exact depth in the same clothes.
-        Raises IndexError beyond the last view, FileNotFoundError if the shard has no sidecar of this estimator.
+        Raises IndexError beyond the last view, FileNotFoundError if the shard has no sidecar of this estimator,
+        ValueError if the sidecar is older than the shard, whose rows are others now.
         """
         position, row = self._locate(number)
         if estimator == sidecar.GROUND_TRUTH:
@@ -104,7 +105,10 @@ class Dataset:
             assert view.depth_m is not None
             seen = [facts.instance_id for facts in view.facts if facts.visible_px]
             return sidecar.ground_truth_estimate(view.scene_index, view.view_index, view.depth_m, seen)
-        file = self._file(self._sidecar_of(position, estimator))
+        name = self._sidecar_of(position, estimator)
+        file = self._file(name)
+        if file.metadata.num_rows != self._file(self._shards[position][1]).metadata.num_rows:
+            raise ValueError(f"{name} was made before its views shard was made anew; run scenegen annotate again")
         values = file.read_row_group(row).to_pylist()[0]
         return sidecar.decode_estimate(values, sidecar.EstimatorMeta.from_metadata(_key_values(file)))
 

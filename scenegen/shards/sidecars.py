@@ -1,5 +1,7 @@
 """Depth sidecars as files: written whole, read back, recognised when a run resumes, and verified."""
 
+import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from scenegen.contract.validate import estimate_problems, schema_problems
 from scenegen.errors import CannotStoreError, SceneGenError
 from scenegen.shards.parquet import RowWriter
 
+_DEAD_AFTER_S = 3600.0
 _KEYS = ["scene_index", "view_index"]
 _VIEW_COLUMNS = [*_KEYS, "width", "height", "K_px", "T_world_cam", "depth", "depth_offset_m", "depth_step_m", "objects"]
 
@@ -62,6 +65,7 @@ def write_sidecar(root: Root, file: SidecarFile, meta: EstimatorMeta, rows: Iter
 
     Nothing is left behind when `rows` raises. Raises CannotStoreError, SceneGenError if it is read back changed.
     """
+    _remove_leftovers(root, file)
     schema = sidecar_schema(meta, config_digest(root, file.views))
     with root.open_input(file.views) as source:
         wanted = row_keys(pq.ParquetFile(source))
@@ -84,6 +88,16 @@ def write_sidecar(root: Root, file: SidecarFile, meta: EstimatorMeta, rows: Iter
     except OSError as error:
         raise CannotStoreError(root.location, error) from error
     return size
+
+
+def _remove_leftovers(root: Root, file: SidecarFile) -> None:
+    """Unfinished files of killed writers. A live one adds a row every few seconds, so an old file has no writer."""
+    if not root.is_local:
+        return
+    for path in Path(root.path("")).glob(f".{file.name}.*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _DEAD_AFTER_S:
+                path.unlink()
 
 
 def is_current(root: Root, file: SidecarFile, meta: EstimatorMeta) -> bool:

@@ -1,6 +1,7 @@
 """Facts about depth sidecars: what is stored, how it is read, what is refused."""
 
 import hashlib
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -126,6 +127,13 @@ def test_an_estimator_is_listed_once_every_shard_has_it(dataset_dir):
     add_sidecar(dataset_dir, 1)
     assert Dataset.open(dataset_dir).estimators() == ("tester",)
     assert Dataset.open(dataset_dir).depth_estimate(5, "tester").scene_index == 2
+
+
+def test_a_sidecar_of_other_rows_than_its_shard_is_never_read(dataset_dir):
+    add_sidecar(dataset_dir, 1)
+    shutil.copy(dataset_dir / shard_name("depth_tester", 1, 2), dataset_dir / shard_name("depth_tester", 0, 2))
+    with pytest.raises(ValueError, match="made anew; run scenegen annotate again"):
+        Dataset.open(dataset_dir).depth_estimate(0, "tester")
 
 
 def test_errors_are_read_without_decoding_a_map(dataset_dir):

@@ -1,5 +1,6 @@
 """Facts about annotating a dataset over Ray: resuming, sharing out, damage. The maps are those of `simulated`."""
 
+import os
 import shutil
 import threading
 import time
@@ -196,6 +197,15 @@ def test_being_stopped_leaves_whole_sidecars_or_none(folder, ray_address):
     tally = annotate_shards(work, AnnotatePlan(1, 1, 1.0, 0.0), files, lambda event: None, stop)
     assert tally.interrupted
     assert [name for name in files_of(folder) if "depth_" in name or name.endswith(".tmp")] == []
+
+
+def test_what_a_killed_writer_left_is_cleared_away_and_a_live_ones_file_is_not(folder):
+    dead, alive = (folder / f".{FIRST}.{name}.tmp" for name in ("dead", "alive"))
+    for path in (dead, alive):
+        path.write_bytes(b"half")
+    os.utime(dead, (0, 0))
+    run(folder)
+    assert not dead.exists() and alive.exists()
 
 
 def test_views_are_small(annotated):
