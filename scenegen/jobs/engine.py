@@ -116,8 +116,8 @@ class _Run:
                 yield shard, chunk
 
     def _fill(self) -> None:
-        """Keep one task waiting behind each running one; more would only take memory."""
-        while len(self._making) < 2 * self._work.plan.workers:
+        """As many tasks as workers: Ray decides where they run, the plan how many at a time."""
+        while len(self._making) < self._work.plan.workers:
             chunk = self._extra.popleft() if self._extra else next(self._chunks, None)
             if chunk is None:
                 return

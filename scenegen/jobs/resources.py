@@ -64,6 +64,7 @@ def plan_workers(machine: Machine, config: DatasetConfig, job: JobConfig) -> Wor
     else:
         workers = max(1, min(machine.cpus // _threads_wanted(machine.cpus), fitting))
     threads = max(1, machine.cpus // workers)
+    num_cpus = float(machine.cpus // workers) or machine.cpus / workers  # Ray takes whole numbers, or parts of one
     # Ray takes whole GPUs or fractions that divide one.
     num_gpus = 0.0 if not use_gpu else 1.0 if workers <= machine.gpus else 1.0 / -(-workers // machine.gpus)
     recycle = (
@@ -71,7 +72,7 @@ def plan_workers(machine: Machine, config: DatasetConfig, job: JobConfig) -> Wor
         if job.recycle_rss_gb
         else max(_MIN_RECYCLE_BYTES, int(machine.memory_bytes * 0.8) // workers)
     )
-    return WorkerPlan(workers, threads, machine.cpus / workers, num_gpus, recycle)
+    return WorkerPlan(workers, threads, num_cpus, num_gpus, recycle)
 
 
 def _threads_wanted(cpus: int) -> int:

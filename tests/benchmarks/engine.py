@@ -1,9 +1,9 @@
 """What the machinery costs a scene: box scenes through Ray, child process, checks, spool and shard.
 
 Run: python tests/benchmarks/engine.py [--scenes 60]
-Compares the worker's CPU-seconds a scene with those of making the same scenes in a bare loop, and gives what a run costs
-the driver: once, and for each further scene. Ray's own daemons and the supervising tasks are not in it (nobody waits for
-them). Writes results/engine.json. CPU-seconds, because wall time depends on the neighbours.
+Compares the worker's CPU-seconds a scene with those of making the same scenes in a bare loop, and gives what a run
+costs the driver: once, and for each further scene. Ray's own daemons and the supervising tasks are not in it (nobody
+waits for them). Writes results/engine.json. CPU-seconds, because wall time depends on the neighbours.
 """
 
 import argparse
