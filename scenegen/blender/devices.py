@@ -44,7 +44,8 @@ def choose(wanted: str) -> RenderDevice:
             return device
     listed = "; ".join(f"{d.kind.lower()}: {', '.join(d.names)}" for d in devices)
     raise SceneGenError(
-        f"device {wanted} was asked for, but Cycles found only {listed}. Check the driver (nvidia-smi), or use --device cpu"
+        f"device {wanted} was asked for, but Cycles found only {listed}. "
+        "Check the driver (nvidia-smi), or use --device cpu"
     )
 
 

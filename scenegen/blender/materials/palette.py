@@ -18,7 +18,10 @@ TILES = (
     "#e4e0d8", "#d6d1c7", "#c4beb2", "#b7aa98", "#8f8a84", "#6c6a68", "#a98f76", "#9fa8a3", "#7e8f96", "#b08d74",
     "#f0eee9", "#5b6266", "#93a08d", "#c9b79c",
 )  # fmt: skip
-MARBLES = (("#ebe8e2", "#8d8c8c"), ("#e6dfd2", "#a18c72"), ("#d9d8d4", "#6a6d72"), ("#3a3b3d", "#b9b4aa"), ("#5e6a5d", "#c6cbbd"), ("#c9a78c", "#efe6da"))  # fmt: skip
+MARBLES = (
+    ("#ebe8e2", "#8d8c8c"), ("#e6dfd2", "#a18c72"), ("#d9d8d4", "#6a6d72"), ("#3a3b3d", "#b9b4aa"),
+    ("#5e6a5d", "#c6cbbd"), ("#c9a78c", "#efe6da"),
+)  # fmt: skip
 CARPETS = ("#8c8479", "#6e6a66", "#a39684", "#75806f", "#5d6a78", "#7d5a50", "#9b8a8a", "#4f5560", "#b3a893", "#8d7358")
 FABRICS = ("#b7ab98", "#8a9099", "#a08c7a", "#6f7a72", "#c9bfae", "#7c6a72", "#586470", "#ad8f6f", "#94a09b", "#d0c8bb")
 WALLPAPERS = ("#d9d0bf", "#c5cbbf", "#b8c1c7", "#d6c2b5", "#c8bcc0", "#e0d8c8", "#a8b3a5", "#9da8b3", "#cdb99a")
