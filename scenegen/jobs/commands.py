@@ -188,18 +188,22 @@ class Status:
 
 @dataclass(frozen=True)
 class Merge:
-    """Write dataset.json and the data card of a finished dataset. `render` does it by itself at the end."""
+    """Write dataset.json and the data card of a finished dataset; `render` does it by itself at the end.
+
+    Also removes temporary files that killed processes left, so run it while nothing renders into the folder.
+    """
 
     out: Annotated[str, tyro.conf.arg(aliases=["--data"])] = "data/"
 
     def run(self) -> int:
         from scenegen.jobs.config_file import require_config
         from scenegen.jobs.status import look
-        from scenegen.shards.merge import merge
+        from scenegen.shards.merge import merge, remove_leftovers
 
         root = open_root(self.out)
         config = require_config(root).config
         index = merge(root, config, look(root, config).ledgers)
+        remove_leftovers(root)
         _tell(f"{self.out}: {index.num_shards} shards, {index.totals['views']} views, {index.totals['bytes']} bytes")
         return EXIT_DONE
 

@@ -20,7 +20,7 @@ from scenegen.jobs.signals import stop_on_signal
 from scenegen.jobs.supervisor import WORKER_COMMAND
 from scenegen.shards.ledger import ShardLedger, finished_shard
 from scenegen.shards.merge import merge
-from scenegen.shards.spool import discard_failed
+from scenegen.shards.spool import SPOOL, discard_failed
 from scenegen.shards.writer import reopen_failed
 
 _LOOKS_AT_ONCE = 16
@@ -126,6 +126,7 @@ def _conclude(
     finished = [ledger for ledger in ledgers if ledger]
     if len(finished) == config.num_shards:
         merge(root, config, finished)
+        root.remove_folder(SPOOL)  # scenes that another worker made as well
         progress.say(f"{root.location} is complete: {config.num_shards} shards, {config.num_scenes} scenes")
     else:
         progress.say(f"{len(finished)} of {config.num_shards} shards are finished; the last task to end merges them")

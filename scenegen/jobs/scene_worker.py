@@ -94,8 +94,13 @@ def _work(job: WorkerJob, studio: Studio, scene_index: int) -> dict[str, Any]:
 
 
 def _store(job: WorkerJob, made: MadeScene, record: SceneRecord) -> int:
+    """Spool the scene; its bytes. Raises CannotStoreError."""
+    root = Root.open(job.location)
     try:
-        return write_scene(Root.open(job.location), job.meta, job.shard, made.scene, made.views, record)
+        try:
+            return write_scene(root, job.meta, job.shard, made.scene, made.views, record)
+        except FileNotFoundError:  # another worker finished the shard just now and took its spool folder away
+            return write_scene(root, job.meta, job.shard, made.scene, made.views, record)
     except OSError as error:
         raise CannotStoreError(job.location, error) from error
 

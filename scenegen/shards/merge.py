@@ -32,6 +32,14 @@ def merge(root: Root, config: DatasetConfig, ledgers: Sequence[ShardLedger]) -> 
     return index
 
 
+def remove_leftovers(root: Root) -> list[str]:
+    """Remove temporary files that a killed process left beside the shards; their names. Not while something renders."""
+    leftovers = [name for name in root.list() if name.startswith(".") and name.endswith(".tmp")]
+    for name in leftovers:
+        root.remove(name)
+    return leftovers
+
+
 def summarise(config: DatasetConfig, ledgers: Sequence[ShardLedger]) -> DatasetIndex:
     """The index of these shards."""
     ordered = sorted(ledgers, key=lambda ledger: ledger.shard)

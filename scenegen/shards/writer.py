@@ -1,7 +1,7 @@
 """From the spooled scenes of a shard to its files: assembled in order, read back, verified, then put in place."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from scenegen.config import DatasetConfig
 from scenegen.contract.index import ShardFile, shard_name
 from scenegen.contract.records import Scene
-from scenegen.contract.schema import ShardMeta, encode_scene, table_schema
+from scenegen.contract.schema import ShardMeta, decode_scene, encode_scene, table_schema
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
 from scenegen.shards.ledger import ShardLedger, finished_shard, ledger_file, shard_statistics, write_ledger
@@ -25,8 +25,6 @@ from scenegen.shards.spool import (
     read_scene,
     write_scene,
 )
-
-_HASH_CHUNK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +45,17 @@ def assemble_shard(root: Root, config: DatasetConfig, meta: ShardMeta, shard: in
     if done:
         discard_shard(root, shard)
         return done
-    scenes: list[Scene] = []
-    records: list[SceneRecord] = []
-    missing: list[int] = []
-    for scene_index in config.shard_scenes(shard):
-        try:
-            scene, record = read_record(root, meta, shard, scene_index)
-            scenes.append(scene)
-            records.append(record)
-        except FileNotFoundError:
-            missing.append(scene_index)
-        except DamagedSceneError:
-            discard_scenes(root, shard, [scene_index])
-            missing.append(scene_index)
+    spooled, missing = _look_into_spool(root, config, meta, shard)
+    # Another worker may have finished the shard and removed its spool between our looks.
     if missing:
-        # Another worker may have finished the shard and removed its spool between our looks.
-        return finished_shard(root, config, shard) or MissingScenes(shard, tuple(missing))
-    ledger = _store(root, config, meta, shard, scenes, records)
-    if isinstance(ledger, ShardLedger):
-        write_ledger(root, ledger)
-        discard_shard(root, shard)
+        return finished_shard(root, config, shard) or MissingScenes(shard, missing)
+    try:
+        ledger = _Assembly(root, config, meta, shard).store(spooled)
+    except _DamagedSpoolError as error:
+        discard_scenes(root, shard, error.scenes)
+        return finished_shard(root, config, shard) or MissingScenes(shard, error.scenes)
+    write_ledger(root, ledger)
+    discard_shard(root, shard)
     return ledger
 
 
@@ -96,71 +85,80 @@ def reopen_failed(root: Root, config: DatasetConfig, meta: ShardMeta, ledger: Sh
     root.remove(ledger_file(ledger.shard))
 
 
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _store(
-    root: Root, config: DatasetConfig, meta: ShardMeta, shard: int, scenes: list[Scene], records: list[SceneRecord]
-) -> ShardLedger | MissingScenes:
-    damaged: list[int] = []
-    digests: list[bytes] = []
-
-    def rows() -> Iterator[pa.RecordBatch]:
-        for scene in scenes:
-            try:
-                views = read_scene(root, meta, shard, scene.scene_index).views
-            except (FileNotFoundError, DamagedSceneError):
-                damaged.append(scene.scene_index)
-                continue
-            for view in views:
-                digests.append(row_digest(view))
-                yield view
-
-    try:
-        views_file = _write_table(root, config, meta, shard, "views", rows(), digests, damaged)
-    except _DamagedSpoolError:
-        discard_scenes(root, shard, damaged)
-        return finished_shard(root, config, shard) or MissingScenes(shard, tuple(damaged))
-    scene_rows = [encode_scene(scene) for scene in scenes]
-    scenes_file = _write_table(
-        root, config, meta, shard, "scenes", iter(scene_rows), [*map(row_digest, scene_rows)], []
-    )
-    reach = config.shard_scenes(shard)
-    statistics = shard_statistics(scenes, records, views_file.rows)
-    return ShardLedger(shard, (reach.start, reach.stop), config.digest, views_file, scenes_file, **statistics)
+def _look_into_spool(
+    root: Root, config: DatasetConfig, meta: ShardMeta, shard: int
+) -> tuple[list[tuple[Scene, SceneRecord]], tuple[int, ...]]:
+    """(what the spool holds, the scenes that it does not hold); damaged ones are dropped."""
+    spooled, missing = [], []
+    for scene_index in config.shard_scenes(shard):
+        try:
+            spooled.append(read_record(root, meta, shard, scene_index))
+        except FileNotFoundError:
+            missing.append(scene_index)
+        except DamagedSceneError:
+            discard_scenes(root, shard, [scene_index])
+            missing.append(scene_index)
+    return spooled, tuple(missing)
 
 
 class _DamagedSpoolError(Exception):
-    """Some spooled rows could not be read; nothing was put in place."""
+    """The views of these scenes could not be read; nothing was put in place."""
+
+    def __init__(self, scenes: tuple[int, ...]) -> None:
+        super().__init__(scenes)
+        self.scenes = scenes
 
 
-def _write_table(
-    root: Root,
-    config: DatasetConfig,
-    meta: ShardMeta,
-    shard: int,
-    table: str,
-    rows: Iterator[pa.RecordBatch],
-    digests: list[bytes],
-    damaged: list[int],
-) -> ShardFile:
-    """Write one file of the shard. `digests` are those of `rows`, complete once `rows` is used up."""
-    name = shard_name(table, shard, config.num_shards)
-    made: list[ShardFile] = []
+@dataclass(frozen=True, slots=True)
+class _Assembly:
+    """Writes the files of one shard."""
 
-    def write(path: Path) -> None:
-        with RowWriter(path, table_schema(table, meta)) as writer:
-            for row in rows:
-                writer.write(row)
+    root: Root
+    config: DatasetConfig
+    meta: ShardMeta
+    shard: int
+
+    def store(self, spooled: Sequence[tuple[Scene, SceneRecord]]) -> ShardLedger:
+        """Raises _DamagedSpoolError, OSError, SceneGenError for a file that does not read back as written."""
+        scenes, records = [scene for scene, _ in spooled], [record for _, record in spooled]
+        views_file = self._write("views", self._view_rows(scenes))
+        scenes_file = self._write("scenes", map(encode_scene, scenes))
+        reach = self.config.shard_scenes(self.shard)
+        statistics = shard_statistics(scenes, records, views_file.rows)
+        return ShardLedger(
+            self.shard, (reach.start, reach.stop), self.config.digest, views_file, scenes_file, **statistics
+        )
+
+    def _view_rows(self, scenes: Sequence[Scene]) -> Iterator[pa.RecordBatch]:
+        """The rows in order, one scene in memory at a time; all damaged scenes are found before it gives up."""
+        damaged = []
+        for scene in scenes:
+            try:
+                views = read_scene(self.root, self.meta, self.shard, scene.scene_index).views
+            except (FileNotFoundError, DamagedSceneError):
+                damaged.append(scene.scene_index)
+                continue
+            yield from views
         if damaged:
-            raise _DamagedSpoolError
-        _verify_file(path, digests)
-        made.append(ShardFile(name, len(digests), path.stat().st_size, file_sha256(path)))
+            raise _DamagedSpoolError(tuple(damaged))
 
-    root.write_atomic(name, write)
-    return made[0]
+    def _write(self, table: str, rows: Iterable[pa.RecordBatch]) -> ShardFile:
+        name = shard_name(table, self.shard, self.config.num_shards)
+        made: list[ShardFile] = []
+
+        def write(path: Path) -> None:
+            digests = []
+            with RowWriter(path, table_schema(table, self.meta)) as writer:
+                for row in rows:
+                    writer.write(row)
+                    digests.append(row_digest(row))
+            _verify_file(path, digests)
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            made.append(ShardFile(name, len(digests), path.stat().st_size, sha256))
+
+        self.root.write_atomic(name, write)
+        return made[0]
 
 
 def row_digest(row: pa.RecordBatch) -> bytes:
@@ -187,6 +185,4 @@ def _verify_file(path: Path, digests: list[bytes]) -> None:
 
 
 def _read_scenes(source: pa.NativeFile) -> list[Scene]:
-    from scenegen.contract.schema import decode_scene
-
     return [decode_scene(row) for row in pq.ParquetFile(source).read().to_pylist()]

@@ -11,7 +11,7 @@ from shards_rows import meta_of, spool_scene, tiny_config
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
 from scenegen.shards.ledger import ShardLedger, finished_shard
-from scenegen.shards.merge import merge
+from scenegen.shards.merge import merge, remove_leftovers
 from scenegen.shards.verify import remedy, verify_dataset
 from scenegen.shards.writer import assemble_shard
 
@@ -128,6 +128,13 @@ def test_a_file_of_another_dataset_is_found(dataset: Path):
 def test_a_second_opinion_is_asked_of_every_good_scene(dataset: Path):
     found = problems(dataset, audit=lambda scene: ["two things in one place"] if scene.scene_index in (1, 3) else [])
     assert found == ["shard 0: scene 1: two things in one place"]
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(dataset: Path):
+    (dataset / ".views-00001-of-00003.parquet.abc.tmp").write_bytes(b"half")
+    names = {path.name for path in dataset.iterdir()}
+    assert remove_leftovers(Root.open(dataset)) == [".views-00001-of-00003.parquet.abc.tmp"]
+    assert {path.name for path in dataset.iterdir()} == names - {".views-00001-of-00003.parquet.abc.tmp"}
 
 
 def test_merging_too_early_names_the_missing_shards(dataset: Path):
