@@ -52,6 +52,14 @@ class Forecast:
         """Machines like this one that meet a deadline."""
         return max(1, math.ceil(self.total_hours / deadline_hours))
 
+    def timeout_advice(self, timeout_s: float) -> str:
+        """What to do when scenes take longer than the limit."""
+        wanted = math.ceil(3 * self.seconds / 100) * 100
+        return (
+            f"a scene will take about {self.seconds:.0f} s here, more than --scene-timeout {timeout_s:g} s: every one "
+            f"would be stopped. Give --scene-timeout {wanted}, or fewer or smaller views"
+        )
+
     def describe(self) -> str:
         """One line."""
         config = self.config

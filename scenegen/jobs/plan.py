@@ -40,7 +40,9 @@ def plan(
     lines = [*_machine_lines(devices, machine, root, free), *_work_lines(config, workers)]
     if trials:
         forecast = calibrate(config, shard_meta(config), job.device, workers, command)
-        lines += [*_forecast_lines(forecast, deadline_hours, free)]
+        lines += _forecast_lines(forecast, deadline_hours, free)
+        if forecast.seconds > job.scene_timeout_s:
+            lines.append(forecast.timeout_advice(job.scene_timeout_s))
     return "\n".join(lines)
 
 

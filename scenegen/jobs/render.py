@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scenegen.config import DatasetConfig, JobConfig
 from scenegen.contract.storage import Root
-from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES
+from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, SceneGenError
 from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.config_file import StoredConfig, begin_or_resume
@@ -24,7 +24,7 @@ from scenegen.shards.spool import SPOOL, discard_failed
 from scenegen.shards.writer import reopen_failed
 
 _LOOKS_AT_ONCE = 16
-_WORTH_A_FORECAST = 2000  # views; fewer take hardly longer than the trial scenes of a forecast
+_WORTH_A_FORECAST_PX = 100 * 1024**2  # pixels in all; fewer take hardly longer than the trial scenes
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,19 @@ class _Share:
                 return run_shards(work, self.missing, progress.on_event, stop).interrupted
 
     def _forecast(self, plan: WorkerPlan, progress: Progress) -> None:
-        """Say what it will take, where that takes a small part of the time and nobody else says it."""
-        scenes = _scenes(self.stored.config, self.missing)
-        if self.is_whole and scenes * self.stored.config.camera.num_views >= _WORTH_A_FORECAST:
-            rest = replace(self.stored.config, num_scenes=scenes)
-            progress.say("measuring a few trial scenes")
-            progress.say(calibrate(rest, self.stored.meta, self.job.device, plan, self.command).describe())
+        """Say what it will take, where that costs a small part of the time and nobody else says it.
+
+        Raises SceneGenError if scenes are going to take longer than they may.
+        """
+        scenes, camera = _scenes(self.stored.config, self.missing), self.stored.config.camera
+        if not self.is_whole or scenes * camera.num_views * camera.resolution_px**2 < _WORTH_A_FORECAST_PX:
+            return
+        rest = replace(self.stored.config, num_scenes=scenes)
+        progress.say("measuring a few trial scenes")
+        forecast = calibrate(rest, self.stored.meta, self.job.device, plan, self.command)
+        progress.say(forecast.describe())
+        if forecast.seconds > self.job.scene_timeout_s:
+            raise SceneGenError(forecast.timeout_advice(self.job.scene_timeout_s))
 
 
 def _scenes(config: DatasetConfig, shards: Sequence[int]) -> int:

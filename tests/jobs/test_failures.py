@@ -1,16 +1,18 @@
 """What goes wrong with one scene stays with that scene; what goes wrong with all of them stops the run at once."""
 
 import json
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from jobs_harness import files_of, stored_config
+from jobs_harness import files_of, stored_config, worker_command
 
-from scenegen.config import JobConfig
+from scenegen.config import CameraConfig, JobConfig
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
+from scenegen.jobs.render import render
 from scenegen.shards.verify import verify_dataset
 
 LENIENT = JobConfig(max_failed=1.0)
@@ -88,11 +90,14 @@ def test_a_disk_that_takes_no_more_is_one_clear_error_and_nothing_is_lost(make, 
     assert files_of(tmp_path) == uninterrupted
 
 
+def test_a_time_limit_that_every_scene_would_exceed_is_refused_with_a_better_one(ray_address, tmp_path: Path):
+    large = stored_config(4, camera=CameraConfig(num_views=60, resolution_px=1024))
+    hasty = JobConfig(scene_timeout_s=0.5)
+    with pytest.raises(SceneGenError, match=r"more than --scene-timeout 0.5 s.*Give --scene-timeout \d+"):
+        render(Root.open(tmp_path), large, hasty, command=worker_command())
+
+
 def test_a_worker_that_cannot_start_is_one_clear_error(ray_address, tmp_path: Path):
-    import sys
-
-    from scenegen.jobs.render import render
-
     with pytest.raises(SceneGenError, match=r"the worker does not start.*code 3"):
         render(
             Root.open(tmp_path), stored_config(2), JobConfig(), command=(sys.executable, "-c", "raise SystemExit(3)")
