@@ -87,7 +87,7 @@ class BlenderRenderer:
         instances, walls = InstanceTable(), {}
         instances.add(build_floor(spec.room, self._materials.build(spec.room.floor)), FLOOR_ID)
         for wall in spec.room.walls:
-            walls[wall.side] = build_wall(spec.room, wall, self._materials.build(wall.material))
+            walls[wall.side] = build_wall(spec.room, wall, self._materials.build_for_wall(wall.material))
             instances.add(walls[wall.side], WALL_ID)
         placed = [(self._assets.place(each), each) for each in spec.objects]
         bpy.context.view_layer.update()

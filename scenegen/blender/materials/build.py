@@ -1,5 +1,6 @@
 """From a MaterialSpec to a Blender material: procedural families and external entries."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,11 @@ class MaterialBuilder:
 
     def __init__(self, source: MaterialSource | None = None) -> None:
         self._source = source
+
+    def build_for_wall(self, spec: MaterialSpec) -> "bpy.types.Material":
+        """As `build`, but courses of bricks lie and paper hangs, whatever quarter turn the spec has."""
+        family = FAMILIES.get(spec.family)
+        return self.build(replace(spec, rotation_rad=0.0) if family and family.upright else spec)
 
     def build(self, spec: MaterialSpec) -> "bpy.types.Material":
         """Raises SceneError for an unknown family, AssetError if an external material cannot be used."""
