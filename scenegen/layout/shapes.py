@@ -12,14 +12,15 @@ from scenegen.layout.collision import Parts, PosedParts
 from scenegen.layout.raycast import even_directions, first_hits, mesh_scene
 from scenegen.layout.spec import PlacedObject
 
-ENCLOSED_SHARE = 0.5
-"""An object is inside another one that hides more than this share of all directions from it.
+ENCLOSED_SHARE = 0.75
+"""An object is inside another one that hides more than this share of the directions above the horizon from it.
 
-Under a table or a bed it is less, in an oven more. Whether the mesh is closed or turned inside out does not matter.
+Things stand on the floor, so what is below the horizon is hidden anyway. Under a table about half is hidden, in an oven
+nine tenths. Whether the mesh is closed or turned inside out does not matter.
 """
 PROBES = 256
-BOX_SLACK = 0.05
-"""Parts, and so their boxes, may be a little larger than the mesh."""
+BOX_SLACK = 0.25
+"""A thing may stick out of its host by this share of its length and still count as inside: a tray in a low oven."""
 
 
 class Library(Protocol):
@@ -65,5 +66,6 @@ def is_enclosed(inner: PosedParts, outer: PosedParts, outer_mesh: CanonicalMesh,
     if (low < outer.low.min(axis=0) - slack).any() or (high > outer.high.max(axis=0) + slack).any():
         return False
     centre = (low + high) / 2.0
-    hits, _ = first_hits(mesh_scene([world_mesh(outer_mesh, outer_pose)]), centre, even_directions(PROBES))
+    upwards = even_directions(2 * PROBES)[:PROBES]
+    hits, _ = first_hits(mesh_scene([world_mesh(outer_mesh, outer_pose)]), centre, upwards)
     return bool((hits >= 0).mean() > ENCLOSED_SHARE)
