@@ -63,7 +63,7 @@ def share_corners(feats_QF: Tensor, cubes_Q3: Tensor, resolution: int, use_color
     key_V, row_Q8 = distinct(corner_keys(cubes_Q3, resolution))
     count_V1 = torch.bincount(row_Q8.flatten(), minlength=len(key_V))[:, None]
     proposed = corner_values(feats_QF, resolution, use_color)
-    shared = [_corner_sum(value, row_Q8, len(key_V)) / count_V1 for value in proposed]
+    shared = [corner_sum(value, row_Q8, len(key_V)) / count_V1 for value in proposed]
     return CornerField(key_V, shared[0][:, 0], shared[1], shared[2] if use_color else None, row_Q8)
 
 
@@ -77,7 +77,7 @@ def corner_disagreement(field: CornerField, feats_QF: Tensor, resolution: int, u
     return total / max(count, 1)
 
 
-def _corner_sum(value_Q8A: Tensor, row_Q8: Tensor, rows: int) -> Tensor:
+def corner_sum(value_Q8A: Tensor, row_Q8: Tensor, rows: int) -> Tensor:
     """Corner by corner, so that no copy of all the values is made."""
     total_VA = value_Q8A.new_zeros(rows, value_Q8A.shape[2])
     for corner in range(8):
