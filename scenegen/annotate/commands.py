@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from scenegen.annotate.options import EstimatorOptions
+from scenegen.annotate.options import ESTIMATORS, EstimatorOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Annotate:
 
     data: str = "data/"
     """The dataset: a folder or an object-store URI."""
-    estimators: str = "moge2,vggt,depth_anything_v2,depth_pro"
+    estimators: str = ESTIMATORS
     """With commas: moge2, vggt, depth_anything_v2 (or depth_anything_v2_small), depth_pro; or simulated, which is an
     error model and no estimator, for work without weights."""
     weights: tuple[str, ...] = ()

@@ -20,6 +20,10 @@ class EstimatorOptions:
     """Of what is drawn: simulated errors, VGGT's other views, the samples of the robust fits."""
 
 
+ESTIMATORS = "moge2,vggt,depth_anything_v2,depth_pro"
+"""The four of the paper, with commas as a user types them."""
+ESTIMATORS_OF_PRESET = {"preview": "simulated"}
+"""What a preset's annotate stage runs, where it is not the four."""
 ERROR_MODEL = 1
 """Of `simulated`; raise it with any change of what it draws, so that older sidecars are made anew."""
 

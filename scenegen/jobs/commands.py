@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
+from scenegen.annotate.options import ESTIMATORS, ESTIMATORS_OF_PRESET, EstimatorOptions
 from scenegen.config import (
     PRESETS,
     AssetsConfig,
@@ -28,7 +29,7 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_ERROR, UsageError
 
 DEFAULT_PRESET = "arsg"
-STAGES = ("render",)
+STAGES = ("render", "annotate")
 _FROM_PRESET: Any = None  # filled in by __post_init__
 
 OptionsT = TypeVar("OptionsT", bound="DatasetOptions")
@@ -114,17 +115,50 @@ class Render(DatasetOptions, JobOptions):
     resume_config: bool = False
     """Go on with the config that is stored in --out."""
     stages: str = "render"
-    """Stages to run, with commas; this version has render."""
+    """Stages to run, with commas: render, annotate (depth estimators' maps; see scenegen annotate)."""
+    estimators: str = _FROM_PRESET
+    """Of the annotate stage: the four with preset arsg, simulated with preset preview."""
+    weights: tuple[str, ...] = ()
+    """Of the annotate stage, NAME=PATH or NAME=HUB_ID: where an estimator's weights are."""
     log_json: Path | None = None
     """A file that gets one JSON object an event."""
 
     def run(self) -> int:
+        stages = self._checked_stages()
+        if "annotate" in stages:
+            from scenegen.jobs.annotate import check_estimators
+
+            check_estimators(self.estimators, self.weights)  # what is missing is said before anything is rendered
+        code = self._render() if "render" in stages else EXIT_DONE
+        return self._annotate() if code == EXIT_DONE and "annotate" in stages else code
+
+    def __post_init__(self) -> None:
+        DatasetOptions.__post_init__(self)
+        if self.estimators is None:
+            object.__setattr__(self, "estimators", ESTIMATORS_OF_PRESET.get(self.preset, ESTIMATORS))
+
+    def _render(self) -> int:
         from scenegen.jobs.render import render
 
-        self._check_stages()
         job = self.job_config(array=self.array, max_failed=self.max_failed, retry_failed=self.retry_failed)
         root = open_root(self.out)
         result = render(root, self._stored(root), job, self.log_json)
+        _tell(result.summary)
+        return result.exit_code
+
+    def _annotate(self) -> int:
+        from scenegen.jobs.annotate import annotate
+
+        result = annotate(
+            self.out,
+            self.estimators,
+            self.weights,
+            EstimatorOptions(device="cuda" if self.device in ("optix", "cuda") else self.device),
+            workers=None if self.workers == "auto" else self.workers,
+            array=self.array,
+            ray_address=self.ray_address,
+            log_json=self.log_json,
+        )
         _tell(result.summary)
         return result.exit_code
 
@@ -141,10 +175,12 @@ class Render(DatasetOptions, JobOptions):
             raise UsageError(f"--resume-config takes all of it from {self.out}; leave out: {', '.join(changes)}")
         return describe_dataset(stored.config)
 
-    def _check_stages(self) -> None:
-        unknown = [stage for stage in self.stages.split(",") if stage not in STAGES]
+    def _checked_stages(self) -> list[str]:
+        stages = self.stages.split(",")
+        unknown = [stage for stage in stages if stage not in STAGES]
         if unknown:
             raise UsageError(f"there is no stage {unknown[0]!r} in this version; --stages can be: {', '.join(STAGES)}")
+        return stages
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from scenegen.jobs.config_file import require_config
 from scenegen.jobs.studio import open_library
 from scenegen.layout.placement import Library
 from scenegen.layout.spec import SceneSpec
+from scenegen.shards.sidecars import estimators_of
 from scenegen.shards.verify import remedy, verify_dataset
 
 _SHOWN = 50
@@ -45,5 +46,6 @@ def verify(root: Root, deep: bool, processes: int) -> bool:
         sys.stdout.write(f"{len(problems)} problems{more}. {remedy(root, stored.config, problems)}\n")
         return False
     what = "hashes, schemas, rows and scene coverage" + (", no two objects in one place" if deep else "")
+    what += "".join(f", depth of {name}" for name in estimators_of(root))
     sys.stdout.write(f"{root.location}: all {stored.config.num_shards} shards are as promised ({what})\n")
     return True

@@ -36,7 +36,7 @@ def main() -> None:
     views = [dataset.view(number) for number in range(min(arguments.views, len(dataset)))]
     result = {
         "command": f"python tests/benchmarks/annotate.py DATASET --views {len(views)}",
-        "hardware": f"{platform.processor() or platform.machine()}, one thread; CPU time",
+        "hardware": f"{_cpu()}, one thread; CPU time",
         "date": time.strftime("%Y-%m-%d"),
         "size_px": list(views[0].size_px),
         "simulated": {severity: _simulated(views, severity) for severity in SEVERITIES},
@@ -50,6 +50,12 @@ def main() -> None:
     print(text)
     if arguments.out:
         arguments.out.write_text(text + "\n")
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, object]:

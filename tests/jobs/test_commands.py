@@ -85,7 +85,8 @@ def test_another_config_is_refused_with_the_difference_and_what_to_do(scenegen, 
         (["--num-scenes", "2", "--workers", "0"], "workers is 0"),
         (["--num-scenes", "2", "--scene-timeout", "0"], "scene_timeout"),
         (["--num-scenes", "2", "--array", "4/4"], "--array"),
-        (["--num-scenes", "2", "--stages", "render,annotate"], "no stage 'annotate'"),
+        (["--num-scenes", "2", "--stages", "render,bake"], "no stage 'bake'"),
+        (["--num-scenes", "2", "--stages", "annotate", "--estimators", "midas"], "no estimator 'midas'"),
         (["--num-scenes", "2", "--camera.num-views", "0"], "camera.num_views is 0"),
         (["--num-scenes", "2", "--assets.objects", "/nowhere"], "/nowhere"),
         (["--num-scenes", "2", "--assets.hdris", "/nowhere"], "/nowhere"),
@@ -98,6 +99,22 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_written(scenegen, tm
     assert code == 2
     assert says in re.sub(r"\s+", " ", said) and "Traceback" not in said
     assert [*tmp_path.iterdir()] == []
+
+
+def test_missing_weights_are_said_before_anything_is_rendered(scenegen, tmp_path: Path):
+    code, said = scenegen(
+        "render", "--num-scenes", "2", "--out", str(tmp_path / "d"), *TINY, "--stages", "render,annotate"
+    )
+    assert code == 1 and "apple/DepthPro-hf (about 1904 MB" in said and "--estimators simulated" in said
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_one_command_renders_and_annotates(scenegen, tmp_path: Path):
+    preview = ["--preset", "preview", "--num-scenes", "1", *TINY, "--stages", "render,annotate"]
+    code, said = scenegen("render", "--out", str(tmp_path), *preview)
+    assert code == 0 and "AbsRel" in said
+    code, said = scenegen("verify", "--out", str(tmp_path))
+    assert code == 0 and "depth of simulated" in said
 
 
 def test_a_device_that_is_not_there_is_an_error(scenegen, tmp_path: Path):
