@@ -65,6 +65,7 @@ def variants() -> dict[str, Variant]:
             official_light_map=True,
         )
     }
+    found["ours-128"] = Variant(RenderConfig(samples=128, adaptive_threshold=0.01))
     for threshold in (0.02, 0.025, 0.03, 0.05, 0.1):
         found[f"ours-{threshold}"] = Variant(RenderConfig(samples=256, adaptive_threshold=threshold))
     base = RenderConfig(samples=256, adaptive_threshold=0.03)
