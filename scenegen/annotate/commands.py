@@ -19,8 +19,7 @@ class Annotate:
     data: str = "data/"
     """The dataset: a folder or an object-store URI."""
     estimators: str = ESTIMATORS
-    """With commas: moge2, vggt, depth_anything_v2 (or depth_anything_v2_small), depth_pro; or simulated, which is an
-    error model and no estimator, for work without weights."""
+    """With commas: moge2, vggt, depth_anything_v2 (or depth_anything_v2_small), depth_pro; or simulated, no network."""
     weights: tuple[str, ...] = ()
     """NAME=PATH or NAME=HUB_ID: where the weights of an estimator are, instead of the manifest's."""
     download: bool = False

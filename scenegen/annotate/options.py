@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from scenegen.errors import UsageError
+
 
 @dataclass(frozen=True)
 class EstimatorOptions:
@@ -18,6 +20,14 @@ class EstimatorOptions:
     """Other views of the scene that VGGT is shown at most (half of the views are shown alone); 0 for none."""
     seed: int = 0
     """Of what is drawn: simulated errors, VGGT's other views, the samples of the robust fits."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UsageError(f"--batch-size is {self.batch_size}; it must be at least 1")
+        if self.max_other_views < 0:
+            raise UsageError(f"--max-other-views is {self.max_other_views}; it must be 0 or more")
+        if self.seed < 0:
+            raise UsageError(f"--seed is {self.seed}; it must be 0 or more")
 
 
 ESTIMATORS = "moge2,vggt,depth_anything_v2,depth_pro"

@@ -8,7 +8,7 @@ import pytest
 from scenegen.annotate.manifest import choose_estimators, read_estimators
 from scenegen.annotate.options import EstimatorOptions
 from scenegen.annotate.weights import MissingWeightsError, Weights, find_weights, parse_overrides, require
-from scenegen.errors import UsageError
+from scenegen.errors import SceneGenError, UsageError
 from scenegen.jobs.annotate import check_estimators, sidecar_meta
 
 FOUR = "moge2,vggt,depth_anything_v2,depth_pro"
@@ -91,6 +91,24 @@ def test_a_snapshot_in_the_hubs_cache_is_found_with_its_commit(tmp_path):
         (snapshot / name).write_bytes(b"{}")
     found = find_weights(record)
     assert found is not None and (found.weights_id, found.revision) == ("apple/DepthPro-hf", "a" * 40)
+
+
+def test_a_download_that_fails_says_why_and_what_else_to_do(monkeypatch):
+    import huggingface_hub
+
+    def offline(*arguments, **options):
+        raise OSError("no route to huggingface.co\nand a page of details")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    with pytest.raises(SceneGenError, match=r"cannot download apple/DepthPro-hf \(about 1904 MB\): no route") as error:
+        check_estimators("depth_pro", download=True)
+    assert "--weights depth_pro=PATH" in str(error.value) and "details" not in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"max_other_views": -1}, {"seed": -1}])
+def test_options_that_cannot_be_meant_are_refused(wrong):
+    with pytest.raises(UsageError, match=r"it must be"):
+        EstimatorOptions(**wrong)
 
 
 def test_weights_that_are_not_what_the_manifest_promises_are_refused(tmp_path):
