@@ -13,7 +13,7 @@ from scenegen.jobs.scene_job import WorkerJob
 from scenegen.jobs.supervisor import WORKER_COMMAND, Limits, make_scenes
 
 _TRIAL_LIMIT_S = 600.0
-_SHARES = (8, 4)  # trials are rendered at an eighth and a quarter of the resolution
+_SHARES = (16, 8)  # trials are rendered at a sixteenth and an eighth of the resolution
 _SMALLEST_PX = 32
 _MAX_TRIES = 5
 
