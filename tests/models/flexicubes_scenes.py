@@ -47,4 +47,4 @@ if __name__ == "__main__":
         extract_mesh(feats, cubes, edge, use_color=True)
     seconds = time.perf_counter() - start
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(peak_mb, peak_mb - before_mb, feats.nbytes / 2**20, seconds)
+    sys.stdout.write(f"{peak_mb} {peak_mb - before_mb} {feats.nbytes / 2**20} {seconds}\n")
