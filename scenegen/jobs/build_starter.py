@@ -29,6 +29,7 @@ LEFT_OUT: dict[str, str] = {
     "peterbilt": "a trademarked truck",
     "showerDoor": "a door",
     "kitchenaid": "a trademarked product",
+    "decorativePlant": "decimated to 7000 faces its stem is gone",
     "shower": "two pieces that float where a wall would be",
 }
 OPTIONS = PrepareOptions(texture_px=512, simplify_faces=7000, allow_missing_textures=True, sharded_folders=False)
