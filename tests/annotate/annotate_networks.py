@@ -142,6 +142,6 @@ def write_moge(folder: Path, **changes: object) -> Path:
         network.mask_head.output_blocks[4].weight.mul_(3)
         network.mask_head.output_blocks[4].bias.fill_(0.3)
         if network.scale_head is not None:
-            network.scale_head[-1].bias.fill_(1.0)
+            network.scale_head[-1].weight.mul_(0.02)
     torch.save({"model_config": config, "model": network.half().state_dict()}, folder / "model.pt")
     return folder
