@@ -86,7 +86,7 @@ def _gaussian_arguments(config: GaussianDecoderConfig) -> Arguments:
     return {**rest, "representation_config": representation}
 
 
-def _nested(config: type, *names: str) -> dict[str, Callable]:
+def _nested(config: type, *names: str) -> dict[str, Any]:
     """For an `Entry`: the fields `names` are official arguments inside `representation_config`."""
 
     def read(args: Mapping[str, Any]) -> Any:
@@ -109,13 +109,13 @@ def _dino(args: Mapping[str, Any]) -> DinoConfig:
     return _plain(DinoConfig)({key: value for key, value in args.items() if key not in DINO_FIXED})
 
 
-def _own(config: type) -> dict[str, Callable]:
+def _own(config: type) -> dict[str, Any]:
     """For an `Entry`: official arguments are the config's own fields."""
     return {"config": _plain(config), "arguments": _stated}
 
 
-STATIC = {"takes_execution": False}
-CONTROL = {"takes_compat": True}
+STATIC: dict[str, Any] = {"takes_execution": False}
+CONTROL: dict[str, Any] = {"takes_compat": True}
 OFFICIAL_CLASSES: dict[str, Entry] = {
     "SparseStructureEncoder": Entry(SparseStructureEncoder, **_own(StructureEncoderConfig), **STATIC),
     "SparseStructureDecoder": Entry(SparseStructureDecoder, **_own(StructureDecoderConfig), **STATIC),

@@ -6,11 +6,11 @@ Shapes: N voxels, I input channels, O output channels, weight [O, 3, 3, 3, I] (z
 from __future__ import annotations
 
 import importlib.util
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from models.execution import ConvBackend
 from models.sparse.neighbours import CENTRE, NeighbourMap, neighbour_map
@@ -97,7 +97,7 @@ class _GatherMatmul(torch.autograd.Function):
     """Convolution without bias. Saves the input only: gathered rows are gathered again in the backward pass."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, feats_NI: Tensor, weight: Tensor, neighbours: NeighbourMap) -> Tensor:
+    def forward(ctx: Any, feats_NI: Tensor, weight: Tensor, neighbours: NeighbourMap) -> Tensor:
         kernel_27IO = weight.flatten(1, 3).permute(1, 2, 0)
         ctx.save_for_backward(feats_NI, weight)
         ctx.neighbours = neighbours
@@ -108,7 +108,7 @@ class _GatherMatmul(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_NO: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, grad_NO: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         feats_NI, weight = ctx.saved_tensors
         kernel_27OI = weight.flatten(1, 3).transpose(0, 1)
         needs_feats, needs_weight = ctx.needs_input_grad[:2]

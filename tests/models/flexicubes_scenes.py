@@ -5,11 +5,10 @@ Prints: peak of the whole process, peak above what it held before the extraction
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
+from pathlib import Path
 
-import psutil
 import torch
 from torch import Tensor
 
@@ -37,14 +36,20 @@ def sphere_cubes(resolution: int, radius: float, use_color: bool = True, solid: 
     return feats, cubes
 
 
+def resident_mb(field: str) -> float:
+    """VmRSS (now) or VmHWM (peak) of this process; unlike `ru_maxrss` the peak does not include the parent's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     edge = int(sys.argv[1])
     feats, cubes = sphere_cubes(edge, 0.4)
-    before_mb = psutil.Process().memory_info().rss / 2**20
+    before_mb = resident_mb("VmRSS")
     start = time.perf_counter()
     with torch.no_grad():
         extract_mesh(feats, cubes, edge, use_color=True)
     seconds = time.perf_counter() - start
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mb = resident_mb("VmHWM")
     sys.stdout.write(f"{peak_mb} {peak_mb - before_mb} {feats.nbytes / 2**20} {seconds}\n")
