@@ -66,7 +66,7 @@ class Forecast:
         return (
             f"forecast: about {readable_hours(self.total_hours)} and {readable_bytes(self.total_bytes)} for "
             f"{config.num_scenes} scenes of {config.camera.num_views} views at {config.camera.resolution_px} px "
-            f"({self.seconds:.3g} s of one worker and {readable_bytes(self.bytes)} a scene)"
+            f"({readable_hours(self.seconds / 3600)} of one worker and {readable_bytes(self.bytes)} a scene)"
         )
 
 
@@ -132,7 +132,9 @@ def readable_hours(hours: float) -> str:
         return f"{hours * 3600:.0f} s"
     if hours < 2:
         return f"{hours * 60:.0f} min"
-    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
+    return (
+        f"{hours:.1f} h" if hours < 48 else f"{hours / 24:,.1f} days" if hours < 24 * 30 else f"{hours / 24:,.0f} days"
+    )
 
 
 def readable_bytes(size: float) -> str:
