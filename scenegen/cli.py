@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from scenegen.annotate.commands import Annotate
 from scenegen.assets import commands as assets
 from scenegen.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, SceneGenError
 from scenegen.jobs import commands as jobs
@@ -58,6 +59,7 @@ def _commands(arguments: Sequence[str]) -> Any:
     return (
         Annotated[jobs.Plan, command("plan", default=jobs.for_preset(jobs.Plan, arguments))]
         | Annotated[jobs.Render, command("render", default=jobs.for_preset(jobs.Render, arguments))]
+        | Annotated[Annotate, command("annotate")]
         | Annotated[jobs.Verify, command("verify")]
         | Annotated[jobs.Status, command("status")]
         | Annotated[jobs.Merge, command("merge")]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import tyro
+
 from scenegen.assets import hdris, materials
 from scenegen.assets.fetch import fetch_sweethome3d
 from scenegen.assets.files import FileLibrary, write_folder_manifest
@@ -56,9 +58,9 @@ class List:
 
 @dataclass(frozen=True)
 class Fetch:
-    """Get a public collection: `--what sweethome3d` is the Debian package sweethome3d-furniture (120 MB)."""
+    """Get a public collection: sweethome3d is the Debian package sweethome3d-furniture (120 MB)."""
 
-    what: Literal["sweethome3d"] = "sweethome3d"
+    what: tyro.conf.Positional[Literal["sweethome3d"]] = "sweethome3d"
     """Which collection."""
     out: Path = Path("assets/sweethome3d")
     """The folder that gets the .sh3f libraries and their attribution file."""

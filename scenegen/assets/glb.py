@@ -87,7 +87,7 @@ class Glb:
         offset = spec.get("byteOffset", 0)
         if count < 0 or offset < 0 or offset + max(count - 1, 0) * stride + width * dtype.itemsize > len(data):
             raise GlbError(f"accessor {index} leaves its buffer view")
-        array = np.ndarray((count, width), dtype, data, offset, (stride, dtype.itemsize))
+        array: np.ndarray = np.ndarray((count, width), dtype, data, offset, (stride, dtype.itemsize))
         return np.ascontiguousarray(array)
 
     def decoded(self, index: int) -> np.ndarray:

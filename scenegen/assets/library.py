@@ -186,7 +186,8 @@ def _filtered(
         ),
         f"max_faces={config.max_faces}": lambda r: config.max_faces is None or r.faces <= config.max_faces,
     }
-    kept, removed = {}, Counter()
+    kept: dict[str, AssetRecord] = {}
+    removed: Counter[str] = Counter()
     for uid, record in found.items():
         failed = next((name for name, passes in tests.items() if not passes(record)), None)
         if failed is None:

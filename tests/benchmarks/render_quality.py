@@ -69,7 +69,8 @@ def variants() -> dict[str, Variant]:
     for threshold in (0.02, 0.025, 0.03, 0.05, 0.1):
         found[f"ours-{threshold}"] = Variant(RenderConfig(samples=256, adaptive_threshold=threshold))
     base = RenderConfig(samples=256, adaptive_threshold=0.03)
-    found["fixed-64"] = Variant(RenderConfig(samples=64, adaptive_threshold=0.0))
+    for samples in (16, 32, 64):
+        found[f"fixed-{samples}"] = Variant(RenderConfig(samples=samples, adaptive_threshold=0.0))
     found["sobol-0.03"] = Variant(dataclasses.replace(base, sampling_pattern="TABULATED_SOBOL"))
     found["prefilter-none-0.03"] = Variant(dataclasses.replace(base, denoising_prefilter="NONE"))
     return found
