@@ -132,6 +132,7 @@ class RenderConfig:
     denoising_prefilter: Literal["ACCURATE", "FAST", "NONE"] = "ACCURATE"
     view_transform: str = "AgX"
     albedo: bool = False
+    """Also store the diffuse colour of every pixel (black for metals)."""
 
 
 @dataclass(frozen=True)

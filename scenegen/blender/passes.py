@@ -27,11 +27,13 @@ class ExactPasses:
     """depth_m: (H, W) float32, NaN where nothing was hit. instance_id: (H, W) uint16.
 
     normal_cam: (H, W, 3) float32, unit, OpenCV camera frame, facing the camera, NaN where nothing was hit.
+    albedo: (H, W, 3) uint8 sRGB diffuse colour (black for metals and where nothing was hit), None unless asked for.
     """
 
     depth_m: np.ndarray
     instance_id: np.ndarray
     normal_cam: np.ndarray
+    albedo: np.ndarray | None
 
 
 class InstanceTable:
@@ -55,7 +57,7 @@ class InstanceTable:
 
 
 @contextmanager
-def exact_settings(scene: "bpy.types.Scene") -> Iterator[None]:
+def exact_settings(scene: "bpy.types.Scene", albedo: bool = False) -> Iterator[None]:
     """Within the block a render writes the exact passes into an EXR file; bump and normal maps are cut."""
     cycles, layer = scene.cycles, scene.view_layers[0]
     cycles.samples = 1
@@ -66,12 +68,14 @@ def exact_settings(scene: "bpy.types.Scene") -> Iterator[None]:
     layer.pass_alpha_threshold = SEEN_ALPHA
     layer.use_pass_z = layer.use_pass_object_index = layer.use_pass_normal = True
     cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 0.01
+    layer.use_pass_diffuse_color = albedo
     version.write_multilayer_exr(scene.render.image_settings)
     cut = list(_cut_bump(_materials(scene)))
     try:
         yield
     finally:
         layer.use_pass_z = layer.use_pass_object_index = layer.use_pass_normal = False
+        layer.use_pass_diffuse_color = False
         for tree, start, end in cut:
             tree.links.new(start, end)
 
@@ -84,7 +88,17 @@ def read_exact(path: Path, table: InstanceTable, camera: CameraSpec) -> ExactPas
     normal_world = np.stack([channels[f"Normal.{axis}"] for axis in "XYZ"], axis=-1)
     normal_cam = facing_camera(normal_world @ camera.matrix_world[:3, :3].astype(np.float32), camera)
     normal_cam[~hit] = np.nan
-    return ExactPasses(np.where(hit, channels["Depth.Z"], np.float32(np.nan)), instance_id, normal_cam)
+    depth_m = np.where(hit, channels["Depth.Z"], np.float32(np.nan))
+    return ExactPasses(depth_m, instance_id, normal_cam, _albedo(channels))
+
+
+def _albedo(channels: dict[str, np.ndarray]) -> np.ndarray | None:
+    """The diffuse colour, from linear Rec. 709 to 8-bit sRGB (IEC 61966-2-1)."""
+    if "DiffCol.R" not in channels:
+        return None
+    linear = np.clip(np.stack([channels[f"DiffCol.{c}"] for c in "RGB"], axis=-1), 0.0, 1.0)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.rint(255.0 * encoded).astype(np.uint8)
 
 
 def facing_camera(normal_cam: np.ndarray, camera: CameraSpec) -> np.ndarray:

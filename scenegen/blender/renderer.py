@@ -75,7 +75,7 @@ class BlenderRenderer:
                 rgb = self._session.render(f"rgb-{index}.bmp")
             _refuse_troubles(log.troubles())
             passes = read_exact(exact[index], built.instances, view.camera)
-            yield ViewImages(read_rgb(rgb), passes.depth_m, passes.instance_id, passes.normal_cam)
+            yield ViewImages(read_rgb(rgb), passes.depth_m, passes.instance_id, passes.normal_cam, passes.albedo)
             rgb.unlink()
             exact[index].unlink()
 
@@ -120,7 +120,7 @@ class BlenderRenderer:
 
     def _render_exact(self, spec: SceneSpec, built: BuiltScene) -> list[Path]:
         paths = []
-        with exact_settings(self._session.scene):
+        with exact_settings(self._session.scene, self._config.render.albedo):
             for index, view in enumerate(spec.views):
                 show_walls(built.walls, view.unseen_walls)
                 point_camera(self._session.scene, view.camera)

@@ -149,3 +149,16 @@ def _picture(array: np.ndarray):
     from PIL import Image
 
     return Image.fromarray(array)
+
+
+def test_albedo_is_the_diffuse_colour_without_any_light(make_renderer, make_scene, shapes):
+    linear = np.array([0.5, 0.2, 0.05])
+    material = trimesh.visual.material.PBRMaterial(baseColorFactor=[*linear, 1.0], metallicFactor=0.0)
+    box = trimesh.creation.box((1.0, 0.6, 0.4))
+    box.visual = trimesh.visual.TextureVisuals(uv=np.zeros((len(box.vertices), 2)), material=material)
+    shapes.add("orange", box)
+    placed = PlacedObject(3, "orange", 1.2, 0.4, (0.0, 0.0, FLOOR_Z_M + 0.24))
+    (view,) = make_renderer(samples=1, denoise=False, albedo=True).render(make_scene((placed,)))
+    expected = 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    # The specular layer of a dielectric keeps a few per cent of the light from the diffuse layer below it.
+    assert np.abs(view.albedo[view.instance_id == 3] - expected).max() <= 6
