@@ -13,6 +13,7 @@ from typing import Any, Literal, get_type_hints
 
 from scenegen.errors import UsageError
 
+DEFAULT_SCENE_TIMEOUT_S = 900.0
 Split = Literal["train", "val", "test", "all"]
 
 
@@ -192,8 +193,8 @@ class JobConfig:
     """A running Ray cluster; None starts Ray on this machine for the run."""
     array: str = "auto"
     """ "auto" (Slurm, Kubernetes or all) or "I/N"."""
-    scene_timeout_s: float = 900.0
-    """A scene that takes longer is stopped and recorded as failed."""
+    scene_timeout_s: float | None = None
+    """A scene that takes longer is stopped and recorded as failed. None: 900 s, or more where a forecast says so."""
     max_failed: float = 0.05
     """Share of failed scenes above which the command ends with code 3."""
     retry_failed: bool = False
@@ -206,12 +207,17 @@ class JobConfig:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"workers is {self.workers}; give auto or at least 1")
-        if self.scene_timeout_s <= 0:
+        if self.scene_timeout_s is not None and self.scene_timeout_s <= 0:
             raise UsageError(f"scene_timeout is {self.scene_timeout_s} s; it must be positive")
         if not 0 <= self.max_failed <= 1:
             raise UsageError(f"max_failed is {self.max_failed}; it is a share from 0 to 1")
         if self.recycle_scenes < 1:
             raise UsageError(f"recycle_scenes is {self.recycle_scenes}; it must be at least 1")
+
+    @property
+    def scene_limit_s(self) -> float:
+        """The time limit in force."""
+        return DEFAULT_SCENE_TIMEOUT_S if self.scene_timeout_s is None else self.scene_timeout_s
 
 
 def _arsg(num_scenes: int) -> DatasetConfig:

@@ -84,15 +84,15 @@ class JobOptions:
     """Where to render; one that is asked for and missing is an error."""
     ray_address: str | None = None
     """A running Ray cluster (auto, or host:port); otherwise Ray runs on this machine for this command."""
-    scene_timeout: float = 900.0
-    """Seconds after which a scene is stopped and recorded as failed."""
+    scene_timeout: float | Literal["auto"] = "auto"
+    """Seconds after which a scene is stopped and recorded as failed; auto is 900, or what slow machines need."""
 
     def job_config(self, **more: Any) -> JobConfig:
         return JobConfig(
             workers=None if self.workers == "auto" else self.workers,
             device=self.device,
             ray_address=self.ray_address,
-            scene_timeout_s=self.scene_timeout,
+            scene_timeout_s=None if self.scene_timeout == "auto" else self.scene_timeout,
             **more,
         )
 

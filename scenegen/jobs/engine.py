@@ -187,7 +187,7 @@ class _Run:
 
 def _make_task(work: Work, shard: int, scenes: Sequence[int]) -> Iterator[Event]:
     job = WorkerJob(work.location, shard, work.config, work.meta, work.job.device, work.plan.threads)
-    limits = Limits(work.job.scene_timeout_s, work.job.recycle_scenes, work.plan.recycle_rss_bytes)
+    limits = Limits(work.job.scene_limit_s, work.job.recycle_scenes, work.plan.recycle_rss_bytes)
     yield from make_scenes(job, scenes, limits, work.command)
 
 

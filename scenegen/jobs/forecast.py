@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from scenegen.config import DatasetConfig
+from scenegen.config import DEFAULT_SCENE_TIMEOUT_S, DatasetConfig
 from scenegen.contract.schema import ShardMeta
 from scenegen.errors import SceneGenError
 from scenegen.jobs.resources import WorkerPlan
@@ -52,12 +52,16 @@ class Forecast:
         """Machines like this one that meet a deadline."""
         return max(1, math.ceil(self.total_hours / deadline_hours))
 
+    @property
+    def scene_timeout_s(self) -> float:
+        """A time limit that only a scene in trouble reaches."""
+        return max(DEFAULT_SCENE_TIMEOUT_S, math.ceil(3 * self.seconds / 100) * 100.0)
+
     def timeout_advice(self, timeout_s: float) -> str:
         """What to do when scenes take longer than the limit."""
-        wanted = math.ceil(3 * self.seconds / 100) * 100
         return (
             f"a scene will take about {self.seconds:.0f} s here, more than --scene-timeout {timeout_s:g} s: every one "
-            f"would be stopped. Give --scene-timeout {wanted}, or fewer or smaller views"
+            f"would be stopped. Give --scene-timeout {self.scene_timeout_s:.0f} or auto, or fewer or smaller views"
         )
 
     def describe(self) -> str:

@@ -41,7 +41,7 @@ def plan(
     if trials:
         forecast = calibrate(config, shard_meta(config), job.device, workers, command)
         lines += _forecast_lines(forecast, deadline_hours, free)
-        if forecast.seconds > job.scene_timeout_s:
+        if job.scene_timeout_s is not None and forecast.seconds > job.scene_timeout_s:
             lines.append(forecast.timeout_advice(job.scene_timeout_s))
     return "\n".join(lines)
 

@@ -24,7 +24,7 @@ from scenegen.shards.spool import SPOOL, discard_failed
 from scenegen.shards.writer import reopen_failed
 
 _LOOKS_AT_ONCE = 16
-_WORTH_A_FORECAST_PX = 100 * 1024**2  # pixels in all; fewer take hardly longer than the trial scenes
+_WORTH_A_FORECAST_PX = 20 * 1024**2  # pixels in all; fewer take hardly longer than the trial scenes
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +84,28 @@ class _Share:
             with stop_on_signal(stop):  # ray.init takes SIGTERM for itself
                 plan = plan_workers(machine, stored.config, self.job)
                 progress.say(_describe(plan))
-                self._forecast(plan, progress)
-                work = Work(self.root.location, stored.config, stored.meta, self.job, plan, self.command)
+                job = self._within_forecast(plan, progress)
+                work = Work(self.root.location, stored.config, stored.meta, job, plan, self.command)
                 return run_shards(work, self.missing, progress.on_event, stop).interrupted
 
-    def _forecast(self, plan: WorkerPlan, progress: Progress) -> None:
+    def _within_forecast(self, plan: WorkerPlan, progress: Progress) -> JobConfig:
         """Say what it will take, where that costs a small part of the time and nobody else says it.
 
-        Raises SceneGenError if scenes are going to take longer than they may.
+        Returns the job with the time limit that the forecast asks for, where none was given.
+        Raises SceneGenError if scenes are going to take longer than the limit that was given.
         """
         scenes, camera = _scenes(self.stored.config, self.missing), self.stored.config.camera
         if not self.is_whole or scenes * camera.num_views * camera.resolution_px**2 < _WORTH_A_FORECAST_PX:
-            return
+            return self.job
         rest = replace(self.stored.config, num_scenes=scenes)
         progress.say("measuring a few trial scenes")
         forecast = calibrate(rest, self.stored.meta, self.job.device, plan, self.command)
         progress.say(forecast.describe())
+        if self.job.scene_timeout_s is None:
+            return replace(self.job, scene_timeout_s=forecast.scene_timeout_s)
         if forecast.seconds > self.job.scene_timeout_s:
             raise SceneGenError(forecast.timeout_advice(self.job.scene_timeout_s))
+        return self.job
 
 
 def _scenes(config: DatasetConfig, shards: Sequence[int]) -> int:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
-import pybullet
+
+from scenegen.layout.bullet import pybullet
 
 BULLET_MARGIN_M = 0.001
 """pybullet grows every convex mesh by this much: a distance between two of them comes out twice this too small."""
