@@ -37,6 +37,11 @@ def write_gallery(dataset: Dataset, folder: Path, max_views: int) -> Path:
     return folder / "index.html"
 
 
+def spread(views: int, wanted: int) -> list[int]:
+    """At most `wanted` of the numbers 0 to views - 1, evenly spread."""
+    return np.unique(np.linspace(0, views - 1, min(wanted, views)).round().astype(int)).tolist()
+
+
 def _dataset_facts(dataset: Dataset) -> dict[str, Any]:
     scenes = list(dataset.scenes())
     return {
@@ -61,8 +66,7 @@ def _estimator_facts(dataset: Dataset, name: str) -> dict[str, Any]:
 
 
 def _views(dataset: Dataset, images: Path, max_views: int) -> Iterator[dict[str, Any]]:
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(max_views, len(dataset))).round().astype(int))
-    for number in chosen.tolist():
+    for number in spread(len(dataset), max_views):
         view, estimates = dataset.view(number), _estimates(dataset, number)
         yield _view_facts(view, dataset.scene(view.scene_index)) | {
             "estimates": {estimate.estimator: _estimate_facts(estimate) for estimate in estimates},

@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -106,7 +107,15 @@ def test_neighbouring_ids_have_colours_far_apart():
     assert distance.min() > 20
 
 
+def test_a_contact_sheet_is_one_picture_of_several_views(dataset_dir, tmp_path):
+    assert ViewCommand(data=str(dataset_dir), contact_sheet=tmp_path / "sheet.png").run() == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (4 * 320, 2 * 240)
+
+
 def test_bad_arguments_are_refused(dataset_dir):
+    with pytest.raises(ValueError, match="must end in"):
+        ViewCommand(data=str(dataset_dir), contact_sheet=Path("sheet.txt")).run()
     with pytest.raises(ValueError, match="at least 1"):
         ViewCommand(data=str(dataset_dir), max_views=0).run()
     with pytest.raises(ValueError, match="--out"):
