@@ -64,16 +64,24 @@ def require_config(root: Root) -> StoredConfig:
     return stored
 
 
-def begin_or_resume(root: Root, wanted: StoredConfig) -> None:
-    """Begin a dataset in an empty place, or make sure that the one that is there is the one that is wanted.
+def begin(root: Root, wanted: StoredConfig) -> None:
+    """Store what the dataset is begun with, unless that is done. Raises CannotStoreError if nothing can be written."""
+    try:
+        if read_config(root) is None:
+            root.write_bytes(CONFIG_NAME, wanted.to_json().encode())
+    except OSError as error:
+        raise CannotStoreError(root.location, error) from error
 
-    Raises UsageError with the differences, CannotStoreError if nothing can be written.
+
+def refuse_other(root: Root, wanted: StoredConfig) -> None:
+    """Make sure that the place is empty or holds the dataset that is wanted; writes nothing.
+
+    Raises UsageError with the differences, CannotStoreError if the place cannot be looked at.
     """
     try:
         stored = read_config(root)
         if stored is None:
             _refuse_strangers(root)
-            root.write_bytes(CONFIG_NAME, wanted.to_json().encode())
             return
     except OSError as error:
         raise CannotStoreError(root.location, error) from error

@@ -12,7 +12,7 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, SceneGenError
 from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.cluster import ray_session
-from scenegen.jobs.config_file import StoredConfig, begin_or_resume
+from scenegen.jobs.config_file import StoredConfig, begin, refuse_other
 from scenegen.jobs.forecast import calibrate
 from scenegen.jobs.progress import Progress
 from scenegen.jobs.resources import WorkerPlan, plan_workers
@@ -49,7 +49,7 @@ def render(
     config = stored.config
     assignment = resolve_assignment(job.array, os.environ)
     shards = assignment.shards(config.num_shards)
-    begin_or_resume(root, stored)
+    refuse_other(root, stored)
     with Progress(_scenes(config, shards), log_json) as progress:
         progress.say(assignment.describe(config.num_shards))
         missing = _missing_shards(root, stored, shards, job.retry_failed)
@@ -83,6 +83,7 @@ class _Share:
 
             with stop_on_signal(stop):  # ray.init takes SIGTERM for itself
                 plan = plan_workers(machine, stored.config, self.job)
+                begin(self.root, stored)  # not before it is known that this machine can do what was asked
                 progress.say(_describe(plan))
                 job = self._within_forecast(plan, progress)
                 work = Work(self.root.location, stored.config, stored.meta, job, plan, self.command)
