@@ -32,7 +32,8 @@ def instance_crop(image_HWC: np.ndarray, mask_HW: np.ndarray, size: int) -> Tens
         raise ValueError("the mask is empty; nothing to crop around")
     centre = (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2
     half = max(columns.max() - columns.min(), rows.max() - rows.min()) / 2 * CROP_MARGIN
-    box = tuple(int(value) for value in (centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half))
+    left, upper = int(centre[0] - half), int(centre[1] - half)
+    box = (left, upper, int(centre[0] + half), int(centre[1] + half))
     return _resized(
         Image.fromarray(np.ascontiguousarray(image_HWC[..., :3])).crop(box), _binary(mask_HW).crop(box), size
     )

@@ -66,7 +66,7 @@ def euler_steps(
     for t, t_next in pairwise(times):
         t_B = torch.full((batch_size,), TIME_SCALE * t, dtype=torch.float32, device=x.device)
         v = velocity(x, t_B)
-        if config.is_guided(t):
+        if negative is not None and config.is_guided(t):
             v = (1 + config.guidance) * v - config.guidance * negative(x, t_B)
         x_0 = path.data(x, v, t)
         x = x - (t - t_next) * v
