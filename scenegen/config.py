@@ -9,7 +9,9 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
+
+import tyro
 
 from scenegen.errors import UsageError
 
@@ -27,9 +29,9 @@ class AssetsConfig:
     """ "bpy" (the CC0 maps inside the bpy wheel) and folders of .exr/.hdr files."""
     materials: tuple[str, ...] = ("procedural",)
     """ "procedural" (the built-in families) and folders of PBR texture sets or .blend materials."""
-    split: Split = "train"
+    split: Annotated[Split, tyro.conf.arg(aliases=["--split"])] = "train"
     """Only assets of this split are used."""
-    licences: tuple[str, ...] = ()
+    licences: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--licences"])] = ()
     """SPDX ids to keep; empty keeps all."""
     min_aesthetic_score: float | None = None
     """Drop assets with a known lower score."""
