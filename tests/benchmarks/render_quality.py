@@ -72,9 +72,9 @@ def variants() -> dict[str, Variant]:
     for samples in (16, 32, 64):
         found[f"fixed-{samples}"] = Variant(RenderConfig(samples=samples, adaptive_threshold=0.0))
     found["sobol-0.03"] = Variant(dataclasses.replace(base, sampling_pattern="TABULATED_SOBOL"))
-    for samples, threshold in ((128, 0.01), (160, 0.015), (256, 0.03)):
-        unfiltered = RenderConfig(samples=samples, adaptive_threshold=threshold, denoising_prefilter="NONE")
-        found[f"unfiltered-{samples}-{threshold}"] = Variant(unfiltered)
+    for samples, threshold in ((160, 0.025), (192, 0.03)):
+        found[f"capped-{samples}-{threshold}"] = Variant(RenderConfig(samples=samples, adaptive_threshold=threshold))
+    found["prefilter-none-0.03"] = Variant(dataclasses.replace(base, denoising_prefilter="NONE"))
     return found
 
 
