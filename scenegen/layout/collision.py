@@ -7,7 +7,7 @@ from types import TracebackType
 
 import numpy as np
 
-from scenegen.layout.bullet import pybullet
+from scenegen.bullet import pybullet
 
 BULLET_MARGIN_M = 0.001
 """pybullet grows every convex mesh by this much: a distance between two of them comes out twice this too small."""
