@@ -8,7 +8,7 @@ Source: 3D-Fixer supplement section 1; released class `SceneSparseStructureFlowM
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models.alignment import alignment_per_item
 from models.compat import MENDED, ReferenceCompat
+from models.condition import Condition
 from models.execution import DEFAULT_EXECUTION, Execution
 from models.layers.blocks import SceneBlock
 from models.layers.embeddings import TimestepEmbedder
@@ -23,13 +24,13 @@ from models.layers.grids import grid_to_tokens
 from models.layers.norms import Linear32
 from models.layers.tokens import DenseTokens
 from models.structure_flow import FlowConfig, SparseStructureFlow
-from models.weights import copy_, grow_scene_block_, initialise_transformer, zero_
+from models.weights import copy_, grow_scene_blocks_, initialise_transformer, zero_
 
 MASK_CHANNELS = 64  # the 64^3 confidence grid folded 4x4x4 onto the 16^3 latent grid
 
 
 @dataclass(frozen=True)
-class CompleterCondition:
+class CompleterCondition(Condition):
     """What is known about the object, all on one device.
 
     scene_BMC: tokens of the whole image (depth estimator) and of the scene mask.
@@ -46,11 +47,6 @@ class CompleterCondition:
     partial_latent_BCRRR: Tensor
     partial_mask_B64RRR: Tensor
     clean_instance_BMC: Tensor | None = None
-
-    def zeroed(self) -> Self:
-        """The negative condition of classifier-free guidance: zeros everywhere."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{name: None if x is None else torch.zeros_like(x) for name, x in values.items()})
 
 
 class StructureCompleter(nn.Module):
@@ -82,14 +78,9 @@ class StructureCompleter(nn.Module):
 
     def start_from(self, base: SparseStructureFlow) -> Self:
         """Copy the base's weights into the branch; the pair then computes exactly what the base alone computes."""
-        if len(self.blocks) > len(base.blocks):
-            raise ValueError(
-                f"{len(self.blocks)} control blocks need as many base blocks, the base has {len(base.blocks)}"
-            )
+        grow_scene_blocks_(self.blocks, base.blocks, self.reference_compat)
         copy_(self.input_layer_vox_partial, base.input_layer)
         copy_(self.dpt_ratio_embedder, base.t_embedder)
-        for block, base_block in zip(self.blocks, base.blocks, strict=False):
-            grow_scene_block_(block, base_block, self.reference_compat)
         zero_(self.input_layer_mask_partial)
         zero_(self.control_path)
         return self

@@ -6,7 +6,7 @@ Source: 3D-Fixer supplement section 1; released class `SceneSLatFlowModel`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from models.alignment import alignment_per_item
 from models.compat import MENDED, ReferenceCompat
+from models.condition import Condition
 from models.execution import DEFAULT_EXECUTION, Execution
 from models.layers.blocks import SceneBlock
 from models.layers.embeddings import TimestepEmbedder
 from models.layers.norms import Linear32
 from models.slat_flow import Skip, SLatFlow, SLatFlowConfig, enter, input_blocks
 from models.sparse.voxels import SparseTensor
-from models.weights import copy_, grow_scene_block_, initialise_transformer, zero_
+from models.weights import copy_, grow_scene_blocks_, initialise_transformer, zero_
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class TexturerConfig(SLatFlowConfig):
 
 
 @dataclass(frozen=True)
-class TexturerCondition:
+class TexturerCondition(Condition):
     """What is known about the object.
 
     scene_BTC: tokens of the scene mask, averaged with those of the whole image.
@@ -51,11 +52,6 @@ class TexturerCondition:
     instance_masked_BTC: Tensor
     voxel_feats_NF: Tensor
     clean_instance_BTC: Tensor | None = None
-
-    def zeroed(self) -> Self:
-        """The negative condition of classifier-free guidance: zeros everywhere."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{name: None if x is None else torch.zeros_like(x) for name, x in values.items()})
 
 
 class Texturer(nn.Module):
@@ -86,15 +82,10 @@ class Texturer(nn.Module):
 
     def start_from(self, base: SLatFlow) -> Self:
         """Copy the base's weights into the branch; the pair then computes exactly what the base alone computes."""
-        if len(self.blocks) > len(base.blocks):
-            raise ValueError(
-                f"{len(self.blocks)} control blocks need as many base blocks, the base has {len(base.blocks)}"
-            )
+        grow_scene_blocks_(self.blocks, base.blocks, self.reference_compat)
         copy_(self.input_layer, base.input_layer)
         copy_(self.input_blocks, base.input_blocks)
         copy_(self.vis_ratio_embedder, base.t_embedder)
-        for block, base_block in zip(self.blocks, base.blocks, strict=False):
-            grow_scene_block_(block, base_block, self.reference_compat)
         zero_(self.control_path)
         return self
 

@@ -55,6 +55,14 @@ def grow_scene_block_(block: SceneBlock, base: CrossBlock, compat: ReferenceComp
         zero_(block.second_attn.to_out)
 
 
+def grow_scene_blocks_(blocks: nn.ModuleList, base_blocks: nn.ModuleList, compat: ReferenceCompat) -> None:
+    """Start a control branch's blocks as the first blocks of the base. Raises ValueError if the base has too few."""
+    if len(blocks) > len(base_blocks):
+        raise ValueError(f"{len(blocks)} control blocks need as many base blocks, the base has {len(base_blocks)}")
+    for block, base_block in zip(blocks, base_blocks, strict=False):
+        grow_scene_block_(block, base_block, compat)
+
+
 def copy_(target: nn.Module, source: nn.Module) -> None:
     """Copy all weights between two modules of the same layout."""
     target.load_state_dict(source.state_dict())

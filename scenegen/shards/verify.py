@@ -86,7 +86,7 @@ def _sidecar_problems(root: Root, config: DatasetConfig, shard: int) -> Iterator
             yield Problem(shard, what, name)
 
 
-def remedy(root: Root, config: DatasetConfig, problems: Sequence[Problem]) -> str:
+def remedy(root: Root, problems: Sequence[Problem]) -> str:
     """What to do about them."""
     sidecars = sorted({problem.sidecar for problem in problems if problem.sidecar})
     problems = [problem for problem in problems if not problem.sidecar]

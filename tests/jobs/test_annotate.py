@@ -19,7 +19,6 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
 from scenegen.jobs.annotate import AnnotateResult, annotate, sidecar_meta
 from scenegen.jobs.annotate_shards import AnnotatePlan, AnnotateWork, annotate_shards, plan_actors
-from scenegen.jobs.config_file import require_config
 from scenegen.jobs.render import render
 from scenegen.jobs.resources import Machine
 from scenegen.shards.sidecars import missing_shards
@@ -49,7 +48,6 @@ def run(folder, *, options=PLAIN_OPTIONS, estimators="simulated", **more) -> Ann
 
 
 def problems_of(folder):
-    stored = require_config(Root.open(folder))
     return [*verify_dataset(Root.open(folder), stored.config, stored.meta)]
 
 
@@ -111,8 +109,7 @@ def test_verify_finds_a_flipped_bit_in_a_map_and_a_shard_without_its_sidecar(ann
     assert {problem.shard for problem in problems} == {0, 1}
     assert any("cannot be read" in problem.what for problem in problems)
     assert any("missing although other shards have it" in problem.what for problem in problems)
-    stored = require_config(Root.open(folder))
-    assert f"scenegen annotate --data {folder}" in remedy(Root.open(folder), stored.config, problems)
+    assert f"scenegen annotate --data {folder}" in remedy(Root.open(folder), problems)
 
 
 def test_a_sidecar_made_with_other_settings_is_made_again(annotated, folder):

@@ -102,7 +102,7 @@ def test_what_to_do_makes_it_good_again(dataset: Path):
     flip_a_byte(dataset)
     root = Root.open(dataset)
     found = [*verify_dataset(root, CONFIG, META)]
-    advice = remedy(root, CONFIG, found)
+    advice = remedy(root, found)
     assert "_ledger/shard-00001.json" in advice and "--resume-config" in advice
     (dataset / "_ledger" / "shard-00001.json").unlink()
     assert finished_shard(root, CONFIG, 1) is None
