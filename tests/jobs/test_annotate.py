@@ -19,6 +19,7 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
 from scenegen.jobs.annotate import AnnotateResult, annotate, sidecar_meta
 from scenegen.jobs.annotate_shards import AnnotatePlan, AnnotateWork, annotate_shards, plan_actors
+from scenegen.jobs.config_file import require_config
 from scenegen.jobs.render import render
 from scenegen.jobs.resources import Machine
 from scenegen.shards.sidecars import missing_shards
@@ -48,6 +49,7 @@ def run(folder, *, options=PLAIN_OPTIONS, estimators="simulated", **more) -> Ann
 
 
 def problems_of(folder):
+    stored = require_config(Root.open(folder))
     return [*verify_dataset(Root.open(folder), stored.config, stored.meta)]
 
 
