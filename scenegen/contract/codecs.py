@@ -29,6 +29,19 @@ def decode_rgb(blob: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(blob)).convert("RGB"))
 
 
+def encode_rgba(rgba: np.ndarray) -> bytes:
+    """(H, W, 4) uint8 with straight alpha to lossless WebP. Colours where alpha is 0 mean nothing and become black."""
+    shown = np.where(rgba[..., 3:] > 0, rgba, 0).astype(np.uint8)
+    sink = io.BytesIO()
+    Image.fromarray(shown).save(sink, "WEBP", lossless=True, quality=20, method=1, exact=True)
+    return sink.getvalue()
+
+
+def decode_rgba(blob: bytes) -> np.ndarray:
+    """WebP to (H, W, 4) uint8, straight alpha."""
+    return np.asarray(Image.open(io.BytesIO(blob)).convert("RGBA"))
+
+
 def encode_thumbnail(rgb: np.ndarray, longest_px: int = 160) -> bytes:
     """A small JPEG for dataset viewers; never training data."""
     image = Image.fromarray(rgb)

@@ -1,0 +1,382 @@
+"""What is known of each asset by itself: geometry, clean renders, image features in its voxels, latents.
+
+Assets of a dataset are sorted by uid and cut into fixed ranges; shard 00017 of every table below holds the same range.
+One table a step, so that a step can be left out, or made again, without touching the others:
+
+    objects-00017-of-00700.parquet                    geometry; one row an asset, also for one that failed
+    objects_views-00017-of-00700.parquet              clean renders; one row a view
+    objects_features_<extractor>-00017-of-…           image features averaged into the voxels; one row an asset
+    objects_latents_<encoder>-00017-of-…              latents; one row an asset and rotation
+
+One row a row group everywhere. A change here is a change of the format: raise OBJECTS_VERSION.
+Shapes: V vertices, F faces, N voxels, C feature channels, H, W image. Object frame: canonical, centred, longest side 1,
+z up, so that everything lies in [-0.5, 0.5]^3; unit: canonical lengths.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from scenegen.contract import codecs
+from scenegen.contract.fields import PLANES_DOC, field_of, one_row
+
+OBJECTS_VERSION = 1
+OBJECTS = "objects"
+VIEWS = "objects_views"
+FEATURES_PREFIX = "objects_features_"
+LATENTS_PREFIX = "objects_latents_"
+GRID = 64
+"""Voxels along each axis of the canonical cube."""
+
+ViewKind = Literal["condition", "feature"]
+VIEW_KINDS: tuple[ViewKind, ...] = get_args(ViewKind)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectGeometry:
+    """One asset in its canonical frame.
+
+    vertices: (V, 3) float32. faces: (F, 3) int32, counter-clockwise from outside where the asset was consistent.
+    voxels: (N, 3) uint8, the voxels of the 64^3 grid that the surface touches, sorted by (x, y, z).
+    status: "ok", or "failed" with the reason in `failure` and empty arrays.
+    """
+
+    asset_uid: str
+    asset_sha256: str
+    licence: str
+    split: str
+    vertices: np.ndarray
+    faces: np.ndarray
+    voxels: np.ndarray
+    status: str = "ok"
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectView:
+    """One render of an asset alone, on nothing, with the renderer and the colour transform of the scenes.
+
+    kind: "condition" (random views, what an unoccluded photograph would show) or "feature" (an even cover of the
+    sphere). size_px: (width, height). K_px: (3, 3) float64, the centre of the first pixel is (0.5, 0.5).
+    T_obj_cam: (4, 4) float64, camera to canonical object, OpenCV axes.
+    rgba: (H, W, 4) uint8, straight alpha. depth: (H, W) float32, planar z in canonical lengths, NaN on nothing.
+    """
+
+    asset_uid: str
+    kind: ViewKind
+    view_index: int
+    size_px: tuple[int, int]
+    K_px: np.ndarray
+    T_obj_cam: np.ndarray
+    rgba: np.ndarray | None = None
+    depth: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VoxelFeatures:
+    """Image features averaged into the voxels of an asset, row for row those of ObjectGeometry.voxels.
+
+    feats: (N, C) float16. views_seen: (N,) uint16, how many views the mean is over; 0 where no view saw the voxel,
+    and then the row is the mean over its nearest seen voxel's views.
+    """
+
+    asset_uid: str
+    feats: np.ndarray
+    views_seen: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectLatents:
+    """An asset, or the asset turned, as the encoders see it.
+
+    rotation_index: 0 is the canonical pose. T_rot_obj: (4, 4) float64, canonical coordinates to those of the turned
+    and re-normalised asset (a rotation, a uniform scale and a shift that bring it back into [-0.5, 0.5]^3).
+    coords: (N, 3) uint8, its voxels, sorted. slat: (N, 8) float32 mean of the posterior, not normalised; None without
+    a SLAT encoder. structure: (8, 16, 16, 16) float32 mean; None without a structure encoder.
+    """
+
+    asset_uid: str
+    rotation_index: int
+    T_rot_obj: np.ndarray
+    coords: np.ndarray
+    slat: np.ndarray | None = None
+    structure: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepMeta:
+    """What is true for every row of a file, stored as its key-value metadata.
+
+    step: the table. assets_digest: sha256 over the list of (uid, sha256) that the shards were cut from, and the size
+    of the cut. settings: what decides the rows (sizes, counts, seeds, weights and their sha256, the other steps'
+    settings that were used). renderer, colour_transform: of the views, as in the scenes.
+    """
+
+    step: str
+    assets_digest: str
+    code_version: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    renderer: str = ""
+    colour_transform: str = ""
+
+    def to_metadata(self) -> dict[str, str]:
+        return {
+            "objects_version": str(OBJECTS_VERSION),
+            "step": self.step,
+            "assets_digest": self.assets_digest,
+            "code_version": self.code_version,
+            "settings": json.dumps(dict(self.settings), sort_keys=True),
+            "renderer": self.renderer,
+            "colour_transform": self.colour_transform,
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> "StepMeta":
+        """Raises ValueError if this is not an objects file's metadata, or one of another version."""
+        if metadata.get("objects_version") != str(OBJECTS_VERSION):
+            raise ValueError(
+                f"objects version {metadata.get('objects_version', 'none')} is not {OBJECTS_VERSION}; "
+                "make the file again with: scenegen objects"
+            )
+        values: dict[str, Any] = {key: metadata[key] for key in cls.__slots__}
+        return cls(**{**values, "settings": json.loads(values["settings"])})
+
+
+_BLOB_DOC = "little-endian, C order, zstd"
+_T_DOC = "4x4 row-major, column vectors"
+_T_4X4 = pa.list_(pa.float64(), 16)
+_UID = field_of("asset_uid", pa.string(), "key of the asset manifest")
+
+_GEOMETRY_FIELDS = [
+    _UID,
+    field_of("asset_sha256", pa.string(), "sha256 of the prepared asset file"),
+    field_of("licence", pa.string(), "SPDX id"),
+    field_of("split", pa.string(), "train, val or test; decided by the asset"),
+    field_of("status", pa.string(), "ok or failed; a failed asset has empty arrays and no row in other tables"),
+    field_of("failure", pa.string(), "why it failed, else empty"),
+    field_of("num_vertices", pa.int32(), "V"),
+    field_of("num_faces", pa.int32(), "F"),
+    field_of("num_voxels", pa.int32(), "N"),
+    field_of(
+        "vertices", pa.large_binary(), f"float32, {_BLOB_DOC}", shape="V,3", unit="canonical length", axes="object"
+    ),
+    field_of("faces", pa.large_binary(), f"int32 vertex indices, {_BLOB_DOC}", shape="F,3"),
+    field_of(
+        "voxels",
+        pa.large_binary(),
+        f"uint8 indices of the 64^3 voxels that the surface touches, sorted by x, y, z; {_BLOB_DOC}; "
+        "centre = (index + 0.5) / 64 - 0.5",
+        shape="N,3",
+    ),
+]
+
+_VIEW_FIELDS = [
+    _UID,
+    field_of("kind", pa.string(), "condition or feature"),
+    field_of("view_index", pa.int32(), "the view among those of its kind, from 0"),
+    field_of("width", pa.int32(), "W", unit="pixel"),
+    field_of("height", pa.int32(), "H", unit="pixel"),
+    field_of(
+        "K_px",
+        pa.list_(pa.float64(), 9),
+        "3x3 intrinsics, row-major; the centre of the first pixel is (0.5, 0.5)",
+        unit="pixel",
+    ),
+    field_of(
+        "T_obj_cam",
+        _T_4X4,
+        f"{_T_DOC}; camera to canonical object",
+        unit="canonical length",
+        axes="OpenCV: x right, y down, z forward",
+    ),
+    field_of(
+        "rgba",
+        pa.large_binary(),
+        "lossless WebP; sRGB display values after the file metadata's colour_transform, straight alpha",
+        shape="H,W,4",
+    ),
+    field_of(
+        "depth",
+        pa.large_binary(),
+        f"planar z = depth_offset + code * depth_step; {PLANES_DOC}; null when it was not stored",
+        True,
+        shape="H,W",
+        unit="canonical length",
+        invalid="code 0, NaN once decoded",
+    ),
+    field_of("depth_offset", pa.float64(), "see depth", True),
+    field_of("depth_step", pa.float64(), "see depth", True),
+]
+
+_FEATURE_FIELDS = [
+    _UID,
+    field_of("num_voxels", pa.int32(), "N"),
+    field_of("channels", pa.int32(), "C"),
+    field_of("feats", pa.large_binary(), f"float16, {_BLOB_DOC}; rows as voxels of the objects table", shape="N,C"),
+    field_of("views_seen", pa.large_binary(), f"uint16 views that the mean is over, {_BLOB_DOC}", shape="N"),
+]
+
+_LATENT_FIELDS = [
+    _UID,
+    field_of("rotation_index", pa.int32(), "0 is the canonical pose"),
+    field_of(
+        "T_rot_obj",
+        _T_4X4,
+        f"{_T_DOC}; canonical coordinates to those of the turned asset, re-normalised into [-0.5, 0.5]^3",
+    ),
+    field_of("num_voxels", pa.int32(), "N"),
+    field_of("coords", pa.large_binary(), f"uint8 voxel indices, sorted by x, y, z; {_BLOB_DOC}", shape="N,3"),
+    field_of("slat", pa.large_binary(), f"float32 posterior mean, not normalised; {_BLOB_DOC}", True, shape="N,8"),
+    field_of("structure", pa.large_binary(), f"float32 posterior mean; {_BLOB_DOC}", True, shape="8,16,16,16"),
+]
+
+
+def object_fields(table: str) -> list[pa.Field]:
+    """The columns of a table. Raises ValueError for a name that is none."""
+    if table == OBJECTS:
+        return _GEOMETRY_FIELDS
+    if table == VIEWS:
+        return _VIEW_FIELDS
+    if table.startswith(FEATURES_PREFIX):
+        return _FEATURE_FIELDS
+    if table.startswith(LATENTS_PREFIX):
+        return _LATENT_FIELDS
+    raise ValueError(f"{table!r} is no table of objects")
+
+
+def object_schema(table: str, meta: StepMeta | None = None) -> pa.Schema:
+    """The schema of a table, with file metadata when given."""
+    return pa.schema(object_fields(table), metadata=meta.to_metadata() if meta else None)
+
+
+def encode_geometry(geometry: ObjectGeometry) -> pa.RecordBatch:
+    """One row of the objects table. Raises ValueError for arrays that break the conventions."""
+    voxels = _checked_coords(geometry.voxels)
+    row = {
+        "asset_uid": geometry.asset_uid,
+        "asset_sha256": geometry.asset_sha256,
+        "licence": geometry.licence,
+        "split": geometry.split,
+        "status": geometry.status,
+        "failure": geometry.failure,
+        "num_vertices": len(geometry.vertices),
+        "num_faces": len(geometry.faces),
+        "num_voxels": len(voxels),
+        "vertices": _pack(geometry.vertices, np.float32),
+        "faces": _pack(geometry.faces, np.int32),
+        "voxels": _pack(voxels, np.uint8),
+    }
+    return one_row(row, object_schema(OBJECTS))
+
+
+def decode_geometry(row: Mapping[str, Any]) -> ObjectGeometry:
+    return ObjectGeometry(
+        **{name: row[name] for name in ("asset_uid", "asset_sha256", "licence", "split", "status", "failure")},
+        vertices=_unpack(row["vertices"], np.float32, (row["num_vertices"], 3)),
+        faces=_unpack(row["faces"], np.int32, (row["num_faces"], 3)),
+        voxels=_unpack(row["voxels"], np.uint8, (row["num_voxels"], 3)),
+    )
+
+
+def encode_object_view(view: ObjectView) -> pa.RecordBatch:
+    """One row of the views table. Raises ValueError for images that break the conventions."""
+    if view.rgba is None:
+        raise ValueError("a view without an image cannot be stored")
+    depth, offset, step = (None, None, None) if view.depth is None else codecs.encode_depth(view.depth)
+    row = {
+        "asset_uid": view.asset_uid,
+        "kind": view.kind,
+        "view_index": view.view_index,
+        "width": view.size_px[0],
+        "height": view.size_px[1],
+        "K_px": np.asarray(view.K_px, np.float64).ravel(),
+        "T_obj_cam": np.asarray(view.T_obj_cam, np.float64).ravel(),
+        "rgba": codecs.encode_rgba(view.rgba),
+        "depth": depth,
+        "depth_offset": offset,
+        "depth_step": step,
+    }
+    return one_row(row, object_schema(VIEWS))
+
+
+def decode_object_view(row: Mapping[str, Any]) -> ObjectView:
+    """Images whose column was not read, or that were not stored, are None."""
+    size = (row["height"], row["width"])
+    rgba, depth = row.get("rgba"), row.get("depth")
+    return ObjectView(
+        asset_uid=row["asset_uid"],
+        kind=row["kind"],
+        view_index=row["view_index"],
+        size_px=(row["width"], row["height"]),
+        K_px=np.array(row["K_px"]).reshape(3, 3),
+        T_obj_cam=np.array(row["T_obj_cam"]).reshape(4, 4),
+        rgba=None if rgba is None else codecs.decode_rgba(rgba),
+        depth=None if depth is None else codecs.decode_depth(depth, row["depth_offset"], row["depth_step"], *size),
+    )
+
+
+def encode_features(features: VoxelFeatures) -> pa.RecordBatch:
+    row = {
+        "asset_uid": features.asset_uid,
+        "num_voxels": features.feats.shape[0],
+        "channels": features.feats.shape[1],
+        "feats": _pack(features.feats, np.float16),
+        "views_seen": _pack(features.views_seen, np.uint16),
+    }
+    return one_row(row, object_schema(FEATURES_PREFIX))
+
+
+def decode_features(row: Mapping[str, Any]) -> VoxelFeatures:
+    size = row["num_voxels"]
+    return VoxelFeatures(
+        row["asset_uid"],
+        _unpack(row["feats"], np.float16, (size, row["channels"])),
+        _unpack(row["views_seen"], np.uint16, (size,)),
+    )
+
+
+def encode_latents(latents: ObjectLatents) -> pa.RecordBatch:
+    """One row of a latents table. Raises ValueError for coordinates that are not sorted or outside the grid."""
+    coords = _checked_coords(latents.coords)
+    row = {
+        "asset_uid": latents.asset_uid,
+        "rotation_index": latents.rotation_index,
+        "T_rot_obj": np.asarray(latents.T_rot_obj, np.float64).ravel(),
+        "num_voxels": len(coords),
+        "coords": _pack(coords, np.uint8),
+        "slat": None if latents.slat is None else _pack(latents.slat, np.float32),
+        "structure": None if latents.structure is None else _pack(latents.structure, np.float32),
+    }
+    return one_row(row, object_schema(LATENTS_PREFIX))
+
+
+def decode_latents(row: Mapping[str, Any]) -> ObjectLatents:
+    size, slat, structure = row["num_voxels"], row.get("slat"), row.get("structure")
+    return ObjectLatents(
+        asset_uid=row["asset_uid"],
+        rotation_index=row["rotation_index"],
+        T_rot_obj=np.array(row["T_rot_obj"]).reshape(4, 4),
+        coords=_unpack(row["coords"], np.uint8, (size, 3)),
+        slat=None if slat is None else _unpack(slat, np.float32, (size, 8)),
+        structure=None if structure is None else _unpack(structure, np.float32, (8, 16, 16, 16)),
+    )
+
+
+def _checked_coords(coords: np.ndarray) -> np.ndarray:
+    code = coords.astype(np.int64) @ np.array([GRID * GRID, GRID, 1])
+    if len(coords) and (coords.min() < 0 or coords.max() >= GRID or np.any(np.diff(code) <= 0)):
+        raise ValueError(f"voxel coordinates must lie in 0..{GRID - 1}, sorted by x, y, z, without repeats")
+    return coords
+
+
+def _pack(values: np.ndarray, dtype: Any) -> bytes:
+    return pa.Codec("zstd").compress(np.ascontiguousarray(values, dtype).tobytes(), asbytes=True)
+
+
+def _unpack(blob: bytes, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.frombuffer(pa.Codec("zstd").decompress(blob, size, asbytes=True), dtype).reshape(shape)
