@@ -1,0 +1,1 @@
+"""Image encoders: pictures to the tokens and maps that conditions are made of."""

@@ -1,0 +1,1 @@
+"""train-fixer: every training stage, from shards to checkpoints."""

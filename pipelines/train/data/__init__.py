@@ -1,0 +1,1 @@
+"""From shards to batches, off the training process."""
