@@ -5,7 +5,8 @@ sample are drawn in the worker from (seed, epoch, sample), so that the training 
 no generator's state. All tensors are on the CPU.
 
 Shapes: S image edge of the encoders, V N voxels of the 64^3 grid (uint8 indices, sorted by x, y, z), C feature
-channels, K views, H W their size. Grid frame: the unit cube [-0.5, 0.5]^3 of the stage; centre = (index + 0.5) / 64 - 0.5.
+channels, K views, H W their size. Grid frame: the unit cube [-0.5, 0.5]^3 of the stage; a voxel's centre is
+(index + 0.5) / 64 - 0.5.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class StructureSample:
     target_V3: uint8, the voxels of the complete surface. partial_V3: uint8, those of the visible points;
     confidence_V: float32 in (0, 1], the mean confidence of their points.
     depth_ratio: the share alpha of estimated depth in the points. estimator: whose depth it was.
-    T_world_cube: [4, 4] float64, stage cube to world (metres; canonical lengths for an object alone), augmentation included.
+    T_world_cube: [4, 4] float64, stage cube, augmented, to world (metres; canonical lengths for an object alone).
     """
 
     name: SampleName
