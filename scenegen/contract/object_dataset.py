@@ -21,7 +21,7 @@ _KEYS = {  # what names a row beside its asset
     objects.LATENTS_PREFIX: ["rotation_index"],
 }
 _VIEW_COLUMNS = ["asset_uid", "kind", "view_index", "width", "height", "K_px", "T_obj_cam"]
-_COLUMNS_OF_IMAGE = {"rgba": ["rgba"], "depth": ["depth", "depth_offset", "depth_step"]}
+_COLUMNS_OF_IMAGE = {"rgba": ["rgba"], "depth": ["depth", "depth_offset", "depth_step"], "crop": ["crop"]}
 
 Key = tuple[Any, ...]
 Cached = TypeVar("Cached")
@@ -86,7 +86,9 @@ class ObjectDataset:
     def num_views(self, uid: str, kind: ViewKind) -> int:
         return sum(key[0] == kind for key in self.view_keys(uid))
 
-    def view(self, uid: str, kind: ViewKind, index: int, images: Sequence[str] = ("rgba", "depth")) -> ObjectView:
+    def view(
+        self, uid: str, kind: ViewKind, index: int, images: Sequence[str] = ("rgba", "depth", "crop")
+    ) -> ObjectView:
         """One clean render. `images` chooses what is read and decoded. Raises KeyError if there is no such view."""
         columns = [*_VIEW_COLUMNS, *(column for image in images for column in _COLUMNS_OF_IMAGE[image])]
         return objects.decode_object_view(self._row(objects.VIEWS, uid, (kind, index), columns))

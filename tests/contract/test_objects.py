@@ -36,7 +36,7 @@ def make_asset(uid, seed):
     rgba[rgba[..., 3] == 0] = 0
     depth = np.where(rgba[..., 3] > 0, rng.uniform(1, 3, (16, 24)), np.nan).astype(np.float32)
     views = [
-        ObjectView(uid, kind, index, (24, 16), np.diag([20.0, 20, 1]), np.eye(4), rgba, depth)
+        ObjectView(uid, kind, index, (24, 16), np.diag([20.0, 20, 1]), np.eye(4), rgba, depth, rgba[:8, :8, :3])
         for kind, count in (("condition", 2), ("feature", 3))
         for index in range(count)
     ]
