@@ -8,10 +8,10 @@ Shapes: B samples of a micro-batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -46,6 +46,66 @@ class SampleSource(Protocol[SampleT]):
         ...
 
     def collate(self, samples: Sequence[Any]) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class LoaderOptions:
+    """How batches are made. Which samples a step has depends on `seed` and `batch_size` alone.
+
+    batch_size: samples of a step, of all ranks together. micro_batch_tokens: the most that one forward pass may hold,
+    in the unit of `SampleSource.costs` (a single sample may exceed it). workers: loading processes of this rank; 0
+    loads in the training process.
+    """
+
+    seed: int
+    batch_size: int
+    micro_batch_tokens: float
+    rank: int = 0
+    world_size: int = 1
+    workers: int = 0
+    pin_memory: bool = False
+
+
+class Loader(Protocol):
+    """What the loop needs of pipelines/train/data/loader.py."""
+
+    def training_batches(
+        self, source: SampleSource[Any], options: LoaderOptions, first_step: int
+    ) -> Iterator[Sequence[Batch]]:
+        """This rank's micro-batches of every step from `first_step` (0 is the first), without end.
+
+        Every rank gets the same number of them, at least one each: FSDP gathers weights in step.
+        """
+        ...
+
+    def fixed_batches(
+        self, source: SampleSource[Any], indices: Sequence[int], options: LoaderOptions
+    ) -> Iterator[Batch]:
+        """These samples of epoch 0, in order and within the token budget; rank and batch_size are not looked at."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoopRecipe:
+    """What the loop reads of a stage's recipe.
+
+    steps: optimiser steps. batch_size: samples of a step, of all ranks together. AdamW has no schedule but
+    `warmup_steps` of linear growth. ema_decay: d of the moving average, min(d, (1 + step) / (10 + step)) at first.
+    clip_norm: largest norm of the gradient; after clip_window steps also its clip_quantile over the last of them
+    (None: never). micro_batch_tokens: as in LoaderOptions; this one does not decide the result.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    micro_batch_tokens: float
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup_steps: int = 0
+    ema_decay: float = 0.9999
+    clip_norm: float = 1.0
+    clip_quantile: float | None = 0.95
+    clip_window: int = 1000
 
 
 @dataclass(frozen=True)
@@ -84,6 +144,7 @@ class Stage(Protocol):
     """One training stage. Everything that depends on the size of the networks or on weights is decided by then."""
 
     name: str
+    recipe: LoopRecipe
 
     def source(self, split: Split) -> SampleSource[Any]: ...
 
@@ -98,8 +159,18 @@ class Stage(Protocol):
         """
         ...
 
-    def measure(self, module: TrainingModule, batches: Iterable[Batch]) -> dict[str, float]:
-        """The stage's own measures on validation batches (voxel IoU, PSNR, ...), beside the validation loss."""
+    def measure(self, module: TrainingModule, batches: Iterable[Batch]) -> Mapping[str, Sequence[float]]:
+        """The stage's own measures on validation batches (voxel IoU, PSNR, ...), beside the validation loss.
+
+        A value for every sample that a name applies to, not their mean: the loop averages over samples of all ranks.
+        """
+        ...
+
+    def facts(self, module: TrainingModule, batches: Iterable[Batch]) -> dict[str, Any]:
+        """What is measured once, on training samples with the final weights, and kept beside them as JSON.
+
+        Mean and standard deviation of latents, for example; {} for most stages. `batches` is endless.
+        """
         ...
 
     def snapshot(self, module: TrainingModule, batch: Batch, folder: Path) -> list[Path]:
@@ -107,16 +178,17 @@ class Stage(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What decides the result, for the digest and the difference that is shown: recipe, data, weights."""
+        """What decides the result, as JSON: sizes, recipe, data (with a digest of it), weights of former stages.
+
+        Resuming with another description is refused, and the difference is shown.
+        """
         ...
 
 
-StageT = TypeVar("StageT", bound=Stage)
-
-
 @dataclass(frozen=True)
-class StageResult(Generic[StageT]):
-    """A trained stage: where its final networks are, by name, in the official layout."""
+class StageResult:
+    """A trained stage: where its final networks (EMA) are, by name, in the official layout, and its `facts`."""
 
     stage: str
     networks: Mapping[str, Path]
+    facts: Mapping[str, Any] = field(default_factory=dict)
