@@ -66,14 +66,14 @@ class BlenderRenderer:
         with captured() as log:
             built = self.build(spec)
             exact = self._render_exact(spec, built)
-        _refuse_troubles(log.troubles())
+        refuse_troubles(log.troubles())
         beauty_settings(scene, self._config.render, self._session.device.is_gpu)
         for index, view in enumerate(spec.views):
             with captured() as log:
                 show_walls(built.walls, view.unseen_walls)
                 point_camera(scene, view.camera)
                 rgb = self._session.render(f"rgb-{index}.bmp")
-            _refuse_troubles(log.troubles())
+            refuse_troubles(log.troubles())
             passes = read_exact(exact[index], built.instances, view.camera)
             yield ViewImages(read_rgb(rgb), passes.depth_m, passes.instance_id, passes.normal_cam, passes.albedo)
             rgb.unlink()
@@ -111,7 +111,7 @@ class BlenderRenderer:
                 point_camera(self._session.scene, spec.views[0].camera)
             bpy.ops.file.pack_all()
             bpy.ops.wm.save_as_mainfile(filepath=str(path.resolve()), copy=True)
-        _refuse_troubles(log.troubles())
+        refuse_troubles(log.troubles())
 
     def close(self) -> None:
         """Free Blender's data and the scratch folder."""
@@ -133,7 +133,8 @@ def bpy_version() -> str:
     return version.BPY_VERSION
 
 
-def _refuse_troubles(troubles: list[str]) -> None:
+def refuse_troubles(troubles: list[str]) -> None:
+    """Raises SceneError with the first trouble that a render's log tells of, if any."""
     if troubles:
         more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
         raise SceneError(f"Cycles reports: {troubles[0]}{more}")

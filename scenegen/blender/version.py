@@ -35,6 +35,16 @@ def write_bmp(settings: "bpy.types.ImageFormatSettings") -> None:
     settings.color_mode = "RGB"
 
 
+def write_png_rgba(settings: "bpy.types.ImageFormatSettings") -> None:
+    """Make a render write its display-referred image with straight alpha, 8 bit, uncompressed."""
+    if IS_5:
+        settings.media_type = "IMAGE"
+    settings.file_format = "PNG"
+    settings.color_mode = "RGBA"
+    settings.color_depth = "8"
+    settings.compression = 0
+
+
 def use_nodes(owner: "bpy.types.Material | bpy.types.World") -> None:
     """Give a material or world its node tree (5.x always has one)."""
     if not IS_5:

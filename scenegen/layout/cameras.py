@@ -38,7 +38,7 @@ def candidate_cameras(config: CameraConfig, rng: np.random.Generator) -> list[It
 def _candidates(
     config: CameraConfig, view: int, offset: tuple[float, float], rng: np.random.Generator
 ) -> Iterator[CameraSpec]:
-    radius_m, fov_rad = _radius_and_fov(config, rng)
+    radius_m, fov_rad = radius_and_fov(config, rng)
     size = (config.resolution_px, config.resolution_px)
     u, v = (view + offset[0]) / config.num_views, radical_inverse_base_2(view) + offset[1]
     while True:
@@ -51,7 +51,7 @@ def _candidates(
         u, v = (view + rng.random()) / config.num_views, v + GOLDEN_STEP
 
 
-def _radius_and_fov(config: CameraConfig, rng: np.random.Generator) -> tuple[float, float]:
+def radius_and_fov(config: CameraConfig, rng: np.random.Generator) -> tuple[float, float]:
     """1/r^2 uniform between the distances at which the framed sphere fills the widest and the narrowest view."""
     narrow, wide = (math.radians(fov) for fov in config.fov_deg)
     far = config.framed_radius_m / math.sin(narrow / 2.0)

@@ -1,5 +1,6 @@
-"""The only door through which randomness enters a scene: one generator for each (seed, scene, stage)."""
+"""The only door through which randomness enters a dataset: one generator for each (seed, scene or asset, stage)."""
 
+import hashlib
 from enum import IntEnum
 
 import numpy as np
@@ -16,6 +17,20 @@ class Stage(IntEnum):
     RENDER = 5
 
 
+class AssetStage(IntEnum):
+    """What is drawn for an asset by itself."""
+
+    CONDITION_VIEWS = 0
+    FEATURE_VIEWS = 1
+    ROTATIONS = 2
+
+
 def rng_for(dataset_seed: int, scene_index: int, stage: Stage) -> np.random.Generator:
     """The generator of one stage of one scene. Seed 0 is a seed like any other."""
     return np.random.default_rng(np.random.SeedSequence(dataset_seed, spawn_key=(scene_index, int(stage))))
+
+
+def rng_for_asset(seed: int, uid: str, stage: AssetStage) -> np.random.Generator:
+    """The generator of one stage of one asset, whichever dataset uses it."""
+    key = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:16], "little")
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key, int(stage))))

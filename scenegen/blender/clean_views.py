@@ -1,0 +1,132 @@
+"""Renders of one asset alone, on nothing: the scenes' Blender, importer and settings, with a light of its own.
+
+The light is a sky without edges whose radiance grows linearly towards one direction, as bright on average as the
+scenes' maps. It reaches every side, so that no view is dark, and no two faces of a box are alike. What a diffuse
+surface receives from it has a closed form: pi MEAN_RADIANCE (1 + 2/3 CONTRAST n . TOWARDS).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+from PIL import Image
+
+from scenegen.blender import version
+from scenegen.blender.assets import AssetCache, MeshSource
+from scenegen.blender.beauty import beauty_settings
+from scenegen.blender.camera import build_camera, point_camera
+from scenegen.blender.log import captured
+from scenegen.blender.passes import InstanceTable, exact_settings, read_exact
+from scenegen.blender.renderer import refuse_troubles
+from scenegen.blender.session import Session
+from scenegen.blender.world import MEAN_RADIANCE
+from scenegen.config import RenderConfig
+from scenegen.contract.records import FIRST_OBJECT_ID
+from scenegen.layout.spec import CameraSpec, PlacedObject
+
+CONTRAST = 0.6
+"""Of the brightest direction to the mean; the darkest is as far below it."""
+TOWARDS = (0.36, -0.48, 0.8)
+"""Unit vector, canonical frame: mostly from above, so that a view from below is lit as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanView:
+    """rgba: (H, W, 4) uint8, straight alpha. depth: (H, W) float32, planar z, canonical lengths, NaN on nothing."""
+
+    rgba: np.ndarray
+    depth: np.ndarray
+
+
+class CleanViewRenderer:
+    """Draws assets alone, one after the other in one process; all views of an asset share what was built for it.
+
+    config: of the scenes; its number of samples is replaced by what each call asks for.
+    device: auto, optix, cuda or cpu. threads: CPU threads of Cycles, 0 for all cores.
+    Raises SceneGenError if the device asked for is missing.
+    """
+
+    def __init__(self, library: MeshSource, config: RenderConfig, device: str = "auto", threads: int = 0) -> None:
+        self._config = config
+        self._session = Session(device, threads)
+        self._assets = AssetCache(library, max_assets=1)
+
+    def render(self, uid: str, cameras: Sequence[CameraSpec], samples: int) -> Iterator[CleanView]:
+        """The views in the order of the cameras, whose world is the canonical frame (scenegen.layout.clean_cameras).
+
+        Raises AssetError if the asset cannot be used, SceneError if Cycles fails or reports trouble.
+        """
+        scene = self._session.scene
+        with captured() as log:
+            instances = self._build(uid)
+            depths = self._depths(cameras, instances)
+        refuse_troubles(log.troubles())
+        beauty_settings(scene, replace(self._config, samples=samples), self._session.device.is_gpu)
+        version.write_png_rgba(scene.render.image_settings)
+        scene.render.film_transparent = True
+        for camera, depth in zip(cameras, depths, strict=True):
+            with captured() as log:
+                point_camera(scene, camera)
+                file = self._session.render("clean.png")
+            refuse_troubles(log.troubles())
+            yield CleanView(_read_rgba(file), depth)
+
+    def close(self) -> None:
+        """Free Blender's data and the scratch folder."""
+        self._assets.clear()
+        self._session.close()
+
+    def _build(self, uid: str) -> InstanceTable:
+        """Empty Blender's scene and put the asset in, at identity."""
+        self._assets.trim()
+        self._session.clear()
+        placed = PlacedObject(FIRST_OBJECT_ID, uid, 1.0, 0.0, (0.0, 0.0, 0.0))
+        scene_object = self._assets.place(placed)
+        bpy.context.view_layer.update()
+        self._assets.check_pose(scene_object, placed)
+        instances = InstanceTable()
+        instances.add(scene_object, FIRST_OBJECT_ID)
+        self._session.scene.world = _build_sky()
+        build_camera(self._session.scene)
+        return instances
+
+    def _depths(self, cameras: Sequence[CameraSpec], instances: InstanceTable) -> list[np.ndarray]:
+        """Exact depth of all views. Settings switch once an asset, because a switch costs a synchronisation."""
+        scene, depths = self._session.scene, []
+        with exact_settings(scene):
+            for camera in cameras:
+                point_camera(scene, camera)
+                file = self._session.render("exact.exr")
+                depths.append(read_exact(file, instances, camera).depth_m)
+                file.unlink()
+        return depths
+
+
+def _build_sky() -> "bpy.types.World":
+    """The light of the module's docstring; no camera sees it, because the film is transparent."""
+    world = bpy.data.worlds.new("sky")
+    version.use_nodes(world)
+    # Nothing in it is smaller than the sky itself: rays from the surface find it without an importance map.
+    world.cycles.sampling_method = "NONE"
+    nodes, links = world.node_tree.nodes, world.node_tree.links
+    nodes.clear()
+    direction, cosine = nodes.new("ShaderNodeTexCoord"), nodes.new("ShaderNodeVectorMath")
+    radiance = nodes.new("ShaderNodeMath")
+    background, output = nodes.new("ShaderNodeBackground"), nodes.new("ShaderNodeOutputWorld")
+    cosine.operation = "DOT_PRODUCT"
+    cosine.inputs[1].default_value = TOWARDS
+    radiance.operation = "MULTIPLY_ADD"
+    radiance.inputs[1].default_value = CONTRAST * MEAN_RADIANCE
+    radiance.inputs[2].default_value = MEAN_RADIANCE
+    links.new(direction.outputs["Generated"], cosine.inputs[0])
+    links.new(cosine.outputs["Value"], radiance.inputs[0])
+    links.new(radiance.outputs[0], background.inputs["Strength"])
+    links.new(background.outputs["Background"], output.inputs["Surface"])
+    return world
+
+
+def _read_rgba(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.array(image.convert("RGBA"))
