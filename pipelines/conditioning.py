@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.completer import CompleterCondition
-from models.dinov2 import normalise_image
 from models.layers.norms import layer_norm_32
 from models.texturer import TexturerCondition
 
@@ -19,10 +18,13 @@ TILE = 16  # the depth estimator's last map has this many times the resolution o
 
 
 def encoder_images(instance_B4SS: Tensor, scene_B4SS: Tensor) -> Tensor:
-    """[4 B, 3, S, S] for one call of DINOv2: masked crop, crop, its mask, the scene's mask (B of each, in order)."""
+    """[4 B, 3, S, S] in [0, 1] for one call of the image encoder: masked crop, crop, its mask, the scene's mask.
+
+    B of each, in this order.
+    """
     rgb, mask = instance_B4SS[:, :3], instance_B4SS[:, 3:]
     images = [rgb * mask, rgb, mask.expand_as(rgb), scene_B4SS[:, 3:].expand_as(rgb)]
-    return normalise_image(torch.cat(images))
+    return torch.cat(images)
 
 
 def structure_condition(
@@ -34,7 +36,7 @@ def structure_condition(
 ) -> CompleterCondition:
     """The completer's condition.
 
-    dino_4BTD: DINOv2's tokens before its final norm for `encoder_images`.
+    dino_4BTD: tokens of `encoder_images`, before the image encoder's final norm.
     depth_tokens_BDhw: level 0 of the depth estimator's neck for the unmasked scene image.
     """
     masked, crop, crop_mask, scene_mask = layer_norm_32(dino_4BTD).chunk(4)
@@ -50,14 +52,19 @@ def structure_condition(
 
 
 def texture_condition(
-    dino_4BTD: Tensor, depth_map_BFHW: Tensor, voxel_feats_NF: Tensor, clean_dino_BTD: Tensor | None = None
+    dino_4BTD: Tensor,
+    depth_map_BFHW: Tensor,
+    voxel_feats_NF: Tensor,
+    clean_dino_BTD: Tensor | None = None,
+    tile: int = TILE,
 ) -> TexturerCondition:
     """The texturer's condition: averages instead of concatenations.
 
-    depth_map_BFHW: the last level of the depth estimator's neck for the unmasked scene image.
+    depth_map_BFHW: the last level of the depth estimator's neck for the unmasked scene image. tile: its pixels along
+        the edge of a token.
     """
     masked, crop, crop_mask, scene_mask = layer_norm_32(dino_4BTD).chunk(4)
-    scene = fold_to_tokens(depth_map_BFHW, width=dino_4BTD.shape[-1])
+    scene = fold_to_tokens(depth_map_BFHW, dino_4BTD.shape[-1], tile)
     others = scene_mask.shape[1] - scene.shape[1]  # class and register tokens come from the mask alone
     scene_tokens = torch.cat([scene_mask[:, :others], (scene_mask[:, others:] + scene) / 2], dim=1)
     return TexturerCondition(

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from models.compat import OFFICIAL
 from models.completer import CompleterCondition
+from models.dinov2 import normalise_image
 from models.flexicubes.extraction import extract_mesh
 from models.layers.embeddings import position_embedding, timestep_embedding
 from models.layers.grids import patchify, pixel_shuffle_3d
@@ -238,7 +239,7 @@ def structure_conditioning(fixture: Fixture) -> Outputs:
         given["dino_prenorm"], given["moge_tokens0"], given["partial_latent"], given["partial_mask"]
     )
     return {
-        "dino_input": encoder_images(given["instance_rgba"], given["scene_rgba"]),
+        "dino_input": normalise_image(encoder_images(given["instance_rgba"], given["scene_rgba"])),
         "cond_scene": cond.scene_BMC,
         "cond_instance": cond.instance_BMC,
         "cond_instance_masked": cond.instance_masked_BMC,
@@ -247,7 +248,7 @@ def structure_conditioning(fixture: Fixture) -> Outputs:
 
 def texture_conditioning(fixture: Fixture) -> Outputs:
     given = fixture.inputs
-    images = encoder_images(given["instance_rgba"], given["scene_rgba"]).chunk(4)
+    images = normalise_image(encoder_images(given["instance_rgba"], given["scene_rgba"])).chunk(4)
     B, batch = len(given["scene_rgba"]), given["coords"][:, 0]
     views = VoxelViews([Projection(given["uv"][batch == b], torch.zeros_like(batch[batch == b])) for b in range(B)])
     features = voxel_features(given["moge_last"], views, OFFICIAL)
