@@ -1,0 +1,1 @@
+"""How good are completed scenes: metrics, robustness sweeps, comparisons. See README.md."""
