@@ -19,20 +19,14 @@ def object_crop(rgba: np.ndarray, size_px: int) -> np.ndarray:
         raise ValueError("nothing is seen in this view; there is nothing to crop around")
     left, upper, right, lower = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     half = CROP_MARGIN * max(right - left, lower - upper) / 2
-    centre_x, centre_y = (left + right) / 2, (upper + lower) / 2
-    box = (centre_x - half, centre_y - half, centre_x + half, centre_y + half)
-    return _resized(premultiplied(rgba), box, size_px)
+    reach = int(np.ceil(half))  # no side of the square can lie further beyond the image
+    x, y = reach + (left + right) / 2, reach + (upper + lower) / 2
+    padded = Image.fromarray(np.pad(premultiplied(rgba), ((reach, reach), (reach, reach), (0, 0))))
+    square = float(x - half), float(y - half), float(x + half), float(y + half)
+    return np.asarray(padded.resize((size_px, size_px), Image.Resampling.LANCZOS, box=square))
 
 
 def premultiplied(rgba: np.ndarray) -> np.ndarray:
     """(..., 4) uint8 with straight alpha to (..., 3) uint8 on black."""
     product = rgba[..., :3].astype(np.uint16) * rgba[..., 3:]
     return ((product + 127) // 255).astype(np.uint8)
-
-
-def _resized(rgb: np.ndarray, box: tuple[float, ...], size_px: int) -> np.ndarray:
-    """The box (left, upper, right, lower) of an image, which may reach beyond it, at another size."""
-    margin = int(np.ceil(max(0.0, -min(box[:2]), box[2] - rgb.shape[1], box[3] - rgb.shape[0])))
-    padded = Image.fromarray(np.pad(rgb, ((margin, margin), (margin, margin), (0, 0))))
-    moved = tuple(float(value + margin) for value in box)
-    return np.asarray(padded.resize((size_px, size_px), Image.Resampling.LANCZOS, box=moved))
