@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
 
 from pipelines.encoders.protocol import ImageEncoders
 from pipelines.errors import PipelineError, UsageError
-
-EncoderName = Literal["official", "efficientnet_lite0"]
-ENCODER_NAMES: tuple[EncoderName, ...] = get_args(EncoderName)
+from pipelines.names import ENCODER_NAMES
 
 
 def load_encoders(

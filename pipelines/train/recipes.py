@@ -1,0 +1,153 @@
+"""How each stage is trained: one function a stage, with the published numbers; smaller systems scale them.
+
+Where the supplement and the released configs differ, a recipe holds both and says which one it takes.
+Sources: 3D-Fixer supplement section 1 ("supplement"); the configs released with 3D-Fixer ("3D-Fixer configs") and with
+TRELLIS ("TRELLIS configs"), whose step counts are upper limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from models.compat import MENDED, ReferenceCompat
+from pipelines.errors import UsageError
+from pipelines.flow_matching import FlowPath
+from pipelines.names import SizeName
+from pipelines.samplers import SamplerConfig
+from pipelines.train.stage import LoopRecipe
+
+STRUCTURE_TOKENS = 4096.0  # cost of a structure sample: the voxels of the latent grid
+GRADIENT_BATCH = 128  # of every published stage
+
+
+@dataclass(frozen=True)
+class Published:
+    """Steps and learning rate of a stage as one source states them."""
+
+    source: str
+    steps: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Recipe(LoopRecipe):
+    """What the loop reads, and where it comes from: `stated` by each source, `takes` names the one that is used."""
+
+    takes: str = ""
+    stated: tuple[Published, ...] = ()
+
+
+@dataclass(frozen=True)
+class FlowRecipe(Recipe):
+    """A rectified flow.
+
+    drop_condition: probability that a sample's whole condition is zeroed, for classifier-free guidance.
+    alignment_weight: of the feature alignment with the base that sees the clean object; 0 is none.
+    sampler: how samples are drawn for the stage's own measures, in validation only.
+    """
+
+    path: FlowPath = field(default_factory=FlowPath)
+    drop_condition: float = 0.1
+    alignment_weight: float = 0.0
+    reference_compat: ReferenceCompat = MENDED
+    sampler: SamplerConfig = field(default_factory=lambda: SamplerConfig(steps=12, guidance=0.0))
+
+
+@dataclass(frozen=True)
+class StructureVaeRecipe(Recipe):
+    """dice_weight, cross_entropy_weight: of the occupancy losses. kl_weight: of the divergence per latent value."""
+
+    dice_weight: float = 1.0
+    cross_entropy_weight: float = 0.0
+    kl_weight: float = 1e-3
+
+
+def structure_vae() -> StructureVaeRecipe:
+    """Sparse-structure VAE from scratch; neither source of 3D-Fixer trains it."""
+    return _taking(StructureVaeRecipe, Published("TRELLIS configs", 1_000_000, 1e-4))
+
+
+def structure_base() -> FlowRecipe:
+    """A: TRELLIS's structure flow on turned assets."""
+    return _taking(FlowRecipe, Published("supplement", 150_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5))
+
+
+def object_pretraining() -> FlowRecipe:
+    """E: the control branch on assets alone, before it sees scenes. No alignment loss."""
+    return _taking(FlowRecipe, Published("supplement", 100_000, 5e-5), Published("3D-Fixer configs", 100_000, 1e-5))
+
+
+def coarse() -> FlowRecipe:
+    """F: Coarse Structure Completer."""
+    stated = Published("supplement", 80_000, 5e-5), Published("3D-Fixer configs", 150_000, 1e-5)
+    return replace(_taking(FlowRecipe, *stated), alignment_weight=0.1)
+
+
+def fine() -> FlowRecipe:
+    """G: Fine Shape Refiner."""
+    return replace(coarse(), alignment_weight=0.5)
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "structure_vae": structure_vae,
+    "structure_base": structure_base,
+    "object": object_pretraining,
+    "coarse": coarse,
+    "fine": fine,
+}
+
+# Steps, batch and learning rate of smaller systems, found by trying (pipelines/train/README.md).
+_SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
+    "tiny": {
+        "structure_vae": (600, 4, 2e-3),
+        "structure_base": (800, 8, 1e-3),
+        "object": (600, 8, 1e-3),
+        "coarse": (800, 8, 1e-3),
+        "fine": (800, 8, 1e-3),
+    },
+    "small": {
+        "structure_vae": (20_000, 16, 3e-4),
+        "structure_base": (40_000, 64, 2e-4),
+        "object": (20_000, 64, 2e-4),
+        "coarse": (40_000, 64, 2e-4),
+        "fine": (40_000, 64, 2e-4),
+    },
+}
+
+
+def recipe(stage: str, size: SizeName) -> Recipe:
+    """The published recipe of a stage, with steps, batch and learning rate for the size.
+
+    Raises UsageError for an unknown stage.
+    """
+    if stage not in RECIPES:
+        raise UsageError(f"unknown stage {stage!r}; choose one of {', '.join(RECIPES)}")
+    published = RECIPES[stage]()
+    if size == "official":
+        return published
+    steps, batch_size, learning_rate = _SCALED[size][stage]
+    return replace(
+        published,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        warmup_steps=min(100, steps // 20),
+        takes=f"ours, for size {size}",
+    )
+
+
+RecipeT = TypeVar("RecipeT", bound=Recipe)
+
+
+def _taking(kind: type[RecipeT], taken: Published, *others: Published) -> RecipeT:
+    """A recipe with the numbers of the first source."""
+    return kind(
+        steps=taken.steps,
+        batch_size=GRADIENT_BATCH,
+        learning_rate=taken.learning_rate,
+        micro_batch_tokens=8 * STRUCTURE_TOKENS,
+        takes=taken.source,
+        stated=(taken, *others),
+    )

@@ -1,0 +1,137 @@
+"""How large the networks of a system are. What they read of images follows from the encoders.
+
+`official`: the released configs; their parameter counts are tested. `small`: one GPU, minutes to hours. `tiny`: one
+CPU core, minutes; for tests and the demo. The grids (64^3 voxels, 16^3 x 8 and 8-channel latents) are the same in all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from models.gaussian_decoder import GaussianConfig, GaussianDecoderConfig
+from models.mesh_decoder import MeshDecoderConfig
+from models.slat_flow import SLatFlowConfig
+from models.slat_vae import SLatEncoderConfig
+from models.structure_flow import FlowConfig
+from models.structure_vae import StructureDecoderConfig, StructureEncoderConfig
+from models.texturer import TexturerConfig
+from pipelines.encoders.protocol import EncoderSizes
+from pipelines.errors import UsageError
+from pipelines.names import SIZE_NAMES, SizeName
+
+GRID, LATENT_GRID, LATENT_CHANNELS = 64, 16, 8
+
+
+@dataclass(frozen=True)
+class SystemSizes:
+    """The config of every network of a system."""
+
+    name: SizeName
+    structure_encoder: StructureEncoderConfig
+    structure_decoder: StructureDecoderConfig
+    structure_flow: FlowConfig
+    completer: FlowConfig
+    slat_encoder: SLatEncoderConfig
+    gaussian_decoder: GaussianDecoderConfig
+    mesh_decoder: MeshDecoderConfig
+    slat_flow: SLatFlowConfig
+    texturer: TexturerConfig
+
+
+def system_sizes(name: str, encoders: EncoderSizes) -> SystemSizes:
+    """Raises UsageError for an unknown name."""
+    makers = {"tiny": tiny, "small": small, "official": official}
+    if name not in makers:
+        raise UsageError(f"unknown size {name!r}; choose one of {', '.join(SIZE_NAMES)}")
+    return makers[name](encoders)
+
+
+def official(encoders: EncoderSizes) -> SystemSizes:
+    """The released sizes."""
+    return _system(
+        "official",
+        encoders,
+        flow={"model_channels": 1024, "num_blocks": 24, "num_heads": 16},
+        patch_size=1,
+        branch_blocks=12,
+        vae=_structure_vae((32, 128, 512), res_blocks=2),
+        trunk={"model_channels": 768, "num_blocks": 12, "num_heads": 12},
+        io_channels=128,
+        gaussians=32,
+    )
+
+
+def small(encoders: EncoderSizes) -> SystemSizes:
+    """About a hundredth of the official size; the structure networks see patches of 2^3 latents."""
+    return _system(
+        "small",
+        encoders,
+        flow={"model_channels": 384, "num_blocks": 12, "num_heads": 6},
+        patch_size=2,
+        branch_blocks=6,
+        vae=_structure_vae((16, 64, 256), res_blocks=1),
+        trunk={"model_channels": 256, "num_blocks": 6, "num_heads": 4},
+        io_channels=64,
+        gaussians=8,
+    )
+
+
+def tiny(encoders: EncoderSizes) -> SystemSizes:
+    """For one CPU core."""
+    return _system(
+        "tiny",
+        encoders,
+        flow={"model_channels": 96, "num_blocks": 4, "num_heads": 4},
+        patch_size=2,
+        branch_blocks=2,
+        vae=_structure_vae((4, 16, 64), res_blocks=1),
+        trunk={"model_channels": 64, "num_blocks": 2, "num_heads": 2},
+        io_channels=32,
+        gaussians=4,
+        mesh_width=256,  # its last level has an eighth of this, in 32 groups
+    )
+
+
+def _structure_vae(channels: tuple[int, int, int], res_blocks: int) -> tuple[Any, Any]:
+    """Encoder and decoder; `channels` from 64^3 to 16^3."""
+    encoder = StructureEncoderConfig(1, LATENT_CHANNELS, res_blocks, channels, num_res_blocks_middle=res_blocks)
+    decoder = StructureDecoderConfig(1, LATENT_CHANNELS, res_blocks, channels[::-1], num_res_blocks_middle=res_blocks)
+    return encoder, decoder
+
+
+def _system(
+    name: SizeName,
+    encoders: EncoderSizes,
+    *,
+    flow: dict[str, Any],
+    patch_size: int,
+    branch_blocks: int,
+    vae: tuple[StructureEncoderConfig, StructureDecoderConfig],
+    trunk: dict[str, Any],
+    io_channels: int,
+    gaussians: int,
+    mesh_width: int | None = None,
+) -> SystemSizes:
+    latent = {"in_channels": LATENT_CHANNELS, "out_channels": LATENT_CHANNELS}
+    shared = {**latent, **flow, "cond_channels": encoders.width, "qk_rms_norm": True}
+    sparse = {**shared, "resolution": GRID, "patch_size": 2, "io_block_channels": (io_channels,)}
+    trunk = {**trunk, "resolution": GRID, "latent_channels": LATENT_CHANNELS}
+    structure_flow = FlowConfig(resolution=LATENT_GRID, patch_size=patch_size, **shared)
+    slat_flow = SLatFlowConfig(**sparse)
+    return SystemSizes(
+        name=name,
+        structure_encoder=vae[0],
+        structure_decoder=vae[1],
+        structure_flow=structure_flow,
+        completer=replace(structure_flow, num_blocks=branch_blocks),
+        slat_encoder=SLatEncoderConfig(**trunk, in_channels=encoders.voxel_channels),
+        gaussian_decoder=GaussianDecoderConfig(
+            **trunk, representation=GaussianConfig(num_gaussians=gaussians, lr={"_rotation": 0.1})
+        ),
+        mesh_decoder=MeshDecoderConfig(
+            **{**trunk, "model_channels": mesh_width or trunk["model_channels"]}, use_color=True
+        ),
+        slat_flow=slat_flow,
+        texturer=TexturerConfig(**{**sparse, "num_blocks": branch_blocks}, cond_slat_channels=encoders.detail_channels),
+    )

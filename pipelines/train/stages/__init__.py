@@ -1,0 +1,1 @@
+"""What is trained: one module a stage, behind `pipelines.train.stage.Stage`."""
