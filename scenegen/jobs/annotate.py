@@ -1,12 +1,10 @@
 """`scenegen annotate` from beginning to end: what is missing, who does it, and how good the maps are."""
 
-import json
 import os
-import sys
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,15 +16,13 @@ from scenegen.config import JobConfig
 from scenegen.contract.sidecar import EstimatorMeta
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, UsageError
+from scenegen.jobs.annotate_shards import AnnotateWork, Annotator
 from scenegen.jobs.assignment import resolve_assignment
-from scenegen.jobs.cluster import ray_session
-from scenegen.jobs.signals import stop_on_signal
+from scenegen.jobs.step_progress import say
 from scenegen.shards.sidecars import missing_shards, sidecar_files
 
 if TYPE_CHECKING:
-    from scenegen.jobs.annotate_shards import AnnotateTally, Event
-
-_LINE_EVERY_S = 15.0
+    from scenegen.jobs.shard_actors import ShardTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +74,15 @@ def annotate(
     if not shards:
         raise FileNotFoundError(f"{data} holds no finished shard; make one with: scenegen render")
     assignment = resolve_assignment(array, os.environ)
-    _say(assignment.describe(max(shards) + 1))
+    say(assignment.describe(max(shards) + 1))
     mine = [shard for shard in shards if shard % assignment.count == assignment.index]
     stop = threading.Event()
     failed = 0
     job = JobConfig(workers=workers, ray_address=ray_address)
     for record in records:
-        run = _EstimatorRun(root, record, found.get(record.name), options, log_json)
-        tally = run.run(mine, job, stop)
+        weights_here = found.get(record.name)
+        work = AnnotateWork(root.location, record, weights_here, sidecar_meta(record, weights_here, options), options)
+        tally = _run_estimator(work, mine, job, stop, log_json)
         failed += len(tally.failed) if tally else 0
         if tally and tally.interrupted:
             return AnnotateResult(EXIT_INTERRUPTED, "stopped as asked; run the same command again to go on")
@@ -95,64 +92,21 @@ def annotate(
     return AnnotateResult(EXIT_DONE, table)
 
 
-class _EstimatorRun:
-    """One estimator over this process's shards, with lines for people and JSON for machines."""
+def _run_estimator(
+    work: AnnotateWork, shards: Sequence[int], job: JobConfig, stop: threading.Event, log_json: Path | None
+) -> "ShardTally | None":
+    """One estimator over this process's shards; None when there is nothing to do."""
+    record, meta = work.record, work.meta
+    files = missing_shards(Root.open(work.location), record.name, meta, shards)
+    licence = "" if record.commercial_use else f"; weights not for commercial use ({meta.weights_licence})"
+    say(f"{record.name}: {len(files)} of {len(shards)} shards to do{licence}")
+    if not files:
+        return None
+    from scenegen.jobs.shard_actors import ActorKind, plan_actors, run_step
 
-    def __init__(
-        self,
-        root: Root,
-        record: EstimatorRecord,
-        weights: Weights | None,
-        options: EstimatorOptions,
-        log_json: Path | None,
-    ) -> None:
-        self._root, self._record, self._weights, self._options = root, record, weights, options
-        self._log_json = log_json
-        self._views = 0
-        self._started = self._last_line = time.monotonic()
-
-    def run(self, shards: Sequence[int], job: JobConfig, stop: threading.Event) -> "AnnotateTally | None":
-        """None when there is nothing to do."""
-        meta = sidecar_meta(self._record, self._weights, self._options)
-        files = missing_shards(self._root, self._record.name, meta, shards)
-        licence = "" if self._record.commercial_use else f"; weights not for commercial use ({meta.weights_licence})"
-        _say(f"{self._record.name}: {len(files)} of {len(shards)} shards to do{licence}")
-        if not files:
-            return None
-        with stop_on_signal(stop), ray_session(job) as machine:
-            from scenegen.jobs.annotate_shards import AnnotateWork, annotate_shards, plan_actors
-
-            with stop_on_signal(stop):  # ray.init takes SIGTERM for itself
-                is_network = self._record.needs_weights
-                plan = plan_actors(machine, is_network, self._options.device, job.workers)
-                work = AnnotateWork(self._root.location, self._record, self._weights, meta, self._options)
-                self._started = time.monotonic()
-                tally = annotate_shards(work, plan, files, self._on_event, stop)
-        self._say_rate(tally)
-        return tally
-
-    def _on_event(self, event: "Event") -> None:
-        if self._log_json:
-            with self._log_json.open("a") as log:
-                log.write(json.dumps({"time": time.time(), "estimator": self._record.name, **event}) + "\n")
-        if event["event"] == "failed_sidecar":
-            _say(f"{self._record.name}: shard {event['shard']} failed: {event['reason']}")
-        elif event["event"] == "scene":
-            self._views += event["views"]
-            now = time.monotonic()
-            if now - self._last_line > _LINE_EVERY_S:
-                self._last_line = now
-                _say(f"{self._record.name}: {self._views} views, {self._views / (now - self._started):.3g} views/s")
-
-    def _say_rate(self, tally: "AnnotateTally") -> None:
-        elapsed = max(time.monotonic() - self._started, 1e-6)
-        if not tally.views:
-            return
-        steps = ", ".join(f"{name} {1000 * value / tally.views:.0f} ms" for name, value in tally.seconds.items())
-        _say(
-            f"{self._record.name}: {tally.views} views in {elapsed:.1f} s ({tally.views / elapsed:.3g} views/s; "
-            f"a view: {steps}), {tally.bytes / max(tally.views, 1) / 1000:.0f} kB a row"
-        )
+    kind = ActorKind(record.name, "views", Annotator, work, "try a smaller --batch-size")
+    plan = partial(plan_actors, is_network=record.needs_weights, device=work.options.device, workers=job.workers)
+    return run_step(kind, plan, files, job, stop, log_json)
 
 
 def sidecar_meta(record: EstimatorRecord, weights: Weights | None, options: EstimatorOptions) -> EstimatorMeta:
@@ -170,8 +124,3 @@ def sidecar_meta(record: EstimatorRecord, weights: Weights | None, options: Esti
             f"another version. Remove it and fetch it again, or give --weights {record.name}=PATH to use it anyway"
         )
     return record.meta(weights.revision, sha256, settings, weights.weights_id)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

@@ -1,7 +1,7 @@
 """A child process that serves calls and can be killed: for code that may hang, crash or eat the memory.
 
 The child imports `module:function`, answers one request after the other over pipes of its own (so that chatter on
-standard output is harmless) and dies with its parent.
+standard output is harmless) and dies with its parent. An answer is one value, or the items of an iterator one by one.
 """
 
 import contextlib
@@ -11,16 +11,20 @@ import os
 import pickle
 import resource
 import select
+import shutil
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 LENGTH = struct.Struct("<Q")
 PR_SET_PDEATHSIG = 1
+_ITEM, _LAST, _ERROR = range(3)
 
 
 class ChildTimeoutError(Exception):
@@ -42,28 +46,55 @@ class KillableChild:
         self._target, self._memory, self._calls_per_process = target, memory_bytes, calls_per_process
         self._process: subprocess.Popen | None = None
         self._to_child = self._from_child = -1
+        self._scratch = ""
         self._calls = 0
 
     def call(self, timeout_s: float, *args: Any) -> Any:
         """Raises what the function raises, ChildTimeoutError, or ChildDiedError."""
+        self._ask(args)
+        return self._answer(timeout_s)[1]
+
+    def stream(self, timeout_s: float, *args: Any) -> Iterator[Any]:
+        """The items of the iterator that the function returns, each within the time limit. Raises like `call`."""
+        self._ask(args)
+        abandoned = False
+        try:
+            while True:
+                ended, item = self._answer(timeout_s)
+                if ended:
+                    return
+                abandoned = True
+                yield item
+                abandoned = False
+        finally:
+            if abandoned:
+                self.close()  # what it still has to say is no answer to the next question
+
+    def _ask(self, args: tuple[Any, ...]) -> None:
         if self._process is None or self._calls >= self._calls_per_process:
             self.close()
             self._start()
         self._calls += 1
         try:
             _send(self._to_child, pickle.dumps(args))
-            succeeded, value = pickle.loads(_receive(self._from_child, time.monotonic() + timeout_s))
+        except BrokenPipeError:
+            raise ChildDiedError(self._epitaph()) from None
+
+    def _answer(self, timeout_s: float) -> tuple[bool, Any]:
+        """(whether it is the last of this call, the value)."""
+        try:
+            kind, value = pickle.loads(_receive(self._from_child, time.monotonic() + timeout_s))
         except TimeoutError:
             self.close()
             raise ChildTimeoutError(f"took longer than {timeout_s:g} s") from None
-        except (EOFError, BrokenPipeError):
+        except EOFError:
             raise ChildDiedError(self._epitaph()) from None
-        if succeeded:
-            return value
-        raise value
+        if kind == _ERROR:
+            raise value
+        return kind == _LAST, value
 
     def close(self) -> None:
-        """Kill the child and everything that it started."""
+        """Kill the child and everything that it started, and remove its scratch folder."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -71,17 +102,20 @@ class KillableChild:
         self._process.wait()
         os.close(self._to_child)
         os.close(self._from_child)
+        shutil.rmtree(self._scratch, ignore_errors=True)
         self._process, self._calls = None, 0
 
     def _start(self) -> None:
         request_read, self._to_child = os.pipe()
         self._from_child, answer_write = os.pipe()
+        self._scratch = tempfile.mkdtemp(prefix="scenegen-child-")
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, self._target, str(request_read), str(answer_write), str(self._memory)],
             pass_fds=(request_read, answer_write),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": self._scratch},
             start_new_session=True,
         )
         os.close(request_read)
@@ -131,9 +165,14 @@ def _serve(target: str, requests: int, answers: int, memory_bytes: int) -> None:
         except EOFError:
             os._exit(0)  # bpy may hang in an ordinary exit
         try:
-            answer = (True, function(*args))
+            value = function(*args)
+            if isinstance(value, Iterator):
+                for item in value:
+                    _send(answers, pickle.dumps((_ITEM, item)))
+                value = None
+            answer = (_LAST, value)
         except Exception as error:  # noqa: BLE001 - it belongs to the caller, who gets it
-            answer = (False, error if _pickles(error) else RuntimeError(traceback.format_exc(limit=3)))
+            answer = (_ERROR, error if _pickles(error) else RuntimeError(traceback.format_exc(limit=3)))
         _send(answers, pickle.dumps(answer))
 
 

@@ -1,10 +1,8 @@
 """Depth sidecars as files: written whole, read back, recognised when a run resumes, and verified."""
 
-import contextlib
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,10 +12,9 @@ from scenegen.contract.schema import decode_facts, decode_view
 from scenegen.contract.sidecar import PREFIX, EstimatorMeta, decode_estimate, sidecar_schema, sidecar_table
 from scenegen.contract.storage import Root
 from scenegen.contract.validate import estimate_problems, schema_problems
-from scenegen.errors import CannotStoreError, SceneGenError
-from scenegen.shards.parquet import RowWriter
+from scenegen.errors import SceneGenError
+from scenegen.shards.tables import columns_of_rows, says_the_same, write_table
 
-_DEAD_AFTER_S = 3600.0
 _KEYS = ["scene_index", "view_index"]
 _VIEW_COLUMNS = [*_KEYS, "width", "height", "K_px", "T_world_cam", "depth", "depth_offset_m", "depth_step_m", "objects"]
 
@@ -47,10 +44,9 @@ def estimators_of(root: Root) -> list[str]:
     return sorted(table.removeprefix(PREFIX) for table in tables if table.startswith(PREFIX))
 
 
-def row_keys(file: pq.ParquetFile) -> list[tuple[int, int]]:
+def row_keys(file: pq.ParquetFile) -> list[tuple[Any, ...]]:
     """(scene_index, view_index) of every row."""
-    columns = file.read(columns=_KEYS)
-    return [*zip(columns[_KEYS[0]].to_pylist(), columns[_KEYS[1]].to_pylist(), strict=True)]
+    return columns_of_rows(file, _KEYS)
 
 
 def config_digest(root: Root, views: str) -> str:
@@ -65,39 +61,14 @@ def write_sidecar(root: Root, file: SidecarFile, meta: EstimatorMeta, rows: Iter
 
     Nothing is left behind when `rows` raises. Raises CannotStoreError, SceneGenError if it is read back changed.
     """
-    _remove_leftovers(root, file)
-    schema = sidecar_schema(meta, config_digest(root, file.views))
     with root.open_input(file.views) as source:
         wanted = row_keys(pq.ParquetFile(source))
-    size = 0
 
-    def write(path: Path) -> None:
-        nonlocal size
-        with RowWriter(path, schema) as writer:
-            for row in rows:
-                writer.write(row)
-        size = path.stat().st_size
-        with pq.ParquetFile(path, page_checksum_verification=True) as written:
-            for number in range(written.num_row_groups):
-                written.read_row_group(number)
-            if row_keys(written) != wanted:
-                raise SceneGenError(f"{file.name} has not the rows of {file.views}; was the shard made anew meanwhile?")
+    def check(written: pq.ParquetFile) -> None:
+        if row_keys(written) != wanted:
+            raise SceneGenError(f"{file.name} has not the rows of {file.views}; was the shard made anew meanwhile?")
 
-    try:
-        root.write_atomic(file.name, write)
-    except OSError as error:
-        raise CannotStoreError(root.location, error) from error
-    return size
-
-
-def _remove_leftovers(root: Root, file: SidecarFile) -> None:
-    """Unfinished files of killed writers. A live one adds a row every few seconds, so an old file has no writer."""
-    if not root.is_local:
-        return
-    for path in Path(root.path("")).glob(f".{file.name}.*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _DEAD_AFTER_S:
-                path.unlink()
+    return write_table(root, file.name, sidecar_schema(meta, config_digest(root, file.views)), rows, check)
 
 
 def is_current(root: Root, file: SidecarFile, meta: EstimatorMeta) -> bool:
@@ -108,12 +79,7 @@ def is_current(root: Root, file: SidecarFile, meta: EstimatorMeta) -> bool:
     try:
         with root.open_input(file.name) as source, root.open_input(file.views) as views:
             found, wanted = pq.ParquetFile(source), sidecar_schema(meta, config_digest(root, file.views))
-            says = found.schema_arrow.metadata or {}
-            return (
-                found.schema_arrow.equals(wanted, check_metadata=False)
-                and all(says.get(key) == value for key, value in wanted.metadata.items())
-                and row_keys(found) == row_keys(pq.ParquetFile(views))
-            )
+            return says_the_same(found.schema_arrow, wanted) and row_keys(found) == row_keys(pq.ParquetFile(views))
     except (FileNotFoundError, pa.ArrowInvalid, OSError):
         return False
 

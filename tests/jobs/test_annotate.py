@@ -18,10 +18,11 @@ from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
 from scenegen.jobs.annotate import AnnotateResult, annotate, sidecar_meta
-from scenegen.jobs.annotate_shards import AnnotatePlan, AnnotateWork, annotate_shards, plan_actors
+from scenegen.jobs.annotate_shards import AnnotateWork, Annotator
 from scenegen.jobs.config_file import require_config
 from scenegen.jobs.render import render
 from scenegen.jobs.resources import Machine
+from scenegen.jobs.shard_actors import ActorKind, ActorPlan, make_shards, plan_actors
 from scenegen.shards.sidecars import missing_shards
 from scenegen.shards.verify import remedy, verify_dataset
 
@@ -171,7 +172,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_shard_made(annotated, folde
     def kill_the_first():
         while not killed:
             for process in psutil.process_iter(["name", "cmdline"]):
-                if "_Annotator" in " ".join(process.info["cmdline"] or []) and process.pid in offspring():
+                if "Annotator" in " ".join(process.info["cmdline"] or []) and process.pid in offspring():
                     process.kill()
                     killed.append(process.pid)
                     return
@@ -193,7 +194,8 @@ def test_being_stopped_leaves_whole_sidecars_or_none(folder, ray_address):
     stop.set()
     work = AnnotateWork(str(folder), record, None, meta, PLAIN_OPTIONS)
     files = missing_shards(Root.open(folder), "simulated", meta, range(2))
-    tally = annotate_shards(work, AnnotatePlan(1, 1, 1.0, 0.0), files, lambda event: None, stop)
+    kind = ActorKind("simulated", "views", Annotator, work, "")
+    tally = make_shards(kind, ActorPlan(1, 1, 1.0, 0.0), files, lambda event: None, stop)
     assert tally.interrupted
     assert [name for name in files_of(folder) if "depth_" in name or name.endswith(".tmp")] == []
 

@@ -1,0 +1,222 @@
+"""Hands shards to Ray actors that each hold something that is costly to open: a network, or Blender in a child process.
+
+An actor that dies is replaced and its shard tried again; what goes wrong with one shard is recorded and the others go
+on. The files that actors write appear whole or not at all, so that stopping costs the shards in progress and no more.
+"""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import ray
+
+from scenegen.config import JobConfig
+from scenegen.errors import CannotStoreError, SceneGenError
+from scenegen.jobs.cluster import ray_session
+from scenegen.jobs.resources import Machine
+from scenegen.jobs.signals import stop_on_signal
+from scenegen.jobs.step_progress import StepProgress
+
+_TRIES = 3  # of a shard whose worker dies
+_WAIT_S = 0.5
+
+Event = dict[str, Any]
+OnEvent = Callable[[Event], None]
+
+
+class HasShard(Protocol):
+    """A piece of work: what is to be made for one shard."""
+
+    @property
+    def shard(self) -> int: ...
+
+
+class ShardMaker(Protocol):
+    """What an actor is made of; its constructor takes (work, threads).
+
+    Ray sets OMP_NUM_THREADS to the actor's share of the cores.
+    """
+
+    def make(self, piece: Any) -> Iterator[Event]:
+        """Make the files of one shard.
+
+        Yields {"event": "progress", "shard", "units"} as units are done, then one {"event": "done", "shard", "units",
+        "bytes", "seconds"}: all its units, the bytes of its file, and the seconds of each step by name.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ActorKind:
+    """name, unit (in the plural): for people. maker: a ShardMaker class. work: what all its actors have in common.
+
+    dies_hint: what helps when an actor's process dies.
+    """
+
+    name: str
+    unit: str
+    maker: type
+    work: Any
+    dies_hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActorPlan:
+    """workers: actors at a time; threads, num_cpus, num_gpus: of each."""
+
+    workers: int
+    threads: int
+    num_cpus: float
+    num_gpus: float
+
+
+@dataclass(slots=True)
+class ShardTally:
+    """What happened. seconds: of each step, summed over workers. failed: (shard, reason)."""
+
+    shards: int = 0
+    units: int = 0
+    bytes: int = 0
+    seconds: Counter[str] = field(default_factory=Counter)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def plan_actors(machine: Machine, is_network: bool, device: str, workers: int | None) -> ActorPlan:
+    """Share a machine out: a GPU an actor for networks, else one actor; as many as cores for what runs on CPUs alone.
+
+    Raises SceneGenError when CUDA is asked for and Ray sees no GPU.
+    """
+    cpus = max(machine.cpus, 1)
+    if is_network and device == "cuda" and not machine.gpus:
+        raise SceneGenError("device cuda was asked for, but Ray sees no GPU here; check nvidia-smi or use --device cpu")
+    use_gpus = is_network and device != "cpu" and machine.gpus > 0
+    fitting = machine.gpus if use_gpus else 1 if is_network else cpus
+    count = min(workers or fitting, cpus)
+    share = (1.0 if count <= machine.gpus else 1.0 / -(-count // machine.gpus)) if use_gpus else 0.0
+    return ActorPlan(count, max(1, cpus // count), cpus / count, share)
+
+
+def run_step(
+    kind: ActorKind,
+    plan: Callable[[Machine], ActorPlan],
+    pieces: Sequence[HasShard],
+    job: JobConfig,
+    stop: threading.Event,
+    log_json: Path | None = None,
+) -> ShardTally:
+    """Have the pieces made on this machine or on the job's cluster, saying how it goes. Raises like `make_shards`."""
+    with stop_on_signal(stop), ray_session(job) as machine, stop_on_signal(stop):  # ray.init takes SIGTERM for itself
+        progress = StepProgress(kind.name, kind.unit, log_json)
+        tally = make_shards(kind, plan(machine), pieces, progress.on_event, stop)
+    if tally.units:
+        progress.say(progress.summary(tally.units, tally.bytes, tally.seconds))
+    return tally
+
+
+def make_shards(
+    kind: ActorKind, plan: ActorPlan, pieces: Sequence[HasShard], on_event: OnEvent, stop: threading.Event
+) -> ShardTally:
+    """Have the pieces made. Ray must be initialised.
+
+    Raises SceneGenError for what stops every shard: an actor that cannot begin, a full disk.
+    """
+    return _Run(kind, plan, pieces, on_event, stop).run()
+
+
+class _Run:
+    """One run of one kind of actor over some shards."""
+
+    def __init__(
+        self, kind: ActorKind, plan: ActorPlan, pieces: Sequence[HasShard], on_event: OnEvent, stop: threading.Event
+    ) -> None:
+        self._kind, self._plan, self._on_event, self._stop = kind, plan, on_event, stop
+        self._waiting = deque(pieces)
+        self._tries: Counter[int] = Counter()
+        self._tally = ShardTally()
+        self._running: dict[ray.ObjectRefGenerator, tuple[ray.actor.ActorHandle, HasShard]] = {}
+
+    def run(self) -> ShardTally:
+        actors = [self._actor() for _ in range(min(self._plan.workers, len(self._waiting)))]
+        try:
+            for actor in actors:
+                self._start(actor)
+            while self._running:
+                if self._stop.is_set():
+                    self._tally.interrupted = True
+                    break
+                ready, _ = ray.wait([*self._running], num_returns=1, timeout=_WAIT_S, fetch_local=False)
+                for events in ready:
+                    self._step(events)
+        finally:
+            for actor, _ in self._running.values():
+                ray.kill(actor)
+        return self._tally
+
+    def _actor(self) -> ray.actor.ActorHandle:
+        remote = ray.remote(num_cpus=self._plan.num_cpus, num_gpus=self._plan.num_gpus)(self._kind.maker)
+        return remote.remote(self._kind.work, self._plan.threads)
+
+    def _start(self, actor: ray.actor.ActorHandle) -> None:
+        """Give an actor the next shard; one without work is let go."""
+        if not self._waiting:
+            ray.kill(actor)
+            return
+        piece = self._waiting.popleft()
+        self._running[actor.make.options(num_returns="streaming").remote(piece)] = (actor, piece)
+
+    def _step(self, events: ray.ObjectRefGenerator) -> None:
+        actor, piece = self._running[events]
+        try:
+            event = ray.get(next(events))
+        except StopIteration:
+            del self._running[events]
+            self._start(actor)
+        except ray.exceptions.RayTaskError as error:
+            del self._running[events]
+            self._failed(piece, error)
+            self._start(actor)
+        except ray.exceptions.RayActorError as error:
+            del self._running[events]
+            self._died(piece, error)
+        else:
+            self._count(event)
+
+    def _count(self, event: Event) -> None:
+        if event["event"] == "done":
+            self._tally.shards += 1
+            self._tally.units += event["units"]
+            self._tally.bytes += event["bytes"]
+            self._tally.seconds.update(event["seconds"])
+        self._on_event(event)
+
+    def _failed(self, piece: HasShard, error: ray.exceptions.RayTaskError) -> None:
+        cause = error.cause
+        if isinstance(cause, CannotStoreError):
+            raise cause from None
+        reason = str(cause) if isinstance(cause, SceneGenError) else f"{type(cause).__name__}: {cause}"
+        self._record(piece, reason)
+
+    def _died(self, piece: HasShard, error: ray.exceptions.RayActorError) -> None:
+        """The worker's process is gone, or what it holds could not be opened."""
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, ray.exceptions.RayTaskError):
+            cause = cause.cause
+        if isinstance(cause, SceneGenError):
+            raise cause from None
+        if "creation task" in str(error):
+            raise SceneGenError(f"{self._kind.name} does not load: {str(error).strip()[-1500:]}") from None
+        self._tries[piece.shard] += 1
+        if self._tries[piece.shard] < _TRIES:
+            self._waiting.appendleft(piece)
+        else:
+            self._record(piece, f"its worker died {_TRIES} times; {self._kind.dies_hint}")
+        if self._waiting:
+            self._start(self._actor())
+
+    def _record(self, piece: HasShard, reason: str) -> None:
+        self._tally.failed.append((piece.shard, reason))
+        self._on_event({"event": "failed_shard", "shard": piece.shard, "reason": reason})

@@ -1,0 +1,69 @@
+"""Files beside the views (depth sidecars, objects tables): written whole, read back, put in place in one step."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scenegen.contract.storage import Root
+from scenegen.errors import CannotStoreError
+from scenegen.shards.parquet import RowWriter
+
+_DEAD_AFTER_S = 3600.0
+
+
+def write_table(
+    root: Root, name: str, schema: pa.Schema, rows: Iterator[pa.RecordBatch], check: Callable[[pq.ParquetFile], None]
+) -> int:
+    """Write the rows of a file, read them back and put it in place; returns its bytes.
+
+    check: looks at the written file and raises what is wrong with it. Nothing is left behind when `rows` or `check`
+    raises. Raises CannotStoreError when the place does not take it.
+    """
+    _remove_leftovers(root, name)
+    size = 0
+
+    def write(path: Path) -> None:
+        nonlocal size
+        with RowWriter(path, schema) as writer:
+            for row in rows:
+                writer.write(row)
+        size = path.stat().st_size
+        with pq.ParquetFile(path, page_checksum_verification=True) as written:
+            for number in range(written.num_row_groups):
+                written.read_row_group(number)
+            check(written)
+
+    try:
+        root.write_atomic(name, write)
+    except OSError as error:
+        raise CannotStoreError(root.location, error) from error
+    return size
+
+
+def columns_of_rows(file: pq.ParquetFile, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The values of thin columns, row by row."""
+    table = file.read(columns=list(columns))
+    return [*zip(*(table[name].to_pylist() for name in columns), strict=True)]
+
+
+def says_the_same(found: pa.Schema, wanted: pa.Schema, apart_from: Sequence[str] = ()) -> bool:
+    """True if a file has the columns, conventions left aside, and the metadata that are wanted."""
+    says = found.metadata or {}
+    return found.equals(wanted, check_metadata=False) and all(
+        says.get(key) == value for key, value in wanted.metadata.items() if key.decode() not in apart_from
+    )
+
+
+def _remove_leftovers(root: Root, name: str) -> None:
+    """Unfinished files of killed writers. A live one adds a row every few seconds, so an old file has no writer."""
+    if not root.is_local:
+        return
+    for path in Path(root.path("")).glob(f".{name}.*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _DEAD_AFTER_S:
+                path.unlink()
