@@ -95,15 +95,20 @@ def read_pipeline(
     return networks, args
 
 
-def write_network(network: nn.Module, target: str | Path) -> None:
-    """Write `<target>.json` and `<target>.safetensors`, which the released code reads as well."""
+def write_network(network: nn.Module, target: str | Path, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Write `<target>.json` and `<target>.safetensors`, which the released code reads as well.
+
+    weights: instead of the network's own where given, such as their moving average, or what was gathered from shards.
+    """
     from safetensors.torch import save_file
 
     name, args = describe(network)
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     _with_suffix(target, ".json").write_text(json.dumps({"name": name, "args": args}, indent=4) + "\n")
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    state = {
+        key: value.detach().cpu().contiguous() for key, value in {**network.state_dict(), **(weights or {})}.items()
+    }
     save_file(state, _with_suffix(target, ".safetensors"))
 
 

@@ -8,7 +8,7 @@ Source: 3D-Fixer supplement section 1; released class `SceneSparseStructureFlowM
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from models.alignment import alignment_per_item
 from models.compat import MENDED, ReferenceCompat
-from models.condition import Condition
+from models.condition import Condition, Context, of_block
 from models.execution import DEFAULT_EXECUTION, Execution
 from models.layers.blocks import SceneBlock
 from models.layers.embeddings import TimestepEmbedder
@@ -41,9 +41,9 @@ class CompleterCondition(Condition):
     clean_instance_BMC: tokens of an unoccluded render of the same object, for the alignment loss only.
     """
 
-    scene_BMC: Tensor
-    instance_BMC: Tensor
-    instance_masked_BMC: Tensor
+    scene_BMC: Context
+    instance_BMC: Context
+    instance_masked_BMC: Context
     partial_latent_BCRRR: Tensor
     partial_mask_B64RRR: Tensor
     clean_instance_BMC: Tensor | None = None
@@ -92,6 +92,15 @@ class StructureCompleter(nn.Module):
         h, _ = self._denoise(base.embed(x_BCRRR), t_B, cond, depth_ratio_B, base, teach=False)
         return base.project(h)
 
+    def prepare(self, cond: CompleterCondition, base: SparseStructureFlow) -> CompleterCondition:
+        """The same condition with every block's keys and values worked out: once for all steps of a sampler."""
+        return replace(
+            cond,
+            scene_BMC=tuple(block.cross_attn_extra.keys_values(cond.scene_BMC) for block in self.blocks),
+            instance_BMC=tuple(block.cross_attn.keys_values(cond.instance_BMC) for block in self.blocks),
+            instance_masked_BMC=tuple(block.cross_attn.keys_values(cond.instance_masked_BMC) for block in base.blocks),
+        )
+
     def forward_with_alignment(
         self, x_BCRRR: Tensor, t_B: Tensor, cond: CompleterCondition, depth_ratio_B: Tensor, base: SparseStructureFlow
     ) -> tuple[Tensor, Tensor]:
@@ -120,9 +129,10 @@ class StructureCompleter(nn.Module):
         teacher = h.detach()
         losses = []
         for i, base_block in enumerate(base.blocks):
-            h = run(base_block, h, emb, cond.instance_masked_BMC, tokens)
+            h = run(base_block, h, emb, of_block(cond.instance_masked_BMC, i), tokens)
             if i < len(self.blocks):
-                control = run(self.blocks[i], control, emb, ratio, cond.instance_BMC, cond.scene_BMC, tokens)
+                contexts = of_block(cond.instance_BMC, i), of_block(cond.scene_BMC, i)
+                control = run(self.blocks[i], control, emb, ratio, *contexts, tokens)
                 h = h + self.control_path[i](control)
             if teach:
                 with torch.no_grad():

@@ -6,7 +6,7 @@ Source: 3D-Fixer supplement section 1; released class `SceneSLatFlowModel`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.alignment import alignment_per_item
 from models.compat import MENDED, ReferenceCompat
-from models.condition import Condition
+from models.condition import Condition, Context, of_block
 from models.execution import DEFAULT_EXECUTION, Execution
 from models.layers.blocks import SceneBlock
 from models.layers.embeddings import TimestepEmbedder
@@ -47,9 +47,9 @@ class TexturerCondition(Condition):
     clean_instance_BTC: tokens of an unoccluded render of the same object, for the alignment loss only.
     """
 
-    scene_BTC: Tensor
-    instance_BTC: Tensor
-    instance_masked_BTC: Tensor
+    scene_BTC: Context
+    instance_BTC: Context
+    instance_masked_BTC: Context
     voxel_feats_NF: Tensor
     clean_instance_BTC: Tensor | None = None
 
@@ -100,6 +100,15 @@ class Texturer(nn.Module):
         )
         feats, _ = self._denoise(h, emb, control, ratio, cond, base, teach=False)
         return base.project(h.replace(feats), skips, emb)
+
+    def prepare(self, cond: TexturerCondition, base: SLatFlow) -> TexturerCondition:
+        """The same condition with every block's keys and values worked out: once for all steps of a sampler."""
+        return replace(
+            cond,
+            scene_BTC=tuple(block.cross_attn_extra.keys_values(cond.scene_BTC) for block in self.blocks),
+            instance_BTC=tuple(block.cross_attn.keys_values(cond.instance_BTC) for block in self.blocks),
+            instance_masked_BTC=tuple(block.cross_attn.keys_values(cond.instance_masked_BTC) for block in base.blocks),
+        )
 
     def forward_with_alignment(
         self, x: SparseTensor, t_B: Tensor, cond: TexturerCondition, vis_ratio_B: Tensor, base: SLatFlow
@@ -156,9 +165,10 @@ class Texturer(nn.Module):
         teacher = feats if teach_with_gradient else feats.detach()
         losses = []
         for i, base_block in enumerate(base.blocks):
-            feats = run(base_block, feats, emb, cond.instance_masked_BTC, tokens)
+            feats = run(base_block, feats, emb, of_block(cond.instance_masked_BTC, i), tokens)
             if i < len(self.blocks):
-                control = run(self.blocks[i], control, emb, ratio, cond.instance_BTC, cond.scene_BTC, tokens)
+                contexts = of_block(cond.instance_BTC, i), of_block(cond.scene_BTC, i)
+                control = run(self.blocks[i], control, emb, ratio, *contexts, tokens)
                 feats = feats + self.control_path[i](control)
             if teach:
                 with torch.set_grad_enabled(teach_with_gradient and torch.is_grad_enabled()):

@@ -17,6 +17,7 @@ from pipelines.flow_matching import FlowPath
 
 TIME_SCALE = 1000.0  # the networks embed 1000 t
 Velocity = Callable[[Tensor, Tensor], Tensor]
+VelocityPair = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -51,34 +52,51 @@ class SampleStep:
 
 
 def euler_steps(
-    velocity: Velocity, noise: Tensor, batch_size: int, config: SamplerConfig, negative: Velocity | None = None
+    velocity: Velocity,
+    noise: Tensor,
+    batch_size: int,
+    config: SamplerConfig,
+    negative: Velocity | None = None,
+    pair: VelocityPair | None = None,
 ) -> Iterator[SampleStep]:
     """Integrate from noise to data, one step at a time.
 
     velocity, negative: functions of (x, 1000 t as [B]) with and without the condition; the second is called only
-        at guided times.
+        at guided times. pair: both in one pass, called instead of the two at guided times.
     """
-    if config.guidance and negative is None:
-        raise ValueError("guidance needs the velocity without condition; pass negative=, or set guidance to 0")
+    if config.guidance and negative is None and pair is None:
+        raise ValueError("guidance needs the velocity without condition; pass negative= or pair=, or set guidance to 0")
     path = FlowPath(config.sigma_min)
     times = config.times().tolist()
     x = noise
     for t, t_next in pairwise(times):
         t_B = torch.full((batch_size,), TIME_SCALE * t, dtype=torch.float32, device=x.device)
-        v = velocity(x, t_B)
-        if negative is not None and config.is_guided(t):
-            v = (1 + config.guidance) * v - config.guidance * negative(x, t_B)
+        if not config.is_guided(t):
+            v = velocity(x, t_B)
+        else:
+            v, v_negative = pair(x, t_B) if pair is not None else _both(velocity, negative, x, t_B)
+            v = (1 + config.guidance) * v - config.guidance * v_negative
         x_0 = path.data(x, v, t)
         x = x - (t - t_next) * v
         yield SampleStep(x, x_0)
 
 
+def _both(velocity: Velocity, negative: Velocity | None, x: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
+    assert negative is not None  # checked before the first step
+    return velocity(x, t_B), negative(x, t_B)
+
+
 @torch.no_grad()
 def sample_euler(
-    velocity: Velocity, noise: Tensor, batch_size: int, config: SamplerConfig, negative: Velocity | None = None
+    velocity: Velocity,
+    noise: Tensor,
+    batch_size: int,
+    config: SamplerConfig,
+    negative: Velocity | None = None,
+    pair: VelocityPair | None = None,
 ) -> Tensor:
     """The final sample of `euler_steps`."""
     x = noise
-    for step in euler_steps(velocity, noise, batch_size, config, negative):
+    for step in euler_steps(velocity, noise, batch_size, config, negative, pair):
         x = step.x_t
     return x

@@ -5,6 +5,10 @@ Shapes: x [..., C] tokens in the layout at hand, context [B, M, Cctx], H heads o
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.layers.norms import MultiHeadRMSNorm
@@ -14,6 +18,19 @@ from models.layers.tokens import TokenLayout
 def split_heads(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
     """[..., parts H D] -> `parts` tensors [..., H, D]."""
     return x.unflatten(-1, (parts, heads, -1)).unbind(-3)
+
+
+class KeyValues(NamedTuple):
+    """What a cross-attention makes of its context; worked out once where the context stays the same.
+
+    k_BMHD: normed if the attention norms them. v_BMHD: without the linear's bias. bias_HD: that bias. Attention is an
+    average, so the bias passes through it unchanged and is added behind it. A context of zeros then contributes
+    nothing, and batch items beyond the B contexts stand for it: the unconditional half of a guided batch is free.
+    """
+
+    k_BMHD: Tensor
+    v_BMHD: Tensor
+    bias_HD: Tensor
 
 
 class _Attention(nn.Module):
@@ -30,9 +47,6 @@ class _Attention(nn.Module):
             self.k_rms_norm = MultiHeadRMSNorm(heads, channels // heads)
         self.to_out = nn.Linear(channels, channels)
 
-    def normed(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-        return (self.q_rms_norm(q), self.k_rms_norm(k)) if self.qk_rms_norm else (q, k)
-
 
 class SelfAttention(_Attention):
     """Attention among tokens; keys `to_qkv`, `to_out`, and `{q,k}_rms_norm.gamma` if normed."""
@@ -43,7 +57,8 @@ class SelfAttention(_Attention):
 
     def forward(self, x: Tensor, tokens: TokenLayout) -> Tensor:
         q, k, v = split_heads(self.to_qkv(x), 3, self.heads)
-        q, k = self.normed(q, k)
+        if self.qk_rms_norm:
+            q, k = self.q_rms_norm(q), self.k_rms_norm(k)
         return self.to_out(tokens.self_attention(q, k, v).flatten(-2))
 
 
@@ -55,11 +70,22 @@ class CrossAttention(_Attention):
         self.to_q = nn.Linear(channels, channels)
         self.to_kv = nn.Linear(context_channels, 2 * channels)
 
-    def forward(self, x: Tensor, context_BMC: Tensor, tokens: TokenLayout) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | KeyValues, tokens: TokenLayout) -> Tensor:
+        """`context`: tokens [B, M, Cctx], or what `keys_values` made of them."""
+        k, v, bias = context if isinstance(context, KeyValues) else self.keys_values(context)
         (q,) = split_heads(self.to_q(x), 1, self.heads)
-        k, v = split_heads(self.to_kv(context_BMC), 2, self.heads)
-        q, k = self.normed(q, k)
-        return self.to_out(tokens.cross_attention(q, k, v).flatten(-2))
+        if self.qk_rms_norm:
+            q = self.q_rms_norm(q)
+        attended = tokens.cross_attention(q, k, v)
+        return self.to_out((attended + bias.to(attended.dtype)).flatten(-2))
+
+    def keys_values(self, context_BMC: Tensor) -> KeyValues:
+        k_bias, v_bias = self.to_kv.bias.chunk(2)
+        both = F.linear(context_BMC, self.to_kv.weight, torch.cat([k_bias, torch.zeros_like(v_bias)]))
+        k, v = split_heads(both, 2, self.heads)
+        if self.qk_rms_norm:
+            k = self.k_rms_norm(k)
+        return KeyValues(k, v, v_bias.unflatten(0, (self.heads, -1)))
 
 
 class FeedForward(nn.Module):

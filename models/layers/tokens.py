@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.execution import AttentionKernel
-from models.sparse.segments import AttentionPlan, dense_attention
+from models.sparse.segments import AttentionPlan, dense_attention, pad_rows
 from models.sparse.voxels import VoxelSet
 
 
@@ -24,7 +24,8 @@ class TokenLayout(Protocol):
 
     def self_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor: ...
 
-    def cross_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor: ...
+    def cross_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """To each batch item's own context. Items beyond the contexts that k and v hold get zeros."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class DenseTokens:
         return dense_attention(q, k, v)
 
     def cross_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return dense_attention(q, k, v)
+        given = len(k)
+        return pad_rows(dense_attention(q[:given], k, v), len(q))
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,10 @@ class AttentionPlan(Protocol):
         """Softmax attention of every row to the rows of its own segment, in the rows' own order."""
 
     def cross_attention(self, q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor) -> Tensor:
-        """Attention of segment b's rows to context b, for segments that lie end to end (one per batch item)."""
+        """Attention of segment b's rows to context b, for segments that lie end to end (one per batch item).
+
+        Rows of segments beyond the B contexts get zeros.
+        """
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,9 @@ class BucketedAttention:
         return torch.cat(slots).index_select(0, self.source_N)
 
     def cross_attention(self, q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor) -> Tensor:
-        pieces = zip(q_NHD.split(self.lengths), k_BLHD, v_BLHD, strict=True)
-        return torch.cat([dense_attention(q[None], k[None], v[None])[0] for q, k, v in pieces])
+        given = self.lengths[: len(k_BLHD)]
+        pieces = zip(q_NHD[: sum(given)].split(given), k_BLHD, v_BLHD, strict=True)
+        return pad_rows(torch.cat([dense_attention(q[None], k[None], v[None])[0] for q, k, v in pieces]), len(q_NHD))
 
 
 def take_rows(x_NHD: Tensor, rows_Sm: Tensor) -> Tensor:
@@ -158,31 +162,42 @@ class VarlenAttention:
     """PyTorch's variable-length flash kernel: no padding at all. CUDA, fp16 and bf16."""
 
     starts: Tensor
-    longest: int
+    lengths: tuple[int, ...]
     order_N: Tensor | None
     inverse_N: Tensor | None
 
     @classmethod
     def of(cls, segments: Segments) -> VarlenAttention:
         inverse_N = None if segments.order_N is None else segments.order_N.argsort()
-        return cls(segments.starts, max(segments.lengths, default=0), segments.order_N, inverse_N)
+        return cls(segments.starts, segments.lengths, segments.order_N, inverse_N)
 
     def self_attention(self, q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor) -> Tensor:
         if self.order_N is not None:
             q_NHD, k_NHD, v_NHD = (x[self.order_N] for x in (q_NHD, k_NHD, v_NHD))
-        out = self._kernel(q_NHD, k_NHD, v_NHD, self.starts, self.longest)
+        longest = max(self.lengths, default=0)
+        out = self._kernel(q_NHD, k_NHD, v_NHD, self.starts, self.starts, longest, longest)
         return out if self.inverse_N is None else out[self.inverse_N]
 
     def cross_attention(self, q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor) -> Tensor:
         B, L = k_BLHD.shape[:2]
+        given = self.lengths[:B]
         key_starts = torch.arange(0, (B + 1) * L, L, dtype=torch.int32, device=q_NHD.device)
-        return self._kernel(q_NHD, k_BLHD.flatten(0, 1), v_BLHD.flatten(0, 1), key_starts, L)
+        q, k, v = q_NHD[: sum(given)], k_BLHD.flatten(0, 1), v_BLHD.flatten(0, 1)
+        out = self._kernel(q, k, v, self.starts[: B + 1], key_starts, max(given, default=0), L)
+        return pad_rows(out, len(q_NHD))
 
-    def _kernel(self, q_NHD: Tensor, k_MHD: Tensor, v_MHD: Tensor, key_starts: Tensor, longest_key: int) -> Tensor:
+    def _kernel(
+        self, q: Tensor, k: Tensor, v: Tensor, starts: Tensor, key_starts: Tensor, longest: int, longest_key: int
+    ) -> Tensor:
         from torch.nn.attention.varlen import varlen_attn  # CUDA only, and only in recent releases of PyTorch
 
-        q, k, v = (x.contiguous() for x in (q_NHD, k_MHD, v_MHD))
-        return varlen_attn(q, k, v, self.starts, key_starts, self.longest, longest_key)
+        q, k, v = (x.contiguous() for x in (q, k, v))
+        return varlen_attn(q, k, v, starts, key_starts, longest, longest_key)
+
+
+def pad_rows(x: Tensor, rows: int) -> Tensor:
+    """Zeros behind the first dimension of x, so that it has `rows`."""
+    return x if len(x) == rows else torch.cat([x, x.new_zeros(rows - len(x), *x.shape[1:])])
 
 
 def dense_attention(q_BLHD: Tensor, k_BMHD: Tensor, v_BMHD: Tensor, mask: Tensor | None = None) -> Tensor:

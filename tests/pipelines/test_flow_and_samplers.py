@@ -64,6 +64,15 @@ def test_guidance_extrapolates_on_its_interval_and_the_negative_is_not_computed_
     torch.testing.assert_close(x, torch.full((1, 3), -(1 + 3 + 3 + 1) / 4))
 
 
+def test_both_velocities_in_one_pass_give_the_same_sample() -> None:
+    noise = torch.randn(2, 3)
+    velocity, negative = (lambda x, t: x * 0.3 + 1), (lambda x, t: x * 0.1)
+    config = SamplerConfig(5, guidance=2.0)
+    expected = sample_euler(velocity, noise, 2, config, negative)
+    pair = lambda x, t: (velocity(x, t), negative(x, t))  # noqa: E731
+    torch.testing.assert_close(sample_euler(velocity, noise, 2, config, pair=pair), expected, atol=0, rtol=0)
+
+
 def test_guidance_without_a_negative_is_an_error() -> None:
     with pytest.raises(ValueError, match="negative"):
         sample_euler(lambda x, t: x, torch.zeros(1, 3), 1, SamplerConfig())
