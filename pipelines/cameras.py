@@ -39,13 +39,18 @@ def project(points_P3: Tensor, T_world_cam: Tensor, K_norm: Tensor) -> Projectio
 
     Raises ValueError for intrinsics in pixels, with which every point would fall far outside the image.
     """
-    if K_norm[:2].abs().max() > 20:
-        raise ValueError("intrinsics must be normalised by the image's width and height; divide the rows of K by them")
+    check_normalised(K_norm)
     T_cam_world = torch.linalg.inv(T_world_cam.to(points_P3.dtype))
     camera_P3 = points_P3 @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
     pixel_P3 = camera_P3 @ K_norm.to(points_P3.dtype).T
     depth_P = camera_P3[:, 2]
     return Projection(pixel_P3[:, :2] / pixel_P3[:, 2:] * 2 - 1, depth_P)
+
+
+def check_normalised(K_norm: Tensor) -> None:
+    """Raises ValueError for intrinsics in pixels."""
+    if K_norm[:2].abs().max() > 20:
+        raise ValueError("intrinsics must be normalised by the image's width and height; divide the rows of K by them")
 
 
 def opengl_to_opencv(T_world_cam_gl: Tensor) -> Tensor:
