@@ -1,24 +1,38 @@
-"""Where an estimator's weights are: a path of the user's, or the Hugging Face cache. Nothing is fetched unasked."""
+"""Where a network's weights are: a path of the user's, or the Hugging Face cache. Nothing is fetched unasked."""
 
 import hashlib
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from scenegen.annotate.manifest import EstimatorRecord
 from scenegen.errors import SceneGenError, UsageError
 
 _HASH_CHUNK = 8 << 20
 
 
 class MissingWeightsError(SceneGenError):
-    """Estimators were asked for whose weights or packages are not here."""
+    """Networks were asked for whose weights or packages are not here."""
+
+
+class WeightsRecord(Protocol):
+    """What a manifest says of a network's weights; see EstimatorRecord, ExtractorRecord."""
+
+    name: str
+    hub_id: str
+    revision: str
+    config_file: str
+    weights_files: tuple[str, ...]
+    megabytes: int
+    package: str
+    weights_licence: str
+    needs_weights: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Files of one estimator. folder: holds the config, if there is one.
+    """Files of one network. folder: holds the config, if there is one.
 
     weights_id: hub id, or the name of the user's file or folder. revision: the commit of the hub's snapshot, empty for
     a local path.
@@ -46,7 +60,7 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, str]:
     return overrides
 
 
-def find_weights(record: EstimatorRecord, override: str | None = None) -> Weights | None:
+def find_weights(record: WeightsRecord, override: str | None = None) -> Weights | None:
     """The weights on this machine, None if they are not here.
 
     override: a file, a folder, or another hub id. Raises UsageError for a path without weights in it.
@@ -61,9 +75,16 @@ def find_weights(record: EstimatorRecord, override: str | None = None) -> Weight
     return Weights(folder, file, hub_id, folder.name) if folder and file else None
 
 
-def require(records: Sequence[EstimatorRecord], overrides: Mapping[str, str] | None = None) -> dict[str, Weights]:
-    """The weights of all estimators that need some, before anything is computed.
+def require(
+    records: Sequence[WeightsRecord],
+    overrides: Mapping[str, str] | None = None,
+    what: str = "not all depth estimators can run",
+    advice: str = "Or choose --estimators simulated, which needs no weights: an explicit model of monocular errors, "
+    "not a network.",
+) -> dict[str, Weights]:
+    """The weights of all networks that need some, before anything is computed.
 
+    what, advice: how the error begins and ends.
     Raises MissingWeightsError naming everything that is missing, its size, and how to get it.
     """
     overrides = overrides or {}
@@ -79,14 +100,11 @@ def require(records: Sequence[EstimatorRecord], overrides: Mapping[str, str] | N
             else:
                 found[record.name] = weights
     if missing:
-        raise MissingWeightsError(
-            "not all depth estimators can run:\n  " + "\n  ".join(missing) + "\nOr choose --estimators simulated, "
-            "which needs no weights: an explicit model of monocular errors, not a network."
-        )
+        raise MissingWeightsError(f"{what}:\n  " + "\n  ".join(missing) + f"\n{advice}")
     return found
 
 
-def fetch(record: EstimatorRecord, override: str | None = None) -> None:
+def fetch(record: WeightsRecord, override: str | None = None) -> None:
     """Download the weights into the Hugging Face cache. Raises SceneGenError when that fails."""
     from huggingface_hub import snapshot_download
 
@@ -104,7 +122,7 @@ def fetch(record: EstimatorRecord, override: str | None = None) -> None:
         ) from None
 
 
-def _in_path(record: EstimatorRecord, place: Path) -> Weights:
+def _in_path(record: WeightsRecord, place: Path) -> Weights:
     if place.is_file():
         return Weights(place.parent, place, str(place.name), "")
     file = _weights_file(record, place)
@@ -116,7 +134,7 @@ def _in_path(record: EstimatorRecord, place: Path) -> Weights:
     return Weights(place, file, place.name, "")
 
 
-def _weights_file(record: EstimatorRecord, folder: Path) -> Path | None:
+def _weights_file(record: WeightsRecord, folder: Path) -> Path | None:
     if record.config_file and not (folder / record.config_file).exists():
         return None
     return next((folder / name for name in record.weights_files if (folder / name).exists()), None)
@@ -134,7 +152,7 @@ def _snapshot(hub_id: str, revision: str) -> Path | None:
         return None
 
 
-def _weights_help(record: EstimatorRecord, override: str | None) -> str:
+def _weights_help(record: WeightsRecord, override: str | None) -> str:
     hub_id = override or record.hub_id
     revision = "" if override or record.revision == "main" else f" --revision {record.revision}"
     files = record.weights_files[0] + (f" and {record.config_file}" if record.config_file else "")
@@ -145,7 +163,7 @@ def _weights_help(record: EstimatorRecord, override: str | None) -> str:
     )
 
 
-def _package_help(record: EstimatorRecord) -> str:
+def _package_help(record: WeightsRecord) -> str:
     if record.package == "vggt":
         return (
             "vggt: the package vggt is not installed. PyPI has no release of it; install the authors' own with: "

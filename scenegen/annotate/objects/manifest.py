@@ -1,0 +1,72 @@
+"""What is known of each feature extractor without loading it: assets_manifest/extractors.jsonl."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenegen.annotate.weights import Weights, require
+from scenegen.errors import SceneGenError, UsageError
+
+MANIFEST = Path(__file__).parents[3] / "assets_manifest" / "extractors.jsonl"
+OFFLINE = "efficientnet_lite0"
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractorRecord:
+    """One line of the manifest.
+
+    channels: C of the features. image_px: edge of the images that the network is given. The rest: see EstimatorRecord.
+    """
+
+    name: str
+    title: str
+    channels: int
+    image_px: int
+    hub_id: str
+    revision: str
+    config_file: str
+    weights_files: tuple[str, ...]
+    megabytes: int
+    sha256: str
+    package: str
+    code_licence: str
+    weights_licence: str
+    commercial_use: bool
+
+    @property
+    def needs_weights(self) -> bool:
+        return bool(self.weights_files)
+
+
+def read_extractors(path: Path = MANIFEST) -> dict[str, ExtractorRecord]:
+    """Name to record. Raises SceneGenError naming the first line that is not a record."""
+    records: dict[str, ExtractorRecord] = {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            raw = json.loads(line)
+            record = ExtractorRecord(**{**raw, "weights_files": tuple(raw["weights_files"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise SceneGenError(f"{path}:{number} is not an extractor ({error}); mend or remove the line") from None
+        records[record.name] = record
+    return records
+
+
+def choose_extractor(name: str) -> ExtractorRecord:
+    """Raises UsageError for a name that is no extractor."""
+    records = read_extractors()
+    if name not in records:
+        raise UsageError(f"there is no feature extractor {name!r}; choose from {', '.join(records)}")
+    return records[name]
+
+
+def require_extractor(record: ExtractorRecord, overrides: Mapping[str, str] | None = None) -> Weights | None:
+    """The weights on this machine, None for an extractor that brings its own; cheap, and before anything is computed.
+
+    Raises MissingWeightsError naming what is missing, its size, how to get it, and what to choose instead.
+    """
+    advice = (
+        f"Or choose --extractor {OFFLINE}: a small ImageNet classifier whose weights come with a package. "
+        "Networks trained with one extractor's features cannot use another's."
+    )
+    return require([record], overrides, "the voxel features cannot be extracted", advice).get(record.name)
