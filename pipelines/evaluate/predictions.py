@@ -1,0 +1,141 @@
+"""Predictions as files: one folder a view, one GLB an instance, one report.
+
+    PREDICTIONS/<view key>/objects/<instance id>.glb
+    PREDICTIONS/<view key>/report.json
+
+That is the layout of the official own-set results with our report beside it. `view_key` names the folder of a row of
+our datasets. Without a report (official results) the GLB's coordinates are taken as they are, z up, in the world; the
+report says so or says that they are glTF's (y up). A sweep's predictions lie in a folder of its step:
+PREDICTIONS/alpha-0.2/<view key>/...
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pipelines.errors import PipelineError
+from pipelines.evaluate.meshes import T_ZUP_GLTF, UnreadableMesh, read_shape, write_shape
+from pipelines.evaluate.records import Outcome, Prediction, SceneInput, SystemAnswer
+
+REPORT = "report.json"
+OBJECTS = "objects"
+FORMAT = 1
+
+Axes = Literal["world", "gltf"]
+"""Coordinates of the GLBs: the world's own (z up), or the world turned y up as glTF has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewReport:
+    """What is said of one view beside its GLBs.
+
+    system: who made them. axes: of the GLBs. depth, alignment, depth_ratio: the depth that the system was given.
+    seconds: wall time of the view. outcomes: instance id to (outcome, reason) of what was attempted.
+    """
+
+    system: str
+    axes: Axes = "world"
+    depth: str = ""
+    alignment: str = ""
+    depth_ratio: float | None = None
+    seconds: float | None = None
+    outcomes: Mapping[int, tuple[Outcome, str]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        instances = {str(i): {"outcome": outcome, "reason": reason} for i, (outcome, reason) in self.outcomes.items()}
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "outcomes"}
+        return {"format": FORMAT, **values, "instances": instances}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ViewReport:
+        """Raises ValueError for what is no such report."""
+        try:
+            if values["format"] != FORMAT:
+                raise ValueError(f"format {values['format']} is not {FORMAT}")
+            given = {name: values[name] for name in cls.__slots__ if name != "outcomes" and name in values}
+            outcomes = {int(i): (one["outcome"], one.get("reason", "")) for i, one in values["instances"].items()}
+            report = cls(**given, outcomes=outcomes)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"it lacks or misuses {error}") from error
+        wrong = {outcome for outcome, _ in outcomes.values()} - set(get_args(Outcome))
+        if report.axes not in get_args(Axes) or wrong:
+            raise ValueError(f"axes {report.axes!r} must be of {get_args(Axes)}, outcomes of {get_args(Outcome)}")
+        return report
+
+
+def view_key(scene_index: int, view_index: int) -> str:
+    """The folder of a row of our datasets."""
+    return f"scene{scene_index:06d}_view{view_index:03d}"
+
+
+def write_answer(folder: Path, key: str, answer: SystemAnswer, report: ViewReport) -> None:
+    """Write a view's shapes (in world coordinates) and its report, whose outcomes and seconds come from the answer."""
+    place = folder / key
+    for one in answer.predictions:
+        if one.shape is not None:
+            write_shape(one.shape, place / OBJECTS / f"{one.instance_id}.glb")
+    outcomes = {one.instance_id: (one.outcome, one.reason) for one in answer.predictions}
+    said = replace(report, axes="world", seconds=answer.seconds, outcomes=outcomes)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / REPORT).write_text(json.dumps(said.to_json(), indent=1) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionFolder:
+    """A system whose answers were made earlier; it cannot be asked about other depth or masks than it saw."""
+
+    name: str
+    folder: Path
+    reruns: bool = False
+
+    @classmethod
+    def open(cls, name: str, folder: Path) -> PredictionFolder:
+        """Raises PipelineError if the folder holds no predictions."""
+        if not folder.is_dir():
+            raise PipelineError(f"there is no folder of predictions {folder}")
+        if not any(folder.glob(f"**/{OBJECTS}/*.glb")) and not any(folder.glob(f"**/{REPORT}")):
+            found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
+            raise PipelineError(
+                f"{folder} holds no predictions: expected <view key>/{OBJECTS}/<instance id>.glb, found {found}"
+            )
+        return cls(name, folder)
+
+    def complete(self, scene: SceneInput) -> SystemAnswer:
+        """What lies in the folder of this view; instances without a file and without a word are left out."""
+        place = self.folder / scene.variation / scene.key
+        report = self._report(place)
+        predictions = [self._prediction(place, i, report) for i in scene.instance_ids]
+        return SystemAnswer(tuple(one for one in predictions if one), report.seconds)
+
+    def has(self, variation: str) -> bool:
+        """Whether a sweep's step was made."""
+        return (self.folder / variation).is_dir()
+
+    def _report(self, place: Path) -> ViewReport:
+        path = place / REPORT
+        if not path.is_file():
+            return ViewReport(self.name)
+        try:
+            return ViewReport.from_json(json.loads(path.read_text()))
+        except ValueError as error:
+            raise PipelineError(f"{path} is no report of a view: {error}; make the predictions again") from error
+
+    @staticmethod
+    def _prediction(place: Path, instance_id: int, report: ViewReport) -> Prediction | None:
+        path = place / OBJECTS / f"{instance_id}.glb"
+        outcome, reason = report.outcomes.get(instance_id, ("missing", ""))
+        if not path.is_file():
+            if outcome == "completed":
+                return Prediction(
+                    instance_id, None, "missing", f"the report says completed, but there is no {path.name}"
+                )
+            return None if outcome == "missing" else Prediction(instance_id, None, outcome, reason)
+        try:
+            shape = read_shape(path)
+        except UnreadableMesh as error:
+            return Prediction(instance_id, None, "failed", str(error))
+        return Prediction(instance_id, shape.moved(T_ZUP_GLTF) if report.axes == "gltf" else shape)
