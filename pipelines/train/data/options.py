@@ -1,0 +1,100 @@
+"""Which data are trained on, and how they are varied."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pipelines.errors import UsageError
+
+AlphaRule = Literal["official", "uniform", "estimate", "truth"]
+"""How the share alpha of estimated depth is drawn: min(1, 1.01 U), U, always 1, always 0; U uniform in [0, 1)."""
+
+Oversize = Literal["reject", "rescale", "squash"]
+"""What becomes of an object that is larger than the coarse cube around its visible part. reject: another sample is
+taken. rescale: the cube grows until the object fits. squash: what sticks out is moved onto the walls (official)."""
+
+
+@dataclass(frozen=True)
+class DataLocation:
+    """One dataset.
+
+    shards: folder or URI of the views. objects: of the objects tables; None if they are in the same place.
+    weight: how often each of its samples is seen in an epoch; may be a fraction.
+    """
+
+    shards: str
+    objects: str | None = None
+    weight: float = 1.0
+
+    @property
+    def objects_location(self) -> str:
+        return self.objects if self.objects is not None else self.shards
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How a sample's cube is turned and jittered, and how images lose resolution.
+
+    rotation: probability of a random rotation. scale: range of the factor on the object's size in its cube.
+    shift: largest move along each axis, in edges of the cube. resize_probability: of scaling an image down to
+    `resize_px` or more and back.
+    """
+
+    rotation: float = 1.0
+    scale: tuple[float, float] = (0.9, 1.1)
+    shift: float = 0.05
+    resize_probability: float = 0.5
+    resize_px: int = 32
+
+
+NO_AUGMENTATION = Augmentation(rotation=0.0, scale=(1.0, 1.0), shift=0.0, resize_probability=0.0)
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What decides a sample beside its number, the seed and the epoch.
+
+    image_px: edge S of the encoders' images. estimators: depth estimators to draw from; None for all that every shard
+    of a dataset has. alpha: see AlphaRule. oversize: see Oversize.
+    min_pixel_ratio: smallest share of the image that an object must cover. min_interior_px: fewest pixels off its
+    outline. max_voxels: of a structured latent. max_mesh_faces: of a mesh that is voxelised.
+    held_out: share of assets kept for validation where a dataset has only one split.
+    extractor: features in voxels for SLAT stages. latents: table of stored latents; None encodes online.
+    views_per_sample, view_px: of renders that decoders are trained on.
+    bad_rows: raise, or take another sample. bad_row_budget: how many, as a share of what was loaded.
+    """
+
+    locations: tuple[DataLocation, ...]
+    image_px: int = 518
+    estimators: tuple[str, ...] | None = None
+    alpha: AlphaRule = "official"
+    oversize: Oversize = "reject"
+    min_pixel_ratio: float = 0.005
+    min_interior_px: int = 16
+    max_voxels: int = 32_768
+    max_mesh_faces: int = 500_000
+    held_out: float = 0.05
+    extractor: str | None = None
+    latents: str | None = None
+    views_per_sample: int = 4
+    view_px: int | None = None
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    bad_rows: Literal["raise", "replace"] = "raise"
+    bad_row_budget: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not self.locations:
+            raise UsageError("there are no data to train on; give at least one folder with --shards")
+        for location in self.locations:
+            if not location.weight > 0:
+                raise UsageError(f"the weight {location.weight:g} of {location.shards} is not positive; leave it out")
+        if not 0 <= self.held_out < 1:
+            raise UsageError(f"a share of {self.held_out:g} of the assets cannot be held out; give one in [0, 1)")
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON, for digests: everything but where the data lie and what becomes of bad rows."""
+        options = asdict(self)
+        for name in ("locations", "bad_rows", "bad_row_budget"):
+            del options[name]
+        return {**options, "weights": [location.weight for location in self.locations]}
