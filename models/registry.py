@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -37,6 +37,7 @@ DINO_FIXED = {"block_chunks": 0, "ffn_layer": "mlp", "init_values": 1.0}
 
 
 Arguments = dict[str, Any]
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -148,12 +149,23 @@ def build(
 ) -> nn.Module:
     """The network that an official class name and its arguments describe, with fresh weights."""
     found = entry(class_name)
+    return construct(found.network, found.config(args), execution, reference_compat)
+
+
+def construct(
+    kind: type[NetworkT],
+    config: Any,
+    execution: Execution = DEFAULT_EXECUTION,
+    reference_compat: ReferenceCompat = MENDED,
+) -> NetworkT:
+    """One of our networks from its config, with fresh weights and those of the options that it takes."""
+    (found,) = (found for found in OFFICIAL_CLASSES.values() if found.network is kind)
     options: dict[str, Any] = {}
     if found.takes_execution:
         options["execution"] = execution
     if found.takes_compat:
         options["reference_compat"] = reference_compat
-    return found.network(found.config(args), **options)
+    return kind(config, **options)
 
 
 def describe(network: nn.Module) -> tuple[str, Arguments]:

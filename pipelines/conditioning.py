@@ -6,6 +6,8 @@ Source: 3D-Fixer supplement section 1.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,8 +15,42 @@ from torch import Tensor
 from models.completer import CompleterCondition
 from models.layers.norms import layer_norm_32
 from models.texturer import TexturerCondition
+from pipelines.encoders.protocol import ImageEncoders, SceneFeatures
 
 TILE = 16  # the depth estimator's last map has this many times the resolution of its tokens
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """What the encoders make of some objects, each in its scene.
+
+    tokens_4BTD: of `encoder_images`. scene: of the unmasked scene images, one an object. clean_BTD: of unoccluded
+    renders, None without them.
+    """
+
+    tokens_4BTD: Tensor
+    scene: SceneFeatures
+    clean_BTD: Tensor | None = None
+
+
+def encode_images(
+    encoders: ImageEncoders,
+    instance_B4SS: Tensor,
+    scene_B4SS: Tensor,
+    scenes_U3SS: Tensor,
+    scene_B: Tensor,
+    clean_B3SS: Tensor | None = None,
+) -> ImageFeatures:
+    """All that is encoded for the conditions of these objects; a scene image once for all its objects.
+
+    scenes_U3SS: the distinct scene images. scene_B: which of them each object is seen in.
+    """
+    images = encoder_images(instance_B4SS, scene_B4SS)
+    parts = [images] if clean_B3SS is None else [images, clean_B3SS]
+    tokens, *clean = encoders.image_tokens(torch.cat(parts)).split([len(part) for part in parts])
+    scenes = encoders.scene_features(scenes_U3SS)
+    of_objects = SceneFeatures(scenes.tokens_BDhw[scene_B], scenes.detail_BFHW[scene_B])
+    return ImageFeatures(tokens, of_objects, clean[0] if clean else None)
 
 
 def encoder_images(instance_B4SS: Tensor, scene_B4SS: Tensor) -> Tensor:

@@ -38,6 +38,10 @@ class SystemSizes:
     slat_flow: SLatFlowConfig
     texturer: TexturerConfig
 
+    def config_of(self, network: str) -> Any:
+        """Of a network by its name in runs; the three completers share one."""
+        return getattr(self, "completer" if network.endswith("_completer") else network)
+
 
 def system_sizes(name: str, encoders: EncoderSizes) -> SystemSizes:
     """Raises UsageError for an unknown name."""

@@ -5,7 +5,7 @@ Shapes: B samples, N rows of sparse latents, ... the shape of a latent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
@@ -45,17 +45,23 @@ def mean_square_B(prediction: Tensor, target: Tensor) -> Tensor:
     return (prediction.float() - target).square().flatten(1).mean(1)
 
 
+def drop_rows(value: Tensor, drop: Tensor) -> Tensor:
+    """Zeros in the rows that `drop` (bool, one per row) names."""
+    return value.masked_fill(drop.view(-1, *(1,) * (value.ndim - 1)), 0)
+
+
 def drop_condition(
-    cond: ConditionT, drop_B: Tensor, spread: dict[str, Callable[[Tensor], Tensor]] | None = None
+    cond: ConditionT, drop_B: Tensor, spread: Mapping[str, Callable[[Tensor], Tensor]] | None = None
 ) -> ConditionT:
     """Zeros for everything that is known of the samples in `drop_B` (bool): all of it or nothing, for guidance.
 
     spread: for tensors with a row per voxel instead of per sample, by field name: from a value per sample to rows.
     """
-    kept: dict[str, Tensor] = {}
-    for field in fields(cond):
-        value = getattr(cond, field.name)
-        if value is not None:
-            drop = (spread or {}).get(field.name, lambda x: x)(drop_B)
-            kept[field.name] = value.masked_fill(drop.view(-1, *(1,) * (value.ndim - 1)), 0)
-    return replace(cond, **kept)
+    present = {field.name: getattr(cond, field.name) for field in fields(cond)}
+    spread = spread or {}
+    dropped = {
+        name: drop_rows(value, spread[name](drop_B) if name in spread else drop_B)
+        for name, value in present.items()
+        if value is not None
+    }
+    return replace(cond, **dropped)

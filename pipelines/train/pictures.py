@@ -1,0 +1,94 @@
+"""Small pictures of voxels, for the snapshots of a training run.
+
+Shapes: B samples, R grid edge, V occupied voxels, H W picture, S crop edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+CELL_PX = 160
+_GAP_PX, _CAPTION_PX = 6, 16
+_AZIMUTH_RAD, _ELEVATION_RAD = 0.6, 0.45
+_LIGHT = np.array([0.5, -0.35, 0.8])
+_DARKEST, _LIGHTEST = np.array([46.0, 66.0, 102.0]), np.array([222.0, 232.0, 246.0])
+
+
+def voxel_picture(occupancy_RRR: np.ndarray, size_px: int = CELL_PX) -> np.ndarray:
+    """[H, W, 3] uint8: the occupied voxels in parallel projection, obliquely from above (z up), on white.
+
+    Each voxel is a square of about its projected size, shaded by the direction in which its surroundings are empty;
+    nearer voxels cover those behind.
+    """
+    picture = np.full((size_px, size_px, 3), 255, np.uint8)
+    index_V3 = np.argwhere(occupancy_RRR)
+    right, up, towards = _view_axes()
+    centre_V3 = (index_V3 + 0.5) / len(occupancy_RRR) - 0.5
+    far_to_near = np.argsort(centre_V3 @ towards, kind="stable")
+    centre_V3, index_V3 = centre_V3[far_to_near], index_V3[far_to_near]
+    scale = size_px / 1.4  # nearly the diagonal of the cube; objects do not reach its corners
+    edge = int(np.ceil(1.3 * scale / len(occupancy_RRR)))
+    rows, columns = np.meshgrid(np.arange(edge), np.arange(edge), indexing="ij")
+    row = (size_px / 2 - scale * (centre_V3 @ up)).astype(int)[:, None] + rows.reshape(1, -1) - edge // 2
+    column = (size_px / 2 + scale * (centre_V3 @ right)).astype(int)[:, None] + columns.reshape(1, -1) - edge // 2
+    colour_V3 = _shaded(occupancy_RRR, index_V3)
+    # Of several values for one pixel NumPy keeps the last, which is the nearest.
+    picture[row.clip(0, size_px - 1), column.clip(0, size_px - 1)] = colour_V3[:, None]
+    return picture
+
+
+def table_of_pictures(captions: Sequence[str], rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
+    """Pictures of equal size in rows and columns, with a caption over each column."""
+    height, width = rows[0][0].shape[:2]
+    step_x, step_y = width + _GAP_PX, height + _GAP_PX
+    table = Image.new("RGB", (len(captions) * step_x + _GAP_PX, len(rows) * step_y + _CAPTION_PX), "white")
+    draw = ImageDraw.Draw(table)
+    for j, caption in enumerate(captions):
+        draw.text((j * step_x + _GAP_PX, 2), caption, fill="black")
+        for i, row in enumerate(rows):
+            table.paste(Image.fromarray(row[j]), (j * step_x + _GAP_PX, i * step_y + _CAPTION_PX))
+    return table
+
+
+def voxel_table(grids: Mapping[str, Tensor], images: Mapping[str, Tensor] | None = None) -> Image.Image:
+    """One object a row: images first (see `image_picture`), then grids [B, 1, R, R, R]; captions are their keys."""
+    images = images or {}
+    count = len(next(iter(grids.values())))
+    rows = [
+        [image_picture(image[b]) for image in images.values()]
+        + [voxel_picture((grid[b, 0] > 0).cpu().numpy()) for grid in grids.values()]
+        for b in range(count)
+    ]
+    return table_of_pictures((*images, *grids), rows)
+
+
+def image_picture(image_4SS: Tensor, size_px: int = CELL_PX) -> np.ndarray:
+    """[H, W, 3] uint8 of RGB or RGB and mask in [0, 1]; what the mask leaves out is darkened."""
+    rgb = image_4SS[:3] * (0.35 + 0.65 * image_4SS[3:]) if len(image_4SS) == 4 else image_4SS
+    pixels = (rgb.float().clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()
+    return np.asarray(Image.fromarray(pixels).resize((size_px, size_px), Image.Resampling.BILINEAR))
+
+
+def _view_axes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit vectors in the cube: to the right, up in the picture, and towards the viewer."""
+    cos_a, sin_a, cos_e, sin_e = (f(x) for x in (_AZIMUTH_RAD, _ELEVATION_RAD) for f in (np.cos, np.sin))
+    right = np.array([cos_a, sin_a, 0.0])
+    towards = np.array([sin_a * cos_e, -cos_a * cos_e, sin_e])
+    return right, np.cross(towards, right), towards
+
+
+def _shaded(occupancy_RRR: np.ndarray, index_V3: np.ndarray) -> np.ndarray:
+    """[V, 3] uint8. A voxel's normal points away from its occupied neighbours."""
+    padded = np.pad(occupancy_RRR.astype(np.float32), 2)
+    normal_V3 = np.zeros((len(index_V3), 3))
+    for offset in np.ndindex(5, 5, 5):
+        towards = np.array(offset) - 2
+        full_V = padded[tuple((index_V3 + towards + 2).T)]
+        normal_V3 -= full_V[:, None] * towards / max(int(towards @ towards), 1)
+    length_V1 = np.linalg.norm(normal_V3, axis=1, keepdims=True)
+    facing_V1 = np.abs(normal_V3 / np.maximum(length_V1, 1e-6) @ _LIGHT)[:, None] / np.linalg.norm(_LIGHT)
+    return (_DARKEST + facing_V1 * (_LIGHTEST - _DARKEST)).astype(np.uint8)

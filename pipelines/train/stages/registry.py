@@ -1,0 +1,78 @@
+"""The stages by name: which class, what it needs, and what it leaves.
+
+`structure_encoder` and the like are names of networks: of checkpoints in a run, and of `StageContext.weights`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pipelines.errors import UsageError
+from pipelines.names import STAGE_NAMES
+from pipelines.train.stage import Stage
+from pipelines.train.stages.context import StageContext, StageEntry
+
+_STRUCTURE_VAE = ("structure_encoder", "structure_decoder")
+_STRUCTURE = (*_STRUCTURE_VAE, "structure_flow")
+
+STAGES: dict[str, StageEntry] = {
+    "structure_vae": StageEntry(
+        "structure_vae",
+        "pipelines.train.stages.structure_vae:StructureVaeStage",
+        makes=_STRUCTURE_VAE,
+        starts_from=_STRUCTURE_VAE,
+    ),
+    "structure_base": StageEntry(
+        "structure_base",
+        "pipelines.train.stages.structure_base:StructureBaseStage",
+        makes=("structure_flow",),
+        needs=_STRUCTURE_VAE,
+        starts_from=("structure_flow",),
+    ),
+    "object": StageEntry(
+        "object",
+        "pipelines.train.stages.completer:CompleterStage",
+        makes=("object_completer",),
+        needs=_STRUCTURE,
+        starts_from=("object_completer",),
+    ),
+    "coarse": StageEntry(
+        "coarse",
+        "pipelines.train.stages.completer:CompleterStage",
+        makes=("coarse_completer",),
+        needs=_STRUCTURE,
+        starts_from=("coarse_completer", "object_completer"),
+    ),
+    "fine": StageEntry(
+        "fine",
+        "pipelines.train.stages.completer:CompleterStage",
+        makes=("fine_completer",),
+        needs=_STRUCTURE,
+        starts_from=("fine_completer", "object_completer"),
+    ),
+}
+
+
+def stage_entry(name: str) -> StageEntry:
+    """Raises UsageError for an unknown stage."""
+    if name not in STAGES:
+        known = ", ".join(stage for stage in STAGE_NAMES if stage in STAGES)
+        raise UsageError(f"unknown stage {name!r}; choose all or one of {known}")
+    return STAGES[name]
+
+
+def make_stage(name: str, context: StageContext) -> Stage:
+    """A stage, ready to be trained. Of the weights it sees those that its entry names. Raises UsageError."""
+    entry = stage_entry(name)
+    used = {network: place for network, place in context.weights.items() if network in entry.needs + entry.starts_from}
+    module, _, class_name = entry.place.partition(":")
+    stage: Stage = getattr(importlib.import_module(module), class_name)(entry, replace(context, weights=used))
+    return stage
+
+
+def missing_networks(name: str, weights: Mapping[str, str | Path]) -> list[str]:
+    """What a stage needs and is not given."""
+    return [network for network in stage_entry(name).needs if network not in weights]

@@ -1,0 +1,98 @@
+"""What the structure stages share: frozen VAE, sampling, and measures of voxels.
+
+Shapes: B samples, C latent channels, R latent grid edge; occupancy [B, 1, 64, 64, 64].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
+from pipelines.train.stages.context import StageContext
+from pipelines.voxelise import voxel_centres
+
+NEAR = 2 / 64  # F-score threshold: two voxels, in edges of the cube
+NOTHING = 1.0  # distance of a prediction without voxels: the edge of the cube
+
+
+@dataclass(frozen=True)
+class StructureCodec:
+    """The frozen structure VAE: occupancy to latent and back."""
+
+    encoder: SparseStructureEncoder
+    decoder: SparseStructureDecoder
+
+    @classmethod
+    def of(cls, context: StageContext) -> StructureCodec:
+        return cls(
+            context.frozen("structure_encoder", SparseStructureEncoder),
+            context.frozen("structure_decoder", SparseStructureDecoder),
+        )
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        return self.encoder, self.decoder
+
+    @torch.no_grad()
+    def encode(self, occupancy_B1RRR: Tensor) -> Tensor:
+        """The mean of the posterior, [B, C, R, R, R]."""
+        mean, _ = self.encoder(occupancy_B1RRR)
+        return mean.float()
+
+    @torch.no_grad()
+    def decode(self, latent_BCRRR: Tensor) -> Tensor:
+        """Occupied voxels, [B, 1, 64, 64, 64] bool."""
+        return self.decoder(latent_BCRRR) > 0
+
+
+@dataclass(frozen=True)
+class VoxelScores:
+    """Of one predicted grid. chamfer: mean of the two mean distances between voxel centres, in edges of the cube."""
+
+    iou: float
+    chamfer: float
+    f_score: float
+
+    def named(self, suffix: str = "") -> dict[str, float]:
+        return {f"iou{suffix}": self.iou, f"chamfer{suffix}": self.chamfer, f"f_score{suffix}": self.f_score}
+
+
+def voxel_scores(prediction_B1RRR: Tensor, target_B1RRR: Tensor) -> list[VoxelScores]:
+    """One per sample. A prediction without voxels has IoU 0, F-score 0 and the edge of the cube as its distance."""
+    return [_scores(p[0].bool(), t[0].bool()) for p, t in zip(prediction_B1RRR, target_B1RRR, strict=True)]
+
+
+def append(collected: dict[str, list[float]], values: dict[str, float]) -> None:
+    """Add a sample's values to those of the samples before it."""
+    for name, value in values.items():
+        collected.setdefault(name, []).append(value)
+
+
+def columns(rows: Sequence[dict[str, float]]) -> dict[str, list[float]]:
+    """Values by name from values by sample."""
+    collected: dict[str, list[float]] = {}
+    for row in rows:
+        append(collected, row)
+    return collected
+
+
+def _scores(prediction_RRR: Tensor, target_RRR: Tensor) -> VoxelScores:
+    both, either = (prediction_RRR & target_RRR).sum(), (prediction_RRR | target_RRR).sum()
+    predicted, wanted = (voxel_centres(grid.nonzero(), len(grid)) for grid in (prediction_RRR, target_RRR))
+    if not len(predicted) or not len(wanted):
+        return VoxelScores(float(either == 0), NOTHING, 0.0)
+    to_target, to_prediction = _nearest(predicted, wanted), _nearest(wanted, predicted)
+    precision, recall = ((d < NEAR + 1e-6).float().mean().item() for d in (to_target, to_prediction))
+    return VoxelScores(
+        iou=(both / either).item(),
+        chamfer=(to_target.mean().item() + to_prediction.mean().item()) / 2,
+        f_score=2 * precision * recall / (precision + recall) if precision + recall else 0.0,
+    )
+
+
+def _nearest(points_P3: Tensor, others_Q3: Tensor, chunk: int = 2048) -> Tensor:
+    """[P] distances."""
+    return torch.cat([torch.cdist(part, others_Q3).amin(1) for part in points_P3.split(chunk)])

@@ -1,0 +1,93 @@
+"""The structure VAE from scratch, for those who have no TRELLIS weights.
+
+Shapes: B samples; occupancy [B, 1, 64, 64, 64], latents [B, 8, 16, 16, 16].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
+from pipelines.train.data.batches import ShapeBatch
+from pipelines.train.data.sources.shapes import ShapeSource
+from pipelines.train.losses.occupancy import cross_entropy_B, dice_B, divergence_B, posterior_sample
+from pipelines.train.pictures import voxel_table
+from pipelines.train.recipes import StructureVaeRecipe
+from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
+from pipelines.train.stages.context import StageBase, StageContext, StageEntry
+from pipelines.train.stages.structure import columns, voxel_scores
+
+
+class StructureVaeModule(TrainingModule):
+    """Encoder and decoder, trained together."""
+
+    def __init__(
+        self, encoder: SparseStructureEncoder, decoder: SparseStructureDecoder, recipe: StructureVaeRecipe
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self._recipe = recipe
+
+    def forward(self, batch: ShapeBatch) -> Losses:
+        recipe, target = self._recipe, batch.target_occupancy()
+        mean, log_variance = self.encoder(target)
+        logits = self.decoder(posterior_sample(mean, log_variance, batch.noise))
+        terms = {
+            "dice": dice_B(logits, target),
+            "cross_entropy": cross_entropy_B(logits, target),
+            "divergence": divergence_B(mean, log_variance),
+        }
+        weights = {
+            "dice": recipe.dice_weight,
+            "cross_entropy": recipe.cross_entropy_weight,
+            "divergence": recipe.kl_weight,
+        }
+        loss_B = torch.stack([weights[name] * value for name, value in terms.items()]).sum(0)
+        return Losses(loss_B, torch.ones_like(loss_B), terms)
+
+    @torch.no_grad()
+    def reconstruct(self, occupancy: Tensor) -> Tensor:
+        """Voxels decoded from the posterior's mean, bool."""
+        return self.decoder(self.encoder(occupancy)[0]) > 0
+
+
+class StructureVaeStage(StageBase):
+    """Implements `Stage`."""
+
+    def __init__(self, entry: StageEntry, context: StageContext) -> None:
+        super().__init__(entry, context)
+        self.recipe = context.recipe_as(StructureVaeRecipe)
+
+    def source(self, split: Split) -> SampleSource[Any]:
+        return ShapeSource(self.context.data, split, self.context.seed, image=False)
+
+    @cached_property
+    def _module(self) -> StructureVaeModule:
+        encoder = self.context.trained("structure_encoder", SparseStructureEncoder)
+        decoder = self.context.trained("structure_decoder", SparseStructureDecoder)
+        return StructureVaeModule(encoder, decoder, self.recipe)
+
+    def module(self) -> StructureVaeModule:
+        return self._module
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"structure_encoder": self._module.encoder, "structure_decoder": self._module.decoder}
+
+    def measure(self, module: StructureVaeModule, batches: Iterable[ShapeBatch]) -> Mapping[str, Sequence[float]]:
+        """Scores of reconstructions from the posterior's mean."""
+        targets = (batch.target_occupancy() for batch in batches)
+        scores = [voxel_scores(module.reconstruct(target), target) for target in targets]
+        return columns([score.named() for of_batch in scores for score in of_batch])
+
+    def snapshot(self, module: StructureVaeModule, batch: ShapeBatch, folder: Path) -> list[Path]:
+        """Reconstruction and target, one object a row."""
+        target = batch.target_occupancy()
+        path = folder / "reconstructions.png"
+        voxel_table({"reconstructed": module.reconstruct(target), "target": target}).save(path)
+        return [path]
