@@ -53,5 +53,5 @@ def _features(
         return torch.from_numpy(features.feats.astype(np.float32))
     if views is None:
         raise ValueError("turned poses need the feature views of the asset")
-    feats_NC, _ = views.at(pose.centres_obj, pose.edge_obj, visibility)
+    feats_NC, _ = views.at(pose.voxels, pose.T_rot_obj, visibility)
     return feats_NC

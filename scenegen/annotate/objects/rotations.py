@@ -7,23 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scenegen.annotate.objects.projection import VOXEL_EDGE, voxel_centres
 from scenegen.contract.objects import ObjectGeometry
 from scenegen.contract.voxels import surface_voxels
 
 
 @dataclass(frozen=True, slots=True)
 class TurnedAsset:
-    """T_rot_obj: (4, 4), canonical coordinates to those of the turned asset. voxels: (N, 3) uint8, its own, sorted.
-
-    centres_obj: (N, 3), where the centres of its voxels lie in the canonical frame. edge_obj: of a voxel, there.
-    """
+    """T_rot_obj: (4, 4), canonical coordinates to those of the turned asset. voxels: (N, 3) uint8, its own, sorted."""
 
     rotation_index: int
     T_rot_obj: np.ndarray
     voxels: np.ndarray
-    centres_obj: np.ndarray
-    edge_obj: float
 
 
 def uniform_rotations(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -56,7 +50,7 @@ def turned(geometry: ObjectGeometry, rotation_33: np.ndarray, rotation_index: in
     The voxels are those of the turned mesh: turning voxels would leave holes and double layers.
     """
     if rotation_index == 0:
-        return TurnedAsset(0, np.eye(4), geometry.voxels, voxel_centres(geometry.voxels), VOXEL_EDGE)
+        return TurnedAsset(0, np.eye(4), geometry.voxels)
     vertices = geometry.vertices.astype(np.float64) @ rotation_33.T
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     T = np.eye(4)
@@ -64,5 +58,4 @@ def turned(geometry: ObjectGeometry, rotation_33: np.ndarray, rotation_index: in
     T[:3, :3] = scale * rotation_33
     T[:3, 3] = -scale * (low + high) / 2
     voxels = surface_voxels(geometry.vertices.astype(np.float64) @ T[:3, :3].T + T[:3, 3], geometry.faces)
-    centres_obj = (voxel_centres(voxels) - T[:3, 3]) @ rotation_33 / scale
-    return TurnedAsset(rotation_index, T, voxels, centres_obj, VOXEL_EDGE / scale)
+    return TurnedAsset(rotation_index, T, voxels)
