@@ -1,0 +1,42 @@
+"""What a run is: a JSON description that is digested, and whose differences are shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_ABSENT = object()
+
+
+def digest(description: Mapping[str, Any]) -> str:
+    """12 hex digits that change with anything in it."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Lines like `data.image_px: 518 -> 224`, one for every value that differs."""
+    before, after = dict(_flat(stored)), dict(_flat(asked))
+    return [
+        f"{name}: {_shown(before.get(name, _ABSENT))} -> {_shown(after.get(name, _ABSENT))}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name, _ABSENT) != after.get(name, _ABSENT)
+    ]
+
+
+def as_json(description: Mapping[str, Any]) -> dict[str, Any]:
+    """As it will be read again: tuples become lists, keys strings."""
+    return json.loads(json.dumps(description))
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value
+
+
+def _shown(value: Any) -> str:
+    return "(absent)" if value is _ABSENT else json.dumps(value)

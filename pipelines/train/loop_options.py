@@ -1,0 +1,58 @@
+"""How a stage is trained, and what of that decides its result."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from pipelines.train.checkpoints import Retention
+from pipelines.train.distributed import Ranks
+from pipelines.train.identity import as_json
+from pipelines.train.parallel import Strategy
+from pipelines.train.stage import LoaderOptions, LoopRecipe, Stage
+
+_NOT_DECIDING = ("steps", "micro_batch_tokens")
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """How a stage is trained. Of these, seed and precision decide the result.
+
+    precision: of forward passes; weights are float32. every: steps between two validations with a checkpoint, None for
+    a tenth of all, at most 1000. log_every: steps of one line of the metrics. max_skipped: steps in a row whose
+    gradient was not finite, after which training ends with an error. resume: "auto" goes on from the newest
+    checkpoint, "never" refuses a folder that has one, a path is a checkpoint to go on from.
+    """
+
+    seed: int = 0
+    precision: torch.dtype = torch.float32
+    strategy: Strategy = "ddp"
+    compile_blocks: bool = False
+    workers: int = 0
+    resume: str = "auto"
+    every: int | None = None
+    log_every: int = 10
+    validation_samples: int = 64
+    max_skipped: int = 20
+    retention: Retention = field(default_factory=Retention)
+
+
+def describe_run(stage: Stage, options: LoopOptions) -> dict[str, Any]:
+    """What decides the result of a stage, and is compared before anything goes on."""
+    recipe = {name: value for name, value in asdict(stage.recipe).items() if name not in _NOT_DECIDING}
+    precision = str(options.precision).removeprefix("torch.")
+    return as_json({**stage.describe(), "stage": stage.name, "recipe": recipe, "precision": precision})
+
+
+def loader_options(recipe: LoopRecipe, options: LoopOptions, ranks: Ranks) -> LoaderOptions:
+    return LoaderOptions(
+        seed=options.seed,
+        batch_size=recipe.batch_size,
+        micro_batch_tokens=recipe.micro_batch_tokens,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+        workers=options.workers,
+        pin_memory=ranks.device.type == "cuda",
+    )
