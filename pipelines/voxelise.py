@@ -55,11 +55,15 @@ def voxelise(
     points = points_P3.double()
     if clip:
         points = points.clamp(-0.5 + CUBE_MARGIN, 0.5 - CUBE_MARGIN)
-    index_P3 = ((points + 0.5) * resolution).floor().long()
+    index_P3 = ((points + 0.5) * resolution).floor()
     inside = ((index_P3 >= 0) & (index_P3 < resolution)).all(1)
-    index_V3, voxel_P, count_V = index_P3[inside].unique(dim=0, return_inverse=True, return_counts=True)
-    total_V = weight_P.new_zeros(len(index_V3)).index_add(0, voxel_P, weight_P[inside])
-    return VoxelGrid(index_V3, total_V / count_V, resolution)
+    x_P, y_P, z_P = index_P3[inside].long().unbind(1)
+    code_P = (x_P * resolution + y_P) * resolution + z_P
+    count = torch.bincount(code_P, minlength=resolution**3)  # counting a small grid beats sorting many points
+    total = weight_P.new_zeros(resolution**3).index_add(0, code_P, weight_P[inside])
+    code_V = count.nonzero()[:, 0]
+    index_V3 = torch.stack([code_V // resolution**2, code_V // resolution % resolution, code_V % resolution], dim=1)
+    return VoxelGrid(index_V3, total[code_V] / count[code_V], resolution)
 
 
 def voxel_centres(index_V3: Tensor, resolution: int = RESOLUTION) -> Tensor:

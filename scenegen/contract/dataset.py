@@ -83,6 +83,11 @@ class Dataset:
         known = {o.instance_id: o for o in self._scenes_of_shard(position)[view.scene_index].objects}
         return replace(view, objects=tuple(ViewObject(facts, known[facts.instance_id]) for facts in view.facts))
 
+    def place(self, number: int) -> str:
+        """Where view `number` is stored, for messages: shard file and row. Raises IndexError beyond the last view."""
+        position, row = self._locate(number)
+        return f"{self.root.location}/{self._shards[position][1]}, row {row}"
+
     def estimators(self, complete: bool = True) -> tuple[str, ...]:
         """Depth estimators with a sidecar for every finished shard, sorted; for any shard if not `complete`.
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scenegen.contract import objects
@@ -69,6 +70,10 @@ class ObjectDataset:
     def uids(self) -> tuple[str, ...]:
         """Every asset, sorted, also failed ones; reads the thin columns of all shards."""
         return tuple(uid for name in self._files[objects.OBJECTS] for uid in self._rows_of(objects.OBJECTS, name))
+
+    def table(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """Columns of every row of a table, such as the split of each asset. Raises FileNotFoundError."""
+        return pa.concat_tables(self._file(name).read(columns=list(columns)) for name in self._files_of(table))
 
     def meta(self, table: str) -> StepMeta:
         """What the first file of a table says of all rows. Raises FileNotFoundError."""
