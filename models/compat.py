@@ -21,6 +21,8 @@ class ReferenceCompat:
         input blocks although its own were trained for it. Mended: its own, in training and inference alike.
     visibility_without_depth_test: a voxel counts as visible, and receives the image feature it projects to,
         even when something lies in front of it. Mended: only voxels in front of the observed surface.
+    interior_points_at_inference: training sees the points of an object's outline with half the confidence; the
+        released inference drops them. Mended: inference sees what training saw.
     teacher_with_gradient: the texturer's alignment teacher is part of the graph. Mended: no gradient.
     frozen_networks_keep_gradients: frozen networks are merely put in eval mode and still collect `.grad`.
         Mended: `requires_grad_(False)`.
@@ -29,6 +31,7 @@ class ReferenceCompat:
     dead_second_attention: bool
     frozen_input_blocks_at_inference: bool
     visibility_without_depth_test: bool
+    interior_points_at_inference: bool
     teacher_with_gradient: bool
     frozen_networks_keep_gradients: bool
 
@@ -37,6 +40,7 @@ MENDED = ReferenceCompat(
     dead_second_attention=False,
     frozen_input_blocks_at_inference=False,
     visibility_without_depth_test=False,
+    interior_points_at_inference=False,
     teacher_with_gradient=False,
     frozen_networks_keep_gradients=False,
 )
@@ -44,6 +48,7 @@ OFFICIAL = ReferenceCompat(
     dead_second_attention=True,
     frozen_input_blocks_at_inference=True,
     visibility_without_depth_test=True,
+    interior_points_at_inference=True,
     teacher_with_gradient=True,
     frozen_networks_keep_gradients=True,
 )

@@ -1,0 +1,141 @@
+"""From a mask, depth and a camera to what is known of one object: points, confidence, its coarse cube, its crop.
+
+Shapes: H W image, P points, S image edge of the encoders.
+Source: 3D-Fixer supplement section 1; as in training, pixels on the outline count half and fliers are dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.compat import ReferenceCompat
+from pipelines.cameras import opengl_to_opencv, pixel_rays_opengl
+from pipelines.complete.view import Frame, SceneView
+from pipelines.frames import COARSE_MARGIN, FOREGROUND, Cube, coarse_cube
+from pipelines.images import instance_crop
+from pipelines.masks import confidence
+from pipelines.voxelise import VoxelGrid, voxelise
+
+REACH_PX = 8  # the outline of a mask reaches this far at most
+
+
+class NotEnoughSeen(ValueError):
+    """The input does not show enough of an object; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One object as the image shows it.
+
+    points_P3: float64, world. confidence_P: 1 inside of the mask, 0.5 on its outline. coarse: its cube in the world.
+    crop_4SS: float in [0, 1], the crop around it and its mask. scene_mask_SS: float, its mask in the whole image.
+    """
+
+    instance_id: int
+    points_P3: Tensor
+    confidence_P: Tensor
+    coarse: Cube
+    crop_4SS: Tensor
+    scene_mask_SS: Tensor
+    cut_by_border: bool
+
+    def coarse_voxels(self) -> VoxelGrid:
+        """Its visible points in the coarse cube; those beyond the box of the clear ones are fliers of the outline."""
+        points = self.coarse.from_outer(self.points_P3)
+        near = points.abs().amax(1) <= 0.5 / COARSE_MARGIN
+        return voxelise(points[near], self.confidence_P[near])
+
+    def fine_voxels(self, fine: Cube) -> VoxelGrid:
+        """Its visible points in the fine cube, those outside moved to its walls."""
+        points = fine.from_outer(self.coarse.from_outer(self.points_P3))
+        return voxelise(points, self.confidence_P, clip=True)
+
+
+def observe(
+    instance_id: int,
+    mask_HW: np.ndarray,
+    view: SceneView,
+    frame: Frame,
+    image_px: int,
+    min_points: int,
+    reference_compat: ReferenceCompat,
+) -> Observation:
+    """Everything that the networks are told about one instance.
+
+    Raises NotEnoughSeen for an empty mask, a mask without depth, or too few clear points.
+    """
+    if not mask_HW.any():
+        raise NotEnoughSeen("the mask is empty")
+    box = _Box.around(mask_HW)
+    seen_hw = mask_HW[box.slices] & (np.nan_to_num(view.depth_HW[box.slices]) > 0)
+    if not seen_hw.any():
+        raise NotEnoughSeen("no pixel of the mask has valid depth")
+    confidence_hw = confidence(torch.from_numpy(seen_hw)).numpy() * seen_hw
+    if reference_compat.interior_points_at_inference:
+        confidence_hw[confidence_hw < 1] = 0
+    clear = int((confidence_hw > FOREGROUND).sum())
+    if clear < min_points:
+        raise NotEnoughSeen(
+            f"{clear} pixels lie clearly inside of the mask and have depth; at least {min_points} are needed"
+        )
+    rows, columns = np.nonzero(confidence_hw)
+    points_P3 = _world_points(view, rows + box.top, columns + box.left)
+    confidence_P = torch.from_numpy(confidence_hw[rows, columns])
+    return Observation(
+        instance_id,
+        points_P3,
+        confidence_P,
+        coarse_cube(points_P3, confidence_P),
+        instance_crop(view.rgb_HW3, mask_HW, image_px),
+        _scene_mask(frame.apply(mask_HW, False), image_px),
+        _touches_border(mask_HW),
+    )
+
+
+@dataclass(frozen=True)
+class _Box:
+    """The part of the image in which a mask and its outline lie: work there costs as much as the object is large."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @classmethod
+    def around(cls, mask_HW: np.ndarray) -> _Box:
+        rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
+        height, width = mask_HW.shape
+        return cls(
+            max(int(rows[0]) - REACH_PX, 0),
+            max(int(columns[0]) - REACH_PX, 0),
+            min(int(rows[-1]) + 1 + REACH_PX, height),
+            min(int(columns[-1]) + 1 + REACH_PX, width),
+        )
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+def _world_points(view: SceneView, rows: np.ndarray, columns: np.ndarray) -> Tensor:
+    K_px, T_world_cam = (
+        torch.from_numpy(np.asarray(m, np.float64)) for m in (view.camera.K_px, view.camera.T_world_cam)
+    )
+    u, v = torch.from_numpy(columns).double(), torch.from_numpy(rows).double()
+    origin, direction = pixel_rays_opengl(u, v, K_px, opengl_to_opencv(T_world_cam))
+    depth = torch.from_numpy(view.depth_HW[rows, columns].astype(np.float64))
+    return origin + direction * depth[:, None]
+
+
+def _scene_mask(mask_HW: np.ndarray, size: int) -> Tensor:
+    """[S, S] float: nearest pixels, as in training."""
+    rows, columns = (((np.arange(size) + 0.5) * n / size).astype(int) for n in mask_HW.shape)
+    return torch.from_numpy(mask_HW[rows][:, columns].astype(np.float32))
+
+
+def _touches_border(mask_HW: np.ndarray) -> bool:
+    return bool(mask_HW[0].any() or mask_HW[-1].any() or mask_HW[:, 0].any() or mask_HW[:, -1].any())

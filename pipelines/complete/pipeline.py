@@ -1,0 +1,107 @@
+"""The pipeline: one image, masks, depth and a camera -> complete objects in place. One path for one and for many.
+
+Shapes: H W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from models.compat import MENDED, ReferenceCompat
+from models.execution import DEFAULT_EXECUTION, Execution
+from pipelines.complete.computer import Computer, Device, Precision
+from pipelines.complete.masks import IdImage
+from pipelines.complete.memory import MemoryBudget
+from pipelines.complete.networks import FixerNetworks
+from pipelines.complete.records import DEFAULT_SETTINGS, Completion, Observer, Settings, silent
+from pipelines.complete.scene_run import SceneRun
+from pipelines.complete.view import Camera, SceneView
+from pipelines.errors import UsageError
+
+Masks = Mapping[int, np.ndarray] | np.ndarray
+
+
+class FixerPipeline:
+    """A loaded system. Calls share nothing but the networks, so that several threads may queue for one pipeline."""
+
+    def __init__(self, networks: FixerNetworks, computer: Computer) -> None:
+        self.networks = networks
+        self.computer = computer
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        offload: bool = False,
+        encoder_weights: Mapping[str, str | Path] | None = None,
+        execution: Execution = DEFAULT_EXECUTION,
+        reference_compat: ReferenceCompat = MENDED,
+    ) -> FixerPipeline:
+        """From a local folder or `owner/repo` on the hub, in the official pipeline layout (`.safetensors` or `.pt`).
+
+        device: "auto" is CUDA where there is one. precision: "auto" is bfloat16 on CUDA and float32 on the CPU.
+        offload: keep networks in main memory and move them to the GPU for their step.
+        Raises CheckpointError, PipelineError, or UsageError for a device that is not there.
+        """
+        networks = FixerNetworks.read(source, encoder_weights, execution, reference_compat)
+        return cls(networks, Computer.choose(device, precision, offload))
+
+    def __call__(
+        self,
+        image_HW3: np.ndarray,
+        masks: Masks,
+        depth: np.ndarray,
+        camera: Camera,
+        *,
+        instances: Sequence[int] | None = None,
+        depth_ratio: float = 1.0,
+        seed: int = 0,
+        settings: Settings = DEFAULT_SETTINGS,
+        memory_gb: float | None = None,
+        on_progress: Observer = silent,
+    ) -> Completion:
+        """Complete the instances of one image.
+
+        image_HW3: uint8 sRGB. masks: (H, W) integers with 0 for what is no instance, or id -> (H, W) bool (they may
+        overlap, and may be loaded on access). depth: (H, W) planar, NaN or 0 unknown.
+        instances: ids to complete, None for all. depth_ratio: how much of the depth is estimated, 0 for exact depth.
+        memory_gb: for what grows with the number of instances computed at once; None for most of what is free.
+        on_progress: told of every sampler step; an exception that it raises ends the call.
+        An instance that cannot be completed is skipped or failed with a reason, and the others go on; its result does
+        not depend on the others, beyond rounding. Raises UsageError for inputs that do not fit together.
+        """
+        if not 0 <= depth_ratio <= 1:
+            raise UsageError(f"the depth ratio is a share from 0 (exact depth) to 1 (estimated), not {depth_ratio:g}")
+        view = SceneView(image_HW3, np.asarray(depth, np.float32), camera)
+        found = as_mapping(masks)
+        chosen = tuple(found) if instances is None else tuple(instances)
+        unknown = [i for i in chosen if i not in found]
+        if unknown:
+            raise UsageError(f"there is no instance {unknown[0]} among the masks; there are {sorted(found)}")
+        run = SceneRun(
+            networks=self.networks,
+            computer=self.computer,
+            view=view,
+            settings=settings,
+            seed=seed,
+            depth_ratio=depth_ratio,
+            budget=MemoryBudget.of(self.computer.device, memory_gb),
+            observer=on_progress,
+        )
+        return run.complete(found, chosen)
+
+
+def as_mapping(masks: Masks) -> Mapping[int, np.ndarray]:
+    """Masks by id, in the order of the ids where they come as one image."""
+    if not isinstance(masks, np.ndarray):
+        return masks
+    if masks.ndim != 2 or not np.issubdtype(masks.dtype, np.integer):
+        raise UsageError(
+            f"masks must be one (H, W) image of integer ids, or masks by id, not {masks.shape} {masks.dtype}"
+        )
+    return IdImage(masks)

@@ -1,0 +1,161 @@
+"""From fine voxels to a structured latent: the Occlusion-Aware 3D Texturer.
+
+Shapes: B instances, N voxels of all, n of one, S image edge, T tokens, D their width, Z latent channels.
+Source: 3D-Fixer supplement section 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.compat import ReferenceCompat
+from models.slat_flow import SLatFlow
+from models.sparse.voxels import SparseTensor, VoxelSet
+from models.texturer import Texturer, TexturerCondition
+from pipelines.cameras import Projection, project
+from pipelines.complete.encode import stacked
+from pipelines.complete.records import InstanceFailure
+from pipelines.complete.structure import StepDone
+from pipelines.conditioning import texture_condition
+from pipelines.encoders.protocol import SceneFeatures
+from pipelines.samplers import TIME_SCALE, SamplerConfig, VelocityPair, euler_steps
+from pipelines.visibility import VoxelViews, visibility_ratio, voxel_features
+from pipelines.voxelise import voxel_centres
+
+VISIBLE_WITHIN = 1.5  # voxel edges behind the observed surface
+
+
+@dataclass(frozen=True)
+class TextureNetworks:
+    """The frozen base, the branch, and the statistics that latents are normalised with."""
+
+    base: SLatFlow
+    branch: Texturer
+    mean_Z: Tensor
+    std_Z: Tensor
+
+
+@dataclass(frozen=True)
+class FramedCamera:
+    """The camera and the depth of the frame that the encoders see. depth_HW: planar, NaN unknown."""
+
+    T_world_cam: Tensor
+    K_norm: Tensor
+    depth_HW: Tensor
+
+
+@dataclass(frozen=True)
+class TextureJob:
+    """One instance. T_world_grid: (4, 4), the fine cube to the world. noise_NZ: to start from."""
+
+    instance_id: int
+    tokens_4TD: Tensor
+    voxels_N3: Tensor
+    T_world_grid: Tensor
+    scene_mask_SS: Tensor
+    noise_NZ: Tensor
+
+
+@dataclass(frozen=True)
+class Latent:
+    """A structured latent on its voxels, on the CPU. visible_share: of its voxels, seen inside of the mask."""
+
+    voxels_N3: Tensor
+    feats_NZ: Tensor
+    visible_share: float
+
+
+def texture(
+    networks: TextureNetworks,
+    jobs: Sequence[TextureJob],
+    scene: SceneFeatures,
+    camera: FramedCamera,
+    sampler: SamplerConfig,
+    step_done: StepDone,
+) -> list[Latent | InstanceFailure]:
+    """The latent of each job, ready for the decoders; or why there is none."""
+    device, base, branch = scene.tokens_BDhw.device, networks.base, networks.branch
+    voxels = batched_voxels([job.voxels_N3 for job in jobs], device)
+    visible = _visibility(jobs, scene, camera, branch.reference_compat)
+    cond = branch.prepare(_condition(jobs, scene, visible.feats_NF), base)
+    ratio_B = TIME_SCALE * visible.share_B
+    x = torch.cat([job.noise_NZ for job in jobs]).to(device)
+    steps = euler_steps(
+        lambda x, t_B: branch(SparseTensor(x, voxels), t_B, cond, ratio_B, base).feats,
+        x,
+        len(jobs),
+        sampler,
+        pair=_pair(networks, jobs, cond, ratio_B),
+    )
+    for number, step in enumerate(steps, start=1):
+        x = step.x_t
+        step_done(number)
+    latents = (x * networks.std_Z.to(device) + networks.mean_Z.to(device)).cpu().split(voxels.lengths)
+    return [
+        _latent(job, feats_NZ, share)
+        for job, feats_NZ, share in zip(jobs, latents, visible.share_B.tolist(), strict=True)
+    ]
+
+
+def batched_voxels(voxels_B_n3: Sequence[Tensor], device: torch.device) -> VoxelSet:
+    rows = [torch.cat([torch.full((len(v), 1), b), v.int()], dim=1) for b, v in enumerate(voxels_B_n3)]
+    return VoxelSet(torch.cat(rows).int().to(device), len(rows))
+
+
+@dataclass(frozen=True)
+class _Visible:
+    """feats_NF: the image at every voxel. share_B: of an instance's voxels, seen inside of its mask."""
+
+    feats_NF: Tensor
+    share_B: Tensor
+
+
+def _visibility(
+    jobs: Sequence[TextureJob], scene: SceneFeatures, camera: FramedCamera, compat: ReferenceCompat
+) -> _Visible:
+    device = scene.detail_BFHW.device
+    depth_HW = camera.depth_HW.to(device)
+    views, shares = [], []
+    for job in jobs:
+        T = job.T_world_grid
+        centres = voxel_centres(job.voxels_N3).double() @ T[:3, :3].T + T[:3, 3]
+        seen = project(centres, camera.T_world_cam, camera.K_norm)
+        edge = T[0, 0].item() / 64
+        projection = Projection(seen.uv_P2.float().to(device), seen.depth_P.float().to(device))
+        one = VoxelViews((projection,), (depth_HW,), VISIBLE_WITHIN * edge)
+        shares.append(visibility_ratio(job.scene_mask_SS[None].to(device), one, compat))
+        views.append(voxel_features(scene.detail_BFHW, one, compat))
+    return _Visible(torch.cat(views), torch.cat(shares))
+
+
+def _condition(jobs: Sequence[TextureJob], scene: SceneFeatures, feats_NF: Tensor) -> TexturerCondition:
+    tokens = stacked([job.tokens_4TD for job in jobs], feats_NF.device)
+    return texture_condition(tokens, scene.detail_BFHW.expand(len(jobs), -1, -1, -1), feats_NF)
+
+
+def _pair(
+    networks: TextureNetworks, jobs: Sequence[TextureJob], cond: TexturerCondition, ratio_B: Tensor
+) -> VelocityPair:
+    """Velocities with and without condition, in one batch of twice as many instances."""
+    twice = batched_voxels([job.voxels_N3 for job in jobs] * 2, ratio_B.device)
+    both, twice_ratio = cond.with_negative(), torch.cat([ratio_B, ratio_B])
+
+    def pair(x: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
+        doubled = SparseTensor(torch.cat([x, x]), twice)
+        v = networks.branch(doubled, torch.cat([t_B, t_B]), both, twice_ratio, networks.base).feats
+        with_condition, without = v.chunk(2)
+        return with_condition, without
+
+    return pair
+
+
+def _latent(job: TextureJob, feats_NZ: Tensor, share: float) -> Latent | InstanceFailure:
+    if not bool(feats_NZ.isfinite().all()):
+        return InstanceFailure(
+            "the sampled texture latent is not finite; check the checkpoint, or try --precision fp32"
+        )
+    return Latent(job.voxels_N3, feats_NZ, share)
