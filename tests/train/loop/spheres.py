@@ -17,14 +17,15 @@ from torch import Tensor, nn
 
 from models.structure_flow import FlowConfig, SparseStructureFlow
 from pipelines.flow_matching import FlowPath
-from pipelines.train.loop import LoopOptions
+from pipelines.train.checkpoints import Retention
+from pipelines.train.loop_options import LoopOptions
 from pipelines.train.stage import Batch, LoaderOptions, LoopRecipe, Losses, SampleSource, Split, TrainingModule
 
 EDGE, WIDTH = 4, 16
 RECIPE = LoopRecipe(
     steps=4, batch_size=4, learning_rate=2e-3, micro_batch_tokens=2.0, ema_decay=0.9, clip_window=3, warmup_steps=2
 )
-OPTIONS = LoopOptions(every=2, log_every=1, validation_samples=3)
+OPTIONS = LoopOptions(every=2, log_every=1, validation_samples=3, retention=Retention(last=10))
 
 
 @dataclass(frozen=True)
