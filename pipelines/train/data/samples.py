@@ -47,14 +47,17 @@ class Draws:
 
 @dataclass(frozen=True, slots=True)
 class InstanceImages:
-    """What the image encoders see of one object, RGB and its mask (0 or 255) as fourth channel.
+    """What the image encoders see of one object; masks are 0 or 255.
 
-    scene_4SS: uint8, the whole image squeezed to a square. instance_4SS: uint8, a square around the object with its
-    surroundings. clean_3SS: uint8, an unoccluded render of the asset on black, for the alignment loss; None if the
-    stage does not ask for it.
+    scene_id: equal for samples with the same scene image, which is then stored and encoded once. scene_3SS: uint8, the
+    whole image squeezed to a square; scene_mask_SS: uint8, the object's mask in it. instance_4SS: uint8, RGB and mask,
+    a square around the object with its surroundings. clean_3SS: uint8, an unoccluded render of the asset on black, for
+    the alignment loss; None if the stage does not ask for it.
     """
 
-    scene_4SS: Tensor
+    scene_id: int
+    scene_3SS: Tensor
+    scene_mask_SS: Tensor
     instance_4SS: Tensor
     clean_3SS: Tensor | None = None
 

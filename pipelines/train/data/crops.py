@@ -1,0 +1,64 @@
+"""What the image encoders see of one object, as bytes.
+
+Shapes: S encoders' image edge.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipelines.images import crop_box, cut, squeezed, squeezed_mask
+from pipelines.train.data import errors
+from pipelines.train.data.samples import InstanceImages
+from pipelines.train.data.scene_views import SceneView
+from scenegen.contract.crops import object_crop
+from scenegen.contract.object_dataset import ObjectDataset
+from scenegen.contract.objects import ObjectView, ViewKind
+from scenegen.contract.records import ViewObject
+
+
+def instance_images(view: SceneView, seen: ViewObject, size: int, clean_3SS: Tensor | None) -> InstanceImages:
+    """Scene and crop of an object, as `pipelines.images` has them for completion."""
+    left, upper, right, lower = seen.facts.visible_box_px
+    box = crop_box((left, upper, right - 1, lower - 1))
+    mask_HW = view.instance_id == seen.instance_id
+    crop_4SS = cropped(view.rgb, mask_HW, box, size)
+    return InstanceImages(view.scene_id, view.image_3SS(size), view.mask_SS(mask_HW, size), crop_4SS, clean_3SS)
+
+
+def cropped(rgb_HW3: np.ndarray, mask_HW: np.ndarray, box: tuple[int, int, int, int], size: int) -> Tensor:
+    """[4, S, S] uint8: a box of an image and of a mask, black beyond the image."""
+    crop_4SS = np.empty((4, size, size), np.uint8)
+    crop_4SS[:3] = squeezed(cut(rgb_HW3, box), size).transpose(2, 0, 1)
+    crop_4SS[3] = squeezed_mask(cut(mask_HW, box), size)
+    return torch.from_numpy(crop_4SS)
+
+
+def drawn_view(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> tuple[ViewKind, int]:
+    """One of the condition views of an asset; of the feature views where there are none. Raises BadRowError."""
+    with errors.row(f"{objects.root.location}, clean views of asset {uid}"):
+        for kind in ("condition", "feature"):
+            if count := objects.num_views(uid, kind):
+                return kind, int(rng.integers(count))
+        raise KeyError("no view is stored")
+
+
+def clean_image(objects: ObjectDataset, uid: str, rng: np.random.Generator, size: int) -> Tensor:
+    """[3, S, S] uint8: what an encoder sees of a random clean view, on black.
+
+    The crop that is stored with the view, if it is of this size, or made of the view: slower, and the same to the bit.
+    Raises BadRowError.
+    """
+    kind, number = drawn_view(objects, uid, rng)
+    with errors.row(f"{objects.root.location}, {kind} view {number} of asset {uid}"):
+        crop = objects.view(uid, kind, number, images=["crop"]).crop
+        if crop is None or crop.shape[0] != size:
+            crop = _made(objects.view(uid, kind, number, images=["rgba"]), size)
+    return torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)))
+
+
+def _made(view: ObjectView, size: int) -> np.ndarray:
+    assert view.rgba is not None
+    return object_crop(view.rgba, size)

@@ -1,0 +1,133 @@
+"""A sample's cube: where it stands, how it is turned and jittered, and what lies in it.
+
+Everything is turned first, as if the world stood another way, and the cubes are placed then; so they lie around the
+visible part (coarse) or the whole object (fine) exactly as they do when a new image is completed.
+Shapes: P points, V mesh vertices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pipelines.frames import Cube, NoVisiblePoints, bounding_cube, coarse_cube, fine_cube
+from pipelines.train.data.errors import Rejected
+from pipelines.train.data.options import Augmentation, Oversize
+from pipelines.train.data.points import VisiblePoints
+from pipelines.train.data.randomness import random_rotation
+from pipelines.voxelise import CUBE_MARGIN, RESOLUTION
+
+TOO_LARGE = "larger than the coarse cube"
+NO_INTERIOR = "too few pixels off the outline"
+_HALF = 0.5 - CUBE_MARGIN
+_VISIBLE_HALF = 0.25 + 1e-4  # of the coarse cube: the visible part by construction, and rounding
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What is drawn for a sample: rotation of the world (3, 3), factor on sizes, move in edges of the cube (3,)."""
+
+    rotation: np.ndarray
+    scale: float
+    shift: np.ndarray
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A sample in its cube: float32 coordinates in [-0.5, 0.5]^3 of points and mesh, and the cube's pose (float64)."""
+
+    points_P3: np.ndarray
+    confidence_P: np.ndarray
+    vertices_V3: np.ndarray
+    T_world_cube: np.ndarray
+
+
+def draw_turn(rng: np.random.Generator, augmentation: Augmentation) -> Turn:
+    """All numbers are drawn in any case, so that an option changes nothing but its own."""
+    turned, rotation = rng.random() < augmentation.rotation, random_rotation(rng)
+    scale, shift = rng.uniform(*augmentation.scale), rng.uniform(-1, 1, 3) * augmentation.shift
+    return Turn(rotation if turned else np.eye(3), float(scale), shift)
+
+
+def place_in_scene(
+    visible: VisiblePoints, vertices_V3: np.ndarray, T_world_obj: np.ndarray, turn: Turn, fine: bool, oversize: Oversize
+) -> Placed:
+    """An object seen in a scene, in its coarse or fine cube. vertices: canonical.
+
+    Points on the outline that lie outside the box of the others are left out. Raises Rejected.
+    """
+    rotation = turn.rotation.astype(np.float32)
+    points_P3 = visible.points_P3 @ rotation.T
+    vertices_V3 = _transformed(vertices_V3, turn.rotation @ T_world_obj[:3, :3], turn.rotation @ T_world_obj[:3, 3])
+    try:
+        coarse = coarse_cube(torch.from_numpy(points_P3), torch.from_numpy(visible.confidence_P))
+    except NoVisiblePoints:
+        raise Rejected(NO_INTERIOR) from None
+    near_P = (np.abs(coarse.from_outer(torch.from_numpy(points_P3)).numpy()) <= _VISIBLE_HALF).all(axis=1)
+    cube = _holding(coarse, vertices_V3, oversize)
+    if oversize == "squash":
+        vertices_V3 = _squashed(cube, vertices_V3)
+    if fine:
+        cube = _fine(cube, vertices_V3)
+    return _jittered(cube, points_P3[near_P], visible.confidence_P[near_P], vertices_V3, turn)
+
+
+def place_alone(points_P3: np.ndarray, confidence_P: np.ndarray, vertices_V3: np.ndarray, turn: Turn) -> Placed:
+    """An object by itself, in the bounding cube of the turned mesh. Both in canonical coordinates."""
+    rotation = turn.rotation.astype(np.float32)
+    points_P3, vertices_V3 = points_P3 @ rotation.T, vertices_V3 @ rotation.T
+    return _jittered(bounding_cube(torch.from_numpy(vertices_V3)), points_P3, confidence_P, vertices_V3, turn)
+
+
+def _holding(cube: Cube, vertices_V3: np.ndarray, oversize: Oversize) -> Cube:
+    """The cube, if the object fits in it, or what the option makes of it."""
+    reach = np.abs(cube.from_outer(torch.from_numpy(_bounds(vertices_V3))).numpy()).max()
+    if reach <= 0.5 or oversize == "squash":
+        return cube
+    if oversize == "reject":
+        raise Rejected(TOO_LARGE)
+    return Cube(cube.centre_3, cube.side * float(2 * reach + 1e-6))
+
+
+def _fine(coarse: Cube, vertices_V3: np.ndarray) -> Cube:
+    """The fine cube of the object's voxels in the coarse cube; the voxels of the corners of its box say where."""
+    corners = coarse.from_outer(torch.from_numpy(_bounds(vertices_V3))).clamp(-_HALF, _HALF)
+    within = fine_cube(((corners + 0.5) * RESOLUTION).floor().long())
+    return Cube(coarse.to_outer(within.centre_3[None])[0], coarse.side * within.side)
+
+
+def _jittered(
+    cube: Cube, points_P3: np.ndarray, confidence_P: np.ndarray, vertices_V3: np.ndarray, turn: Turn
+) -> Placed:
+    """Scale and shift within the cube, as far as the object leaves room: nothing of it is cut off or squashed."""
+    centre, side = cube.centre_3.double().numpy(), float(cube.side)
+    low, high = (_bounds(vertices_V3).astype(np.float64) - centre) / side
+    scale = min(turn.scale, 2 * _HALF / float((high - low).max()))
+    shift = np.clip(turn.shift, -_HALF - scale * low, _HALF - scale * high)
+    factor, offset = scale / side, shift - scale * centre / side
+    T_cube_turned = np.diag([factor, factor, factor, 1.0])
+    T_cube_turned[:3, 3] = offset
+    T_turned_world = np.eye(4)
+    T_turned_world[:3, :3] = turn.rotation
+    return Placed(
+        _transformed(points_P3, factor, offset),
+        confidence_P,
+        _transformed(vertices_V3, factor, offset),
+        np.linalg.inv(T_cube_turned @ T_turned_world),
+    )
+
+
+def _squashed(cube: Cube, vertices_V3: np.ndarray) -> np.ndarray:
+    return cube.to_outer(cube.from_outer(torch.from_numpy(vertices_V3)).clamp(-_HALF, _HALF)).numpy()
+
+
+def _transformed(points_P3: np.ndarray, linear: np.ndarray | float, offset: np.ndarray) -> np.ndarray:
+    linear, offset = np.asarray(linear, np.float32), offset.astype(np.float32)
+    turned = points_P3 @ linear.T if linear.ndim else points_P3 * linear
+    return turned + offset
+
+
+def _bounds(points_P3: np.ndarray) -> np.ndarray:
+    return np.stack([points_P3.min(axis=0), points_P3.max(axis=0)])

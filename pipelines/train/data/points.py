@@ -1,0 +1,89 @@
+"""The visible points of an object, from mixed true and estimated depth.
+
+Shapes: h w window around the object, P points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from pipelines.masks import EDGE_CONFIDENCE, ellipse_kernel, erode
+from pipelines.train.data.options import AlphaRule
+from pipelines.train.data.scene_views import SceneView
+from scenegen.contract.records import ViewObject
+from scenegen.contract.sidecar import GROUND_TRUTH
+
+EDGE_SHARE = 6 / 1024
+"""Of the image's width: how far the outline reaches into the mask; two erosions of radius 3 at 1024 pixels."""
+
+
+@dataclass(frozen=True)
+class VisiblePoints:
+    """points_P3: float32 world metres. confidence_P: float32, 1 inside the mask, 0.5 on its outline.
+
+    depth_ratio: alpha, the share of estimated depth. estimator: whose; "gt" with alpha 0.
+    """
+
+    points_P3: np.ndarray
+    confidence_P: np.ndarray
+    depth_ratio: float
+    estimator: str
+
+    @property
+    def num_interior(self) -> int:
+        return int((self.confidence_P > EDGE_CONFIDENCE).sum())
+
+
+def draw_alpha(rng: np.random.Generator, rule: AlphaRule) -> float:
+    """One number is drawn in any case."""
+    uniform = rng.random()
+    if rule == "official":
+        return min(1.0, 1.01 * uniform)
+    return {"uniform": uniform, "estimate": 1.0, "truth": 0.0}[rule]
+
+
+def visible_points(view: SceneView, seen: ViewObject, alpha: float) -> VisiblePoints:
+    """The pixels of an object as points: depth = alpha * estimate + (1 - alpha) * truth.
+
+    The estimate is the one aligned to the image and to this instance. Pixels where it gives nothing are left out; if
+    the instance could not be aligned at all, the truth is used and said to be (alpha 0, "gt").
+    """
+    left, upper, right, lower = seen.facts.visible_box_px
+    window = slice(upper, lower), slice(left, right)
+    depth_hw = view.depth_m[window]
+    mask_hw = (view.instance_id[window] == seen.instance_id) & np.isfinite(depth_hw)
+    interior_hw = _interior(mask_hw, view.instance_id.shape[1])
+    estimator = GROUND_TRUTH
+    if alpha > 0 and any(one.instance_id == seen.instance_id for one in view.estimate.instances):
+        estimator = view.estimator
+        estimate_hw = _aligned(view, seen.instance_id, window)
+        depth_hw = np.float32(alpha) * estimate_hw + np.float32(1 - alpha) * depth_hw
+        mask_hw = mask_hw & np.isfinite(depth_hw)
+    rows, columns = np.nonzero(mask_hw)
+    K, T_world_cam = view.view.K_px.astype(np.float32), view.view.T_world_cam.astype(np.float32)
+    x = (columns + np.float32(left + 0.5) - K[0, 2]) / K[0, 0]
+    y = (rows + np.float32(upper + 0.5) - K[1, 2]) / K[1, 1]
+    depth_P = depth_hw[mask_hw]
+    camera_P3 = np.stack([x * depth_P, y * depth_P, depth_P], axis=1).astype(np.float32)
+    points_P3 = camera_P3 @ T_world_cam[:3, :3].T + T_world_cam[:3, 3]
+    confidence_P = np.where(interior_hw[mask_hw], np.float32(1), np.float32(EDGE_CONFIDENCE))
+    return VisiblePoints(points_P3, confidence_P, alpha if estimator != GROUND_TRUTH else 0.0, estimator)
+
+
+def _aligned(view: SceneView, instance_id: int, window: tuple[slice, slice]) -> np.ndarray:
+    """(h, w) float32 metres, NaN where there is none; only the window of the map is worked on."""
+    whole = view.estimate
+    confidence = None if whole.confidence is None else whole.confidence[window]
+    part = replace(whole, map=whole.map[window], confidence=confidence)
+    return np.where(part.valid, part.aligned_to_instance_m(instance_id), np.nan)
+
+
+def _interior(mask_hw: np.ndarray, image_width: int) -> np.ndarray:
+    """The mask without its outline; beyond the window nothing belongs to it."""
+    reach = max(1, round(EDGE_SHARE * image_width))
+    iterations = 2 if reach % 2 == 0 and reach > 2 else 1
+    kernel = ellipse_kernel(2 * (reach // iterations) + 1)
+    return erode(torch.from_numpy(mask_hw), kernel, iterations).numpy()

@@ -1,0 +1,64 @@
+"""The open datasets of one process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines.errors import UsageError
+from pipelines.train.data.options import DataLocation
+from scenegen.contract.dataset import Dataset
+from scenegen.contract.object_dataset import ObjectDataset
+
+
+class Readers:
+    """Datasets and objects tables by the number of their location.
+
+    Each process opens its own: open files do not survive a fork to workers when they lie in an object store, and
+    cannot be pickled at all.
+    """
+
+    def __init__(self, locations: Sequence[DataLocation]) -> None:
+        self._locations = tuple(locations)
+        self._forget()
+
+    def __len__(self) -> int:
+        return len(self._locations)
+
+    def dataset(self, number: int) -> Dataset:
+        """Raises UsageError if there is none."""
+        self._check_process()
+        if number not in self._datasets:
+            self._datasets[number] = _opened(Dataset, self._locations[number].shards)
+        return self._datasets[number]
+
+    def objects(self, number: int) -> ObjectDataset:
+        """Raises UsageError if there are none."""
+        self._check_process()
+        if number not in self._objects:
+            self._objects[number] = _opened(ObjectDataset, self._locations[number].objects_location)
+        return self._objects[number]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_locations": self._locations}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._locations = state["_locations"]
+        self._forget()
+
+    def _check_process(self) -> None:
+        if self._process != os.getpid():
+            self._forget()
+
+    def _forget(self) -> None:
+        self._process = os.getpid()
+        self._datasets: dict[int, Dataset] = {}
+        self._objects: dict[int, ObjectDataset] = {}
+
+
+def _opened(kind: Any, location: str) -> Any:
+    try:
+        return kind.open(location)
+    except (FileNotFoundError, ValueError) as error:
+        raise UsageError(str(error)) from error

@@ -1,0 +1,147 @@
+"""Decoded views of scenes, kept while samples of the same view follow one another.
+
+What is random about a view (which estimator, how much resolution its image loses) is drawn once per view and epoch, so
+that the samples of a view can share the work, here and in the image encoders.
+Shapes: H W image, S encoders' image edge.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pipelines.errors import UsageError
+from pipelines.images import squeezed, squeezed_mask
+from pipelines.train.data import errors
+from pipelines.train.data.options import Augmentation, DataOptions
+from pipelines.train.data.randomness import Stream, generator
+from pipelines.train.data.readers import Readers
+from scenegen.contract.dataset import Dataset
+from scenegen.contract.records import View, ViewObject
+from scenegen.contract.sidecar import DepthEstimate
+
+_KEPT = 2
+_IMAGES = ("rgb", "depth_m", "instance_id")
+
+
+@dataclass(frozen=True)
+class SceneView:
+    """One view in one epoch.
+
+    place: for messages. scene_id: the same for all samples that see the same (equally blurred) image. blurred_px: edge
+    to which its image was scaled down and back before the encoders see it; None if it was not. estimator: "" if all
+    depth is the truth.
+    """
+
+    place: str
+    scene_id: int
+    number: int
+    dataset: Dataset
+    view: View
+    blurred_px: int | None
+    estimator: str
+    cache: dict[int, Tensor] = field(default_factory=dict)
+
+    @property
+    def rgb(self) -> np.ndarray:
+        assert self.view.rgb is not None
+        return self.view.rgb
+
+    @property
+    def depth_m(self) -> np.ndarray:
+        assert self.view.depth_m is not None
+        return self.view.depth_m
+
+    @property
+    def instance_id(self) -> np.ndarray:
+        assert self.view.instance_id is not None
+        return self.view.instance_id
+
+    @cached_property
+    def estimate(self) -> DepthEstimate:
+        """The estimator's map. Raises BadRowError."""
+        with errors.row(f"{self.place}, depth of {self.estimator}"):
+            return self.dataset.depth_estimate(self.number, self.estimator)
+
+    def object(self, instance_id: int) -> ViewObject:
+        return next(each for each in self.view.objects if each.instance_id == instance_id)
+
+    def image_3SS(self, size: int) -> Tensor:
+        """uint8: the whole image as a square. The same tensor for every sample of the view."""
+        if size not in self.cache:
+            image_SS3 = squeezed(self.rgb, size)
+            if self.blurred_px is not None:
+                image_SS3 = squeezed(squeezed(image_SS3, self.blurred_px), size)
+            self.cache[size] = torch.from_numpy(np.ascontiguousarray(image_SS3.transpose(2, 0, 1)))
+        return self.cache[size]
+
+    def mask_SS(self, mask_HW: np.ndarray, size: int) -> Tensor:
+        """uint8, 0 or 255: a mask of the whole view as a square, as blurred as the image."""
+        mask_SS = squeezed_mask(mask_HW, size)
+        if self.blurred_px is not None:
+            mask_SS = squeezed_mask(squeezed_mask(mask_SS, self.blurred_px), size)
+        return torch.from_numpy(mask_SS.copy())
+
+    def depth_SS(self, size: int) -> Tensor:
+        """float32 true depth, nearest-resized like masks."""
+        resized = Image.fromarray(self.depth_m).resize((size, size), Image.Resampling.NEAREST)
+        return torch.from_numpy(np.array(resized))
+
+
+class SceneViews:
+    """Views by number, the last ones kept."""
+
+    def __init__(self, readers: Readers, options: DataOptions, seed: int) -> None:
+        self._readers, self._options, self._seed = readers, options, seed
+        self._estimators = [estimators_of(readers.dataset(number), options) for number in range(len(readers))]
+        self._kept: OrderedDict[tuple[int, int, int], SceneView] = OrderedDict()
+
+    def get(self, dataset: int, number: int, epoch: int) -> SceneView:
+        """Raises BadRowError."""
+        key = dataset, number, epoch
+        if key not in self._kept:
+            self._kept[key] = self._read(*key)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def _read(self, dataset: int, number: int, epoch: int) -> SceneView:
+        rng = generator(self._seed, Stream.VIEW, epoch, dataset, number)
+        source, estimators = self._readers.dataset(dataset), self._estimators[dataset]
+        place = source.place(number)
+        with errors.row(place):
+            view = source.view(number, _IMAGES)
+        estimator = estimators[int(rng.integers(len(estimators)))] if estimators else ""
+        blurred = blurred_px(rng, self._options.augmentation, self._options.image_px)
+        scene_id = int(rng.integers(1 << 62))
+        return SceneView(place, scene_id, number, source, view, blurred, estimator)
+
+
+def estimators_of(dataset: Dataset, options: DataOptions) -> tuple[str, ...]:
+    """Whose depth to draw from; () when alpha is always 0. Raises UsageError if an estimator is missing."""
+    if options.alpha == "truth":
+        return ()
+    known = dataset.estimators()
+    if options.estimators is None and known:
+        return known
+    missing = sorted({*(options.estimators or ["any estimator"])} - {*known})
+    if missing:
+        raise UsageError(
+            f"{dataset.root.location} has no depth of {', '.join(missing)} for every shard "
+            f"(there is {', '.join(known) or 'none'}); make it with: scenegen annotate --data {dataset.root.location}; "
+            "or train on true depth alone with --alpha truth"
+        )
+    return tuple(options.estimators or ())
+
+
+def blurred_px(rng: np.random.Generator, augmentation: Augmentation, size: int) -> int | None:
+    """The edge to scale an image down to and back, or None. Both numbers are drawn in any case."""
+    wanted, edge = rng.random() < augmentation.resize_probability, rng.random()
+    lowest = min(augmentation.resize_px, size)
+    return int(lowest + edge * (size - lowest)) if wanted else None
