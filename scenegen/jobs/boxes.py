@@ -13,9 +13,9 @@ import numpy as np
 
 from scenegen.assets.library import CanonicalMesh
 from scenegen.assets.manifest import AssetRecord
-from scenegen.contract.records import BACKGROUND_ID, FLOOR_ID, WALL_ID, ViewImages
+from scenegen.contract.records import BACKGROUND_ID, FIRST_OBJECT_ID, FLOOR_ID, WALL_ID, ViewImages
 from scenegen.errors import AssetError
-from scenegen.layout.spec import RoomSpec, SceneSpec, ViewSpec
+from scenegen.layout.spec import CameraSpec, RoomSpec, SceneSpec
 
 _CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)], np.float32)
 _FACES = np.array(
@@ -62,6 +62,31 @@ class BoxLibrary:
 
 
 @dataclass(frozen=True, slots=True)
+class BoxView:
+    """A clean view as boxes have it; see scenegen.jobs.renderer.CleanImages."""
+
+    rgba: np.ndarray
+    depth: np.ndarray
+
+
+class BoxViewRenderer:
+    """Draws the box of one asset on nothing; see scenegen.jobs.renderer.ViewRenderer."""
+
+    def __init__(self, library: BoxLibrary) -> None:
+        self._library = library
+
+    def render(self, uid: str, cameras: Sequence[CameraSpec], samples: int) -> Iterator[BoxView]:
+        slab = _slab(self._library, FIRST_OBJECT_ID, uid, np.eye(4))
+        for camera in cameras:
+            images = _draw(None, camera, (), [slab])
+            alpha = np.where(images.instance_id == BACKGROUND_ID, 0, 255).astype(np.uint8)[..., None]
+            yield BoxView(np.concatenate([images.rgb * (alpha > 0), alpha], axis=-1), images.depth_m)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Slab:
     """A box to hit: T_box_world maps world points into its unit cube [-0.5, 0.5]^3."""
 
@@ -77,19 +102,20 @@ class BoxRenderer:
         self._library = library
 
     def render(self, spec: SceneSpec) -> Iterator[ViewImages]:
-        slabs = [self._slab(each.instance_id, each.asset_uid, each.T_world_obj) for each in spec.objects]
+        slabs = [_slab(self._library, each.instance_id, each.asset_uid, each.T_world_obj) for each in spec.objects]
         for view in spec.views:
-            yield _draw(spec.room, view, slabs)
+            yield _draw(spec.room, view.camera, view.unseen_walls, slabs)
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _slab(self, instance_id: int, uid: str, T_world_obj: np.ndarray) -> _Slab:
-        mesh = self._library.mesh(uid)
-        T_obj_box = np.diag([*(mesh.vertices.max(axis=0) - mesh.vertices.min(axis=0)), 1.0])
-        seed = hashlib.sha256(uid.encode()).digest()
-        colour = 0.25 + 0.6 * np.array([seed[0], seed[1], seed[2]]) / 255.0
-        return _Slab(instance_id, np.linalg.inv(T_world_obj @ T_obj_box), colour)
+
+def _slab(library: BoxLibrary, instance_id: int, uid: str, T_world_obj: np.ndarray) -> _Slab:
+    mesh = library.mesh(uid)
+    T_obj_box = np.diag([*(mesh.vertices.max(axis=0) - mesh.vertices.min(axis=0)), 1.0])
+    seed = hashlib.sha256(uid.encode()).digest()
+    colour = 0.25 + 0.6 * np.array([seed[0], seed[1], seed[2]]) / 255.0
+    return _Slab(instance_id, np.linalg.inv(T_world_obj @ T_obj_box), colour)
 
 
 @dataclass(slots=True)
@@ -114,12 +140,12 @@ class _Canvas:
         self.colours[nearer] = colour
 
 
-def _draw(room: RoomSpec, view: ViewSpec, slabs: Sequence[_Slab]) -> ViewImages:
-    width, height = view.camera.size_px
-    T_world_cam = view.camera.matrix_world
+def _draw(room: RoomSpec | None, camera: CameraSpec, unseen_walls: Sequence[str], slabs: Sequence[_Slab]) -> ViewImages:
+    width, height = camera.size_px
+    T_world_cam = camera.matrix_world
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     pixels = np.stack([columns, rows, np.ones_like(columns)], axis=-1).reshape(-1, 3)
-    rays_cam = pixels @ np.linalg.inv(view.camera.K_px).T  # z = 1, so a ray's factor is its planar depth
+    rays_cam = pixels @ np.linalg.inv(camera.K_px).T  # z = 1, so a ray's factor is its planar depth
     count = len(pixels)
     canvas = _Canvas(
         T_world_cam[:3, 3],
@@ -130,7 +156,8 @@ def _draw(room: RoomSpec, view: ViewSpec, slabs: Sequence[_Slab]) -> ViewImages:
         np.tile(_SKY, (count, 1)),
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        _cast_room(canvas, room, view.unseen_walls)
+        if room:
+            _cast_room(canvas, room, unseen_walls)
         for slab in slabs:
             _cast_slab(canvas, slab)
     return _finish(canvas, T_world_cam, (height, width))

@@ -32,7 +32,7 @@ DEFAULT_PRESET = "arsg"
 STAGES = ("render", "annotate")
 _FROM_PRESET: Any = None  # filled in by __post_init__
 
-OptionsT = TypeVar("OptionsT", bound="DatasetOptions")
+CommandT = TypeVar("CommandT")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,15 +260,15 @@ class Verify:
         return EXIT_DONE if verify(open_root(self.out), self.deep, self.workers) else EXIT_ERROR
 
 
-def for_preset(command: type[OptionsT], arguments: Sequence[str]) -> OptionsT:
-    """The defaults of a command for the --preset that is named on its command line."""
+def for_preset(command: type[CommandT], arguments: Sequence[str]) -> CommandT:
+    """The defaults of a command that takes a preset, for the --preset that is named on its command line."""
     named = DEFAULT_PRESET
     for position, argument in enumerate(arguments):
         if argument == "--preset" and position + 1 < len(arguments):
             named = arguments[position + 1]
         elif argument.startswith("--preset="):
             named = argument.removeprefix("--preset=")
-    return command(preset=named if named in PRESETS else preset(named, 1))  # type: ignore[arg-type]
+    return command(preset=named if named in PRESETS else preset(named, 1))  # type: ignore[call-arg]
 
 
 def open_root(location: str) -> Root:

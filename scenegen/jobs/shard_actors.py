@@ -21,6 +21,7 @@ from scenegen.jobs.signals import stop_on_signal
 from scenegen.jobs.step_progress import StepProgress
 
 _TRIES = 3  # of a shard whose worker dies
+_HOPELESS_AFTER = 10
 _WAIT_S = 0.5
 
 Event = dict[str, Any]
@@ -43,8 +44,9 @@ class ShardMaker(Protocol):
     def make(self, piece: Any) -> Iterator[Event]:
         """Make the files of one shard.
 
-        Yields {"event": "progress", "shard", "units"} as units are done, then one {"event": "done", "shard", "units",
-        "bytes", "seconds"}: all its units, the bytes of its file, and the seconds of each step by name.
+        Yields {"event": "progress", "shard", "units"} as units are done, {"event": "failed_asset", "shard", "asset",
+        "reason"} for what is left out, and at the end {"event": "done", "shard", "units", "bytes", "seconds"}: all its
+        units, the bytes of its file, and the seconds of each part by name.
         """
         ...
 
@@ -75,13 +77,17 @@ class ActorPlan:
 
 @dataclass(slots=True)
 class ShardTally:
-    """What happened. seconds: of each step, summed over workers. failed: (shard, reason)."""
+    """What happened. units: of finished shards. seconds: of each part, summed over workers. failed: (shard, reason).
+
+    assets_failed: assets that were left out.
+    """
 
     shards: int = 0
     units: int = 0
     bytes: int = 0
     seconds: Counter[str] = field(default_factory=Counter)
     failed: list[tuple[int, str]] = field(default_factory=list)
+    assets_failed: int = 0
     interrupted: bool = False
 
 
@@ -137,6 +143,7 @@ class _Run:
         self._waiting = deque(pieces)
         self._tries: Counter[int] = Counter()
         self._tally = ShardTally()
+        self._made_any = False
         self._running: dict[ray.ObjectRefGenerator, tuple[ray.actor.ActorHandle, HasShard]] = {}
 
     def run(self) -> ShardTally:
@@ -191,7 +198,15 @@ class _Run:
             self._tally.units += event["units"]
             self._tally.bytes += event["bytes"]
             self._tally.seconds.update(event["seconds"])
+        self._made_any |= event["event"] == "progress"
         self._on_event(event)
+        if event["event"] == "failed_asset":
+            self._tally.assets_failed += 1
+            if self._tally.assets_failed >= _HOPELESS_AFTER and not self._made_any:
+                raise SceneGenError(
+                    f"{self._kind.name}: the first {self._tally.assets_failed} assets all failed, so the others were "
+                    f"not tried. Reason: {event['reason']}"
+                )
 
     def _failed(self, piece: HasShard, error: ray.exceptions.RayTaskError) -> None:
         cause = error.cause

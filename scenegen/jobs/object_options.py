@@ -1,0 +1,63 @@
+"""What a user may set about the objects tables; plain data, without torch."""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from scenegen.config import preset
+from scenegen.errors import UsageError
+
+STEPS = ("geometry", "views", "features", "latents")
+"""In the order in which they need each other; each fills one table."""
+
+
+@dataclass(frozen=True)
+class ObjectOptions:
+    """What decides the rows of the objects tables; the defaults are the official sizes."""
+
+    extractor: str = "dinov2"
+    """Whose image features are averaged into the voxels: dinov2, or efficientnet_lite0, which needs no download."""
+    condition_views: int = 24
+    """Random views of each asset, what an unoccluded photograph would show."""
+    condition_px: int = 1024
+    crop_px: int = 518
+    """Size of the crop of a condition view that image encoders see."""
+    feature_views: int = 150
+    """Views that cover the sphere evenly, for the voxel features."""
+    feature_px: int = 512
+    samples: int = 128
+    """Most samples of a pixel."""
+    visibility: Literal["seen", "all"] = "seen"
+    """Average the features over the views that see a voxel, or over all views, as the official code does."""
+    latents_name: str = "trellis"
+    """Of the latents table: whose encoders made it."""
+    rotations: int = 16
+    """Poses of each asset in the latents table, the canonical one included."""
+    objects_per_shard: int = 16
+    object_seed: int = 0
+    """Of cameras and rotations."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = 0 if field.name == "object_seed" else 1
+            if isinstance(value, int) and value < least:
+                raise UsageError(f"--{field.name.replace('_', '-')} is {value}; it must be at least {least}")
+        if not self.latents_name.replace("_", "").isalnum() or self.latents_name != self.latents_name.lower():
+            raise UsageError(f"--latents-name is {self.latents_name!r}; use lower-case letters, digits and _")
+
+
+def object_preset(name: str) -> ObjectOptions:
+    """The options of a preset of scenes. Raises UsageError for an unknown name."""
+    preset(name, 1)  # refuses what is none
+    if name == "preview":
+        return ObjectOptions(
+            extractor="efficientnet_lite0",
+            condition_views=4,
+            condition_px=128,
+            crop_px=128,
+            feature_views=12,
+            feature_px=128,
+            samples=16,
+            rotations=4,
+        )
+    return ObjectOptions()
