@@ -35,6 +35,15 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class CubeRule:
+    """Which cube: the coarse one or, within it, the fine one; and what becomes of objects that are too large for it."""
+
+    fine: bool
+    oversize: Oversize
+    largest_growth: float
+
+
+@dataclass(frozen=True)
 class Placed:
     """A sample in its cube: float32 coordinates in [-0.5, 0.5]^3 of points and mesh, and the cube's pose (float64)."""
 
@@ -52,7 +61,7 @@ def draw_turn(rng: np.random.Generator, augmentation: Augmentation) -> Turn:
 
 
 def place_in_scene(
-    visible: VisiblePoints, vertices_V3: np.ndarray, T_world_obj: np.ndarray, turn: Turn, fine: bool, oversize: Oversize
+    visible: VisiblePoints, vertices_V3: np.ndarray, T_world_obj: np.ndarray, turn: Turn, rule: CubeRule
 ) -> Placed:
     """An object seen in a scene, in its coarse or fine cube. vertices: canonical.
 
@@ -66,10 +75,10 @@ def place_in_scene(
     except NoVisiblePoints:
         raise Rejected(NO_INTERIOR) from None
     near_P = (np.abs(coarse.from_outer(torch.from_numpy(points_P3)).numpy()) <= _VISIBLE_HALF).all(axis=1)
-    cube = _holding(coarse, vertices_V3, oversize)
-    if oversize == "squash":
+    cube = _holding(coarse, vertices_V3, rule)
+    if rule.oversize == "squash":
         vertices_V3 = _squashed(cube, vertices_V3)
-    if fine:
+    if rule.fine:
         cube = _fine(cube, vertices_V3)
     return _jittered(cube, points_P3[near_P], visible.confidence_P[near_P], vertices_V3, turn)
 
@@ -81,14 +90,14 @@ def place_alone(points_P3: np.ndarray, confidence_P: np.ndarray, vertices_V3: np
     return _jittered(bounding_cube(torch.from_numpy(vertices_V3)), points_P3, confidence_P, vertices_V3, turn)
 
 
-def _holding(cube: Cube, vertices_V3: np.ndarray, oversize: Oversize) -> Cube:
-    """The cube, if the object fits in it, or what the option makes of it."""
-    reach = np.abs(cube.from_outer(torch.from_numpy(_bounds(vertices_V3))).numpy()).max()
-    if reach <= 0.5 or oversize == "squash":
+def _holding(cube: Cube, vertices_V3: np.ndarray, rule: CubeRule) -> Cube:
+    """The cube, if the object fits in it, or what the rule makes of it."""
+    growth = 2 * float(np.abs(cube.from_outer(torch.from_numpy(_bounds(vertices_V3))).numpy()).max())
+    if growth <= 1 or rule.oversize == "squash":
         return cube
-    if oversize == "reject":
+    if rule.oversize == "reject" or growth > rule.largest_growth:
         raise Rejected(TOO_LARGE)
-    return Cube(cube.centre_3, cube.side * float(2 * reach + 1e-6))
+    return Cube(cube.centre_3, cube.side * (growth + CUBE_MARGIN))
 
 
 def _fine(coarse: Cube, vertices_V3: np.ndarray) -> Cube:

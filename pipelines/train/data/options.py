@@ -12,7 +12,8 @@ AlphaRule = Literal["official", "uniform", "estimate", "truth"]
 
 Oversize = Literal["reject", "rescale", "squash"]
 """What becomes of an object that is larger than the coarse cube around its visible part. reject: another sample is
-taken. rescale: the cube grows until the object fits. squash: what sticks out is moved onto the walls (official)."""
+taken. rescale: the cube grows until the object fits, up to a limit. squash: what sticks out is moved onto the walls
+(official)."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class DataOptions:
 
     image_px: edge S of the encoders' images. estimators: depth estimators to draw from; None for all that every shard
     of a dataset has. alpha: see AlphaRule. oversize: see Oversize.
+    largest_growth: of a rescaled cube, as a factor; objects that need more are rejected.
     min_pixel_ratio: smallest share of the image that an object must cover. min_interior_px: fewest pixels off its
     outline. max_voxels: of a structured latent. max_mesh_faces: of a mesh that is voxelised.
     held_out: share of assets kept for validation where a dataset has only one split.
@@ -69,7 +71,8 @@ class DataOptions:
     image_px: int = 518
     estimators: tuple[str, ...] | None = None
     alpha: AlphaRule = "official"
-    oversize: Oversize = "reject"
+    oversize: Oversize = "rescale"
+    largest_growth: float = 2.0
     min_pixel_ratio: float = 0.005
     min_interior_px: int = 16
     max_voxels: int = 32_768

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from pipelines.train.data import errors
+from pipelines.train.data.bad_rows import BadRowPolicy
 from pipelines.train.data.batches import StructureBatch
 from pipelines.train.data.catalogue import catalogue_of_views
 from pipelines.train.data.collate import structure_batch
 from pipelines.train.data.crops import clean_image, instance_images
-from pipelines.train.data.cubes import NO_INTERIOR, Placed, draw_turn, place_in_scene
+from pipelines.train.data.cubes import NO_INTERIOR, CubeRule, Placed, draw_turn, place_in_scene
 from pipelines.train.data.options import DataOptions
 from pipelines.train.data.points import draw_alpha, visible_points
 from pipelines.train.data.randomness import Stream, draw_step, generator
@@ -41,7 +42,9 @@ class StructureSource:
     def __init__(
         self, options: DataOptions, split: Split, seed: int, stage: Literal["coarse", "fine"], clean: bool = True
     ) -> None:
-        self._options, self._seed, self._fine, self._clean = options, seed, stage == "fine", clean
+        self._options, self._seed, self._clean = options, seed, clean
+        self._rule = CubeRule(stage == "fine", options.oversize, options.largest_growth)
+        self.policy = BadRowPolicy(options.bad_rows, options.bad_row_budget)
         self._readers = Readers(options.locations)
         self.catalogue = catalogue_of_views(
             self._readers, options, split, lambda asset: asset.num_faces <= options.max_mesh_faces
@@ -74,7 +77,7 @@ class StructureSource:
             raise errors.Rejected(NO_INTERIOR)
         with errors.row(f"{objects.root.location}, geometry of asset {seen.asset_uid}"):
             mesh = objects.geometry(seen.asset_uid)
-        placed = place_in_scene(visible, mesh.vertices, seen.T_world_obj, turn, self._fine, options.oversize)
+        placed = place_in_scene(visible, mesh.vertices, seen.T_world_obj, turn, self._rule)
         target_V3, partial_V3, confidence_V = placed_voxels(placed, mesh)
         clean = clean_image(objects, seen.asset_uid, rng, options.image_px) if self._clean else None
         return StructureSample(

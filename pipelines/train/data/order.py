@@ -1,0 +1,133 @@
+"""Which samples a step trains on, as a pure function of the seed. The state of the order is the number of the step.
+
+An epoch shows every sample once (more or less often by its weight), shuffled in bundles: up to `PER_VIEW` objects of
+one view come together, so that a worker decodes the view once and the image encoders see its scene once. Which objects
+go together, and when, is another in every epoch. A batch of 128 still holds 32 views or more.
+
+Hashes shuffle, not a generator: their order depends on nothing but these lines.
+Shapes: L samples, G groups (views), B samples of a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from pipelines.train.stage import SampleSource
+
+PER_VIEW = 4
+
+_SAMPLE, _BUNDLE, _PHASE = range(3)  # what a hash is for
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """A source that also says which samples share work, and how often each is seen."""
+
+    def groups(self) -> np.ndarray:
+        """[L] int64, rising: samples of one number share a decoded view."""
+        ...
+
+    def weights(self) -> np.ndarray:
+        """[L] float, the same within a group: how often a sample is seen in an epoch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Picks:
+    """Samples of one step: index_B int64; visit_B int64, how often each was seen before (the epoch, at weight 1)."""
+
+    index_B: np.ndarray
+    visit_B: np.ndarray
+
+
+class SampleOrder:
+    """The order of a source's samples.
+
+    groups_L, weights_L: as in Grouped. per_view: largest bundle.
+    """
+
+    def __init__(self, groups_L: np.ndarray, weights_L: np.ndarray, seed: int, per_view: int = PER_VIEW) -> None:
+        if not len(groups_L):
+            raise ValueError("there is no sample to put in order")
+        self._seed, self._per_view = seed, per_view
+        self._group_L = groups_L
+        self._first_G = np.flatnonzero(np.diff(groups_L, prepend=groups_L[0] - 1))
+        self._size_G = np.diff(self._first_G, append=len(groups_L))
+        self._weight_G = weights_L[self._first_G].astype(np.float64)
+        self._phase_G = _hash(np.arange(len(self._first_G)), seed, 0, _PHASE) / 2.0**64
+        self._starts = [0]  # position of the first sample of each epoch
+        self._current: tuple[int, Picks] | None = None
+
+    @classmethod
+    def of(cls, source: SampleSource[Any], seed: int, per_view: int = PER_VIEW) -> SampleOrder:
+        """Samples of a source that does not group them stand alone, and are seen once an epoch."""
+        if isinstance(source, Grouped):
+            return cls(source.groups(), source.weights(), seed, per_view)
+        return cls(np.arange(len(source)), np.ones(len(source)), seed, per_view)
+
+    def step(self, step: int, batch_size: int) -> Picks:
+        """The samples of step 0, 1, …; a batch may span the end of an epoch."""
+        position, end = step * batch_size, (step + 1) * batch_size
+        parts = []
+        while position < end:
+            epoch, first = self._epoch_at(position)
+            picks = self._epoch(epoch)
+            part = slice(position - first, min(end - first, len(picks.index_B)))
+            parts.append((picks.index_B[part], picks.visit_B[part]))
+            position = first + part.stop
+        return Picks(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def _epoch_at(self, position: int) -> tuple[int, int]:
+        """The epoch of a position in the endless order, and where it begins."""
+        while self._starts[-1] <= position:
+            visits_G = self._visits(len(self._starts) - 1)
+            self._starts.append(self._starts[-1] + int((np.diff(visits_G, axis=0)[0] * self._size_G).sum()))
+        epoch = int(np.searchsorted(self._starts, position, side="right")) - 1
+        return epoch, self._starts[epoch]
+
+    def _visits(self, epoch: int) -> np.ndarray:
+        """[2, G] int64: visits of each group before and after an epoch, evenly spread when the weight is a fraction."""
+        return np.floor(np.array([[epoch], [epoch + 1]]) * self._weight_G + self._phase_G).astype(np.int64)
+
+    def _epoch(self, epoch: int) -> Picks:
+        if self._current is None or self._current[0] != epoch:
+            self._current = epoch, self._shuffled(epoch)
+        return self._current[1]
+
+    def _shuffled(self, epoch: int) -> Picks:
+        before_G, after_G = self._visits(epoch)
+        parts = [self._round(epoch, before_G + extra, after_G) for extra in range(int((after_G - before_G).max()))]
+        index, visit, bundle = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        order = np.argsort(bundle, kind="stable")
+        return Picks(index[order], visit[order])
+
+    def _round(self, epoch: int, visit_G: np.ndarray, after_G: np.ndarray) -> tuple[np.ndarray, ...]:
+        """One visit of every group that has it: samples, visits, and a random number that is common to a bundle."""
+        rank_G = np.cumsum(visit_G < after_G) - 1
+        index = np.flatnonzero((visit_G < after_G)[np.repeat(np.arange(len(visit_G)), self._size_G)])
+        group = np.repeat(np.arange(len(visit_G)), self._size_G)[index]
+        visit = visit_G[group]
+        shuffled = np.lexsort((_hash(index, self._seed, visit, _SAMPLE), group))
+        index, size = index[shuffled], self._size_G[group]
+        start_G = np.concatenate([[0], np.cumsum(self._size_G[visit_G < after_G])])[:-1]
+        place = np.arange(len(index)) - start_G[rank_G[group]]
+        number = place * (-(-size // self._per_view)) // size  # bundles of a view are equally large, or nearly
+        return index, visit, _hash(group * (1 << 16) + number, self._seed, visit, _BUNDLE)
+
+
+def _hash(number: np.ndarray, seed: int, epoch: np.ndarray | int, purpose: int) -> np.ndarray:
+    """uint64, equally distributed: SplitMix64 (Steele et al. 2014) over the parts."""
+    with np.errstate(over="ignore"):
+        state = _mixed(np.full(1, seed * 4 + purpose, np.uint64))
+        state = _mixed(state + np.asarray(epoch, np.uint64))
+        return _mixed(state + number.astype(np.uint64))
+
+
+def _mixed(state: np.ndarray) -> np.ndarray:
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
