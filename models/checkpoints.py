@@ -84,15 +84,17 @@ def read_pipeline(
     source: a local folder or `owner/repo` on the hub. A network that is not in the same place is looked for on the
     hub under the path given for it.
     """
-    config = json.loads(_pipeline_file(source).read_text())
-    args = dict(config["args"])
-    models = args.pop("models")
-    unknown = set(names or ()) - models.keys()
+    places, args = pipeline_places(source)
+    unknown = set(names or ()) - places.keys()
     if unknown:
-        raise CheckpointError(f"{source} has no networks {sorted(unknown)}; it has {sorted(models)}")
-    wanted = names or tuple(models)
-    networks = {name: read_network(_beside(source, models[name]), runtime) for name in wanted}
-    return networks, args
+        raise CheckpointError(f"{source} has no networks {sorted(unknown)}; it has {sorted(places)}")
+    return {name: read_network(places[name], runtime) for name in names or tuple(places)}, args
+
+
+def pipeline_places(source: str | Path) -> tuple[dict[str, str | Path], dict[str, Any]]:
+    """Where the networks of a pipeline are, as `read_network` takes it, by name; and the pipeline's other arguments."""
+    args = dict(json.loads(_pipeline_file(source).read_text())["args"])
+    return {name: _beside(source, model) for name, model in args.pop("models").items()}, args
 
 
 def write_network(network: nn.Module, target: str | Path, weights: Mapping[str, Tensor] | None = None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ _NOT_DECIDING = ("steps", "micro_batch_tokens")
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """How a stage is trained. Of these, seed and precision decide the result.
+    """How a stage is trained. Of these, seed and precision decide the result, and `datasets`, which says what they are.
 
     precision: of forward passes; weights are float32. every: steps between two validations with a checkpoint, None for
     a tenth of all, at most 1000. log_every: steps of one line of the metrics. max_skipped: steps in a row whose
@@ -27,6 +28,7 @@ class LoopOptions:
     """
 
     seed: int = 0
+    datasets: tuple[Mapping[str, Any], ...] = ()
     precision: torch.dtype = torch.float32
     strategy: Strategy = "ddp"
     compile_blocks: bool = False
@@ -41,9 +43,19 @@ class LoopOptions:
 
 def describe_run(stage: Stage, options: LoopOptions) -> dict[str, Any]:
     """What decides the result of a stage, and is compared before anything goes on."""
-    recipe = {name: value for name, value in asdict(stage.recipe).items() if name not in _NOT_DECIDING}
+    described = stage.describe()
+    read_by_loop = {field.name: getattr(stage.recipe, field.name) for field in fields(LoopRecipe)}
+    recipe = {**read_by_loop, **described.get("recipe", {})}
     precision = str(options.precision).removeprefix("torch.")
-    return as_json({**stage.describe(), "stage": stage.name, "recipe": recipe, "precision": precision})
+    return as_json(
+        {
+            **described,
+            "stage": stage.name,
+            "precision": precision,
+            "datasets": dict(enumerate(options.datasets)),
+            "recipe": {name: value for name, value in recipe.items() if name not in _NOT_DECIDING},
+        }
+    )
 
 
 def loader_options(recipe: LoopRecipe, options: LoopOptions, ranks: Ranks) -> LoaderOptions:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -135,10 +135,3 @@ def _like(parameter: DTensor, part: Tensor) -> DTensor:
     return DTensor.from_local(
         part, parameter.device_mesh, parameter.placements, shape=parameter.shape, stride=parameter.stride()
     )
-
-
-def trained_and_frozen(module: TrainingModule) -> tuple[list[nn.Parameter], list[Tensor]]:
-    """Parameters that are optimised, and those that are only used."""
-    trained = [p for p in module.parameters() if p.requires_grad]
-    rest: list[Any] = [p for p in module.parameters() if not p.requires_grad]
-    return trained, rest + [p for network in module.frozen() for p in network.parameters()]

@@ -1,0 +1,100 @@
+"""From the options of a command to what stages and the loop are given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.execution import Execution
+from pipelines.encoders.protocol import ImageEncoders
+from pipelines.train.checkpoints import Retention
+from pipelines.train.config import TrainConfig
+from pipelines.train.data.options import DataLocation, DataOptions
+from pipelines.train.distributed import Ranks
+from pipelines.train.loop_options import LoopOptions
+from pipelines.train.recipes import Recipe, recipe
+from pipelines.train.sizes import system_sizes
+from pipelines.train.stages.context import StageContext
+
+# Whose features are in the voxels: the extractor of `scenegen objects` that is the same network as the encoder.
+EXTRACTORS = {"official": "dinov2", "efficientnet_lite0": "efficientnet_lite0"}
+_MOST_WORKERS = 16
+
+
+@dataclass(frozen=True)
+class Known:
+    """Networks that a stage may use, by name, and what former stages measured once, by stage."""
+
+    weights: Mapping[str, str | Path] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def stage_context(name: str, config: TrainConfig, encoders: ImageEncoders, known: Known) -> StageContext:
+    """What stage `name` is made from."""
+    checkpoint_blocks = config.size == "official" if config.checkpoint_blocks is None else config.checkpoint_blocks
+    return StageContext(
+        recipe=stage_recipe(name, config),
+        sizes=system_sizes(config.size, encoders.sizes),
+        data=data_options(config, encoders),
+        encoders=encoders,
+        weights=known.weights,
+        facts=known.facts,
+        seed=config.seed,
+        execution=Execution(checkpoint_blocks=checkpoint_blocks),
+    )
+
+
+def stage_recipe(name: str, config: TrainConfig) -> Recipe:
+    """The recipe with what the command changes of it."""
+    asked = {
+        "steps": config.max_steps,
+        "batch_size": config.batch_size,
+        "learning_rate": config.learning_rate,
+        "micro_batch_tokens": config.micro_batch_tokens,
+    }
+    changes: dict[str, Any] = {option: value for option, value in asked.items() if value is not None}
+    return replace(recipe(name, config.size), **changes)
+
+
+def data_options(config: TrainConfig, encoders: ImageEncoders) -> DataOptions:
+    """The datasets, and images as the encoders want them."""
+    objects, weights = config.objects or config.shards, config.mix or (1.0,) * len(config.shards)
+    places = zip(config.shards, objects, weights, strict=True)
+    return DataOptions(
+        locations=tuple(DataLocation(shards, tables, weight) for shards, tables, weight in places),
+        image_px=encoders.sizes.image_px,
+        estimators=config.estimators,
+        extractor=EXTRACTORS[config.encoders],
+        latents=config.latents,
+        bad_rows=config.bad_rows,
+    )
+
+
+def loop_options(config: TrainConfig, ranks: Ranks) -> LoopOptions:
+    on_cuda = ranks.device.type == "cuda"
+    half = config.precision == "bf16" or (config.precision == "auto" and on_cuda)
+    return LoopOptions(
+        seed=config.seed,
+        precision=torch.bfloat16 if half else torch.float32,
+        strategy=config.parallel,
+        compile_blocks=config.compile,
+        workers=_workers(config, ranks),
+        resume=config.resume,
+        every=config.every,
+        validation_samples=config.validation_samples,
+        retention=Retention(config.keep, config.keep_every),
+    )
+
+
+def _workers(config: TrainConfig, ranks: Ranks) -> int:
+    """Of this rank: the cores that the ranks of this machine leave, shared equally."""
+    if config.workers != "auto":
+        return config.workers
+    ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    cores = len(os.sched_getaffinity(0))
+    return max(0, min(_MOST_WORKERS, cores // ranks_here - 1))

@@ -1,0 +1,104 @@
+"""A whole run: stages in their order, each on what those before it left, and the pipeline at the end."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from models.checkpoints import CheckpointError
+from pipelines.encoders.registry import load_encoders
+from pipelines.errors import PipelineError
+from pipelines.names import STAGE_NAMES, StageName
+from pipelines.train.assemble import Known, data_options, loop_options, stage_context
+from pipelines.train.atomic import complete_folder
+from pipelines.train.config import TrainConfig
+from pipelines.train.data import loader
+from pipelines.train.datasets import describe_datasets
+from pipelines.train.distributed import Ranks, process_group
+from pipelines.train.dry_run import show_stage
+from pipelines.train.given import given_networks
+from pipelines.train.loop import train_stage
+from pipelines.train.release import write_release
+from pipelines.train.result import finished_stage
+from pipelines.train.signals import stop_on_signal
+from pipelines.train.stage import Stage
+from pipelines.train.stages.registry import make_stage, missing_networks, stage_entry
+
+
+def run(config: TrainConfig) -> None:
+    """Train what is asked for. Raises PipelineError for what a user can act on; Interrupted after a signal."""
+    stop = threading.Event()
+    try:
+        with process_group(config.device) as ranks, stop_on_signal(stop):
+            Run(config, ranks).execute(stop)
+    except CheckpointError as error:  # `models` knows no errors for users, but this one is meant for them
+        raise PipelineError(str(error)) from error
+
+
+class Run:
+    """The stages of a command, on this rank."""
+
+    def __init__(self, config: TrainConfig, ranks: Ranks) -> None:
+        self._config, self._ranks = config, ranks
+        self._given = {**(given_networks(config.init) if config.init else {}), **config.given_weights}
+        self._encoders = load_encoders(config.encoders, self._given)
+        self._options = loop_options(config, ranks)
+
+    def execute(self, stop: threading.Event) -> None:
+        together = self._config.stage == "all"
+        for name in self._config.stages:
+            if together and self._is_given(name):
+                self._say(f"{name}: its networks are given, so it is not trained")
+            elif self._config.dry_run:
+                self._show(name)
+            else:
+                self._train(name, stop)
+        if together and not self._config.dry_run:
+            self._release()
+
+    def _train(self, name: StageName, stop: threading.Event) -> None:
+        datasets = describe_datasets(name, data_options(self._config, self._encoders))
+        options = replace(self._options, datasets=tuple(datasets))
+        train_stage(self._stage(name), loader, options, self._ranks, self._config.run_dir / name, stop)
+
+    def _is_given(self, name: StageName) -> bool:
+        """Whether this stage is an autoencoder that is given: those of TRELLIS are used as they are."""
+        entry = stage_entry(name)
+        return not entry.needs and all(network in self._given for network in entry.makes)
+
+    def _show(self, name: StageName) -> None:
+        missing = missing_networks(name, self._known(name).weights)
+        if missing:
+            self._say(f"{name}: can be shown when the stages are trained that it builds on ({', '.join(missing)})")
+        elif self._ranks.is_main:
+            show_stage(self._stage(name), loader, self._options, self._ranks.device, self._say)
+
+    def _stage(self, name: StageName) -> Stage:
+        return make_stage(name, stage_context(name, self._config, self._encoders, self._known(name)))
+
+    def _known(self, name: StageName | None) -> Known:
+        """What is given, and before it the results of the stages that come before `name` (None: of all)."""
+        weights: dict[str, str | Path] = dict(self._given)
+        facts: dict[str, Mapping[str, Any]] = {}
+        for former in STAGE_NAMES[: None if name is None else STAGE_NAMES.index(name)]:
+            result = finished_stage(self._config.run_dir / former)
+            if result:
+                weights.update(result.networks)
+                facts[former] = result.facts
+        return Known(weights, facts)
+
+    def _release(self) -> None:
+        target = self._config.run_dir / "pipeline"
+        if self._ranks.is_main:
+            known = self._known(None)
+            with complete_folder(target) as folder:
+                write_release(folder, known.weights, known.facts, self._encoders)
+        self._say(f"the trained pipeline is in {target}")
+
+    def _say(self, line: str) -> None:
+        if self._ranks.is_main:
+            sys.stderr.write(line + "\n")
