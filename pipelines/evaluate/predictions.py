@@ -86,7 +86,7 @@ def write_answer(folder: Path, key: str, answer: SystemAnswer, report: ViewRepor
 
 @dataclass(frozen=True, slots=True)
 class PredictionFolder:
-    """A system whose answers were made earlier; it cannot be asked about other depth or masks than it saw."""
+    """A system whose answers were made earlier, each step of a sweep in a folder of its own."""
 
     name: str
     folder: Path
@@ -111,8 +111,7 @@ class PredictionFolder:
         predictions = [self._prediction(place, i, report) for i in scene.instance_ids]
         return SystemAnswer(tuple(one for one in predictions if one), report.seconds)
 
-    def has(self, variation: str) -> bool:
-        """Whether a sweep's step was made."""
+    def answers(self, variation: str) -> bool:
         return (self.folder / variation).is_dir()
 
     def _report(self, place: Path) -> ViewReport:

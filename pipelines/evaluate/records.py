@@ -93,7 +93,11 @@ class System(Protocol):
 
     @property
     def reruns(self) -> bool:
-        """Whether it computes its answers, so that it can be asked about any depth and any masks."""
+        """Whether it computes its answers now, so that the time it takes is its own."""
+        ...
+
+    def answers(self, variation: str) -> bool:
+        """Whether it can be asked about a step of a sweep; files made earlier may lack it."""
         ...
 
     def complete(self, scene: SceneInput) -> SystemAnswer:

@@ -35,6 +35,9 @@ class Baseline:
     make: Callable[[SceneInput, int], Shape]
     reruns: bool = True
 
+    def answers(self, variation: str) -> bool:
+        return True
+
     def complete(self, scene: SceneInput) -> SystemAnswer:
         return SystemAnswer(tuple(self._one(scene, i) for i in scene.instance_ids))
 
@@ -54,6 +57,9 @@ class TruthAgain:
     truth: TruthSet
     name: str = "ground truth, sampled again"
     reruns: bool = True
+
+    def answers(self, variation: str) -> bool:
+        return True
 
     def complete(self, scene: SceneInput) -> SystemAnswer:
         view = self.truth.view(scene.key)

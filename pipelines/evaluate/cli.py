@@ -1,0 +1,103 @@
+"""The `fixer-evaluate` command. Its work is in run.py, imported only when there is some, so that --help is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from pipelines.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, PipelineError
+
+
+@dataclass(frozen=True)
+class EvaluateCommand:
+    """Judge completed scenes against the truth: tables as Markdown and JSON, plots as PNG.
+
+    For instance: fixer-evaluate --predictions runs/x/test --shards data/ --baseline visible_points convex_hull
+    """
+
+    predictions: tuple[str, ...] = ()
+    """Folders of predictions, each [SYSTEM=]DIR; SYSTEM is fixer (default), official, gen3dsr or midi."""
+    baseline: tuple[Literal["visible_points", "visible_surface", "convex_hull", "ground_truth"], ...] = ()
+    """Baselines that need no network; ground_truth is the truth sampled again, the ceiling."""
+    test_set: Literal["own", "arsg", "front3d", "gen3dsr", "scannet"] = "own"
+    """Whose ground truth: our shards, or a test set in its own layout (see --root)."""
+    shards: Path | None = None
+    """Our dataset, for --test-set own."""
+    objects: Path | None = None
+    """Its objects tables; by default beside the shards."""
+    root: Path | None = None
+    """Folder of a test set that is not ours."""
+    assets: Path | None = None
+    """Asset meshes of --test-set arsg: ASSETS/<sha256>/mesh.ply."""
+    sweep: tuple[Literal["alpha", "merged", "occlusion", "components"], ...] = ()
+    """Robustness to distorted depth or merged masks; results by occlusion or by mask components."""
+    metrics: tuple[Literal["geometry", "frechet", "fid", "clip"], ...] = ("geometry",)
+    """frechet, fid and clip compare renders on visible and unseen views; fid and clip need their weights."""
+    inception_weights: Path | None = None
+    """Inception weights of the usual FID (pt_inception-2015-12-05-6726825d.pth), for --metrics fid."""
+    clip_weights: Path | None = None
+    """Folder of a CLIP model in transformers' layout, for --metrics clip."""
+    depth: str = "gt"
+    """The depth that baselines are given: gt, or an estimator with a sidecar."""
+    alignment: Literal["gt_affine", "gt_scale", "none"] = "gt_affine"
+    """How estimated depth comes to metres: fitted to the exact depth (official), its scale only, or not at all."""
+    alpha: float = 1.0
+    """Share of estimated depth in the mix with exact depth."""
+    largest: int = 5
+    """Judge the largest instances of a view only (official: 5); 0 judges all."""
+    min_ratio: float = 0.005
+    """Share of the image that an instance must cover to be judged."""
+    views: int = 0
+    """Judge this many views, spread over the dataset; 0 judges all."""
+    points: int = 20_480
+    """Points sampled from each object."""
+    object_frame: Literal["per_axis", "released"] = "per_axis"
+    """Object metric of --test-set front3d: the sane reading, or the released one for published tables."""
+    placement: Literal["in_place", "similarity"] = "similarity"
+    """Outputs of gen3dsr and midi: as they lie, or moved as a whole by a similarity onto the visible points."""
+    seed: int = 0
+    """Of sampled points, of drawn pairs and of confidence intervals."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where nearest neighbours are searched and images rendered."""
+    threads: int = 1
+    """CPU threads of the search; -1 takes all."""
+    out: Path = Path("evaluation")
+    """Folder for report.md, report.json and plots."""
+
+    def run(self) -> int:
+        """Judge and write. Raises PipelineError for what a person can mend."""
+        from pipelines.evaluate.run import run
+
+        sys.stdout.write(run(self) + "\n")
+        return EXIT_DONE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; errors that a user can act on are a line or two, ours keep their traceback."""
+    try:
+        return tyro.cli(EvaluateCommand, prog="fixer-evaluate", args=arguments).run()
+    except PipelineError as error:
+        return _complain(str(error), error.exit_code)
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        return _complain(str(error), EXIT_ERROR)
+    except KeyboardInterrupt:
+        return _complain("interrupted; nothing was written", EXIT_INTERRUPTED)
+
+
+def script() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def _complain(message: str, code: int) -> int:
+    sys.stderr.write(f"fixer-evaluate: {message}\n")
+    return code
+
+
+if __name__ == "__main__":
+    script()

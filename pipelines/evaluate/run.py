@@ -1,0 +1,98 @@
+"""What one call of the command does: open truth and systems, judge, sweep, write."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from pipelines.errors import PipelineError, UsageError
+from pipelines.evaluate.depth import ALIGNMENT_NOTES, GROUND_TRUTH, DepthChoice
+from pipelines.evaluate.evaluation import Condition, Evaluation, evaluate
+from pipelines.evaluate.judge import Judge, Rules
+from pipelines.evaluate.metrics.frames import FRAME_NOTES
+from pipelines.evaluate.records import System
+from pipelines.evaluate.report.files import write_report
+from pipelines.evaluate.report.tables import Reading, comparison
+from pipelines.evaluate.scores import VOXEL, Searching
+from pipelines.evaluate.sweeps import sweep_table
+from pipelines.evaluate.systems.baselines import TruthAgain, baseline
+from pipelines.evaluate.systems.open import open_systems
+from pipelines.evaluate.truth.open import open_truth, rules_of
+
+if TYPE_CHECKING:
+    from pipelines.evaluate.cli import EvaluateCommand
+
+
+def run(command: EvaluateCommand) -> str:
+    """Write the report and return what to tell the person. Raises PipelineError."""
+    if not command.predictions and not command.baseline:
+        raise UsageError("nothing to judge: give --predictions DIR, or --baseline visible_points convex_hull")
+    truth = open_truth(command)
+    given = open_systems(command)
+    baselines = [baseline(name, truth) for name in command.baseline]
+    judge = Judge(rules_of(command), command.seed, Searching(command.device, command.threads))
+    depth = DepthChoice(command.depth, command.alignment, command.alpha)
+
+    def ask(system: System, condition: Condition) -> Evaluation:
+        label = f"{system.name} {condition.variation}".strip()
+        return evaluate(system, truth, judge, condition, tqdm(truth.keys, label, unit="view", disable=None))
+
+    of_given = {name: ask(system, Condition(depth=depth)) for name, system in given.items()}
+    of_baselines = [ask(one, Condition(depth=depth)) for one in baselines]
+    evaluations = [*of_given.values(), *of_baselines]
+    _check(evaluations, command)
+    readings = [
+        Reading(penalised, judge.rules.thresholds, command.seed, midi_times=command.test_set == "front3d")
+        for penalised in (False, True)
+    ]
+    tables = [comparison(of_given, of_baselines, reading) for reading in readings]
+    ordinary = {one.system: one for one in evaluations}
+    swept: list[System] = [*given.values(), *(one for one in baselines if not isinstance(one, TruthAgain))]
+    for name in command.sweep:
+        table, made = sweep_table(name, swept, ordinary, depth, ask, readings[1])
+        tables.append(table)
+        evaluations += made
+    write_report(command.out, facts(command, judge.rules, depth), asdict(command), tables, evaluations)
+    return f"wrote {command.out / 'report.md'}, report.json and plots of {len(tables)} tables"
+
+
+def facts(command: EvaluateCommand, rules: Rules, depth: DepthChoice) -> list[str]:
+    """What a reader of the tables must know."""
+    selection = f"the {command.largest} largest instances" if command.largest else "all instances"
+    lines = [
+        f"Test set: {command.test_set}; judged are {selection} of a view that cover {command.min_ratio:.2%} of it."
+        if command.test_set in ("own", "arsg")
+        else f"Test set: {command.test_set}, judged by its own rule of selection.",
+        f"Depth given to systems that run now: {depth}."
+        + ("" if depth.source == GROUND_TRUTH else f" Here {ALIGNMENT_NOTES[depth.alignment]}."),
+        f"{rules.points} points an object, seed {command.seed}. Brackets: 95 % interval, bootstrap over scenes.",
+    ]
+    if rules.frame is not None:
+        lines.append(
+            f"CD-O, F-O (threshold 0.1), IoU-V and NC: {FRAME_NOTES[rules.frame]}. IoU-V: voxels of {VOXEL:g}. "
+            "IoU-B: axis-aligned boxes in the world. NC: mean |cosine| of neighbours' normals."
+        )
+    lines.append(
+        "CD-S, F-S: all judged objects of a view together, world units"
+        + (", cut to what the image frame can show." if rules.clip else ".")
+    )
+    lines.append(
+        "Penalty of a missing prediction: 0 for every score; for the Chamfer distance the diagonal of the truth's box."
+    )
+    foreign = [given.partition("=")[0] for given in command.predictions if given.startswith(("midi=", "gen3dsr="))]
+    if foreign:
+        moved = "as a whole moved by a similarity onto the visible points of the depth above"
+        lines.append(f"{', '.join(foreign)}: {moved if command.placement == 'similarity' else 'taken in place'}.")
+    return lines
+
+
+def _check(evaluations: Sequence[Evaluation], command: EvaluateCommand) -> None:
+    for one in evaluations:
+        if not one.views:
+            raise PipelineError("no view has an instance to judge; lower --min-ratio, or check the test set")
+        if all(scene.scores is None for scene in one.scenes):
+            sys.stderr.write(f"fixer-evaluate: {one.system} has no usable prediction for any of {one.views} views\n")

@@ -1,0 +1,43 @@
+"""The systems whose files a command names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UsageError
+from pipelines.evaluate.layout import need
+from pipelines.evaluate.predictions import PredictionFolder
+from pipelines.evaluate.records import System
+from pipelines.evaluate.report import paper
+from pipelines.evaluate.systems.foreign import Gen3dsrFolder, MidiFolder
+from scenegen.contract.records import FIRST_OBJECT_ID
+
+if TYPE_CHECKING:
+    from pipelines.evaluate.cli import EvaluateCommand
+
+_FIRST_IDS = {"front3d": 1, "gen3dsr": 1, "scannet": 1}  # ours and ARSG keep 0, 1, 2 for background, floor, wall
+
+
+def open_systems(command: EvaluateCommand) -> dict[str, System]:
+    """Option name to system. Raises PipelineError for a folder without predictions, UsageError for a bad name."""
+    systems: dict[str, System] = {}
+    for given in command.predictions:
+        name, found, folder = given.rpartition("=")
+        name = name if found else paper.FIXER
+        if name not in paper.SYSTEMS:
+            raise UsageError(f"{name!r} is no system; give [SYSTEM=]DIR with one of {', '.join(paper.SYSTEMS)}")
+        if name in systems:
+            raise UsageError(f"two folders of predictions for {name}; a system has one row")
+        systems[name] = _open(name, need(Path(folder), "the folder of predictions"), command)
+    return systems
+
+
+def _open(name: str, folder: Path, command: EvaluateCommand) -> System:
+    label = paper.SYSTEMS[name]
+    if name == paper.MIDI:
+        first_id = _FIRST_IDS.get(command.test_set, FIRST_OBJECT_ID)
+        return MidiFolder.open(label, folder, command.placement, first_id)
+    if name == paper.GEN3DSR:
+        return Gen3dsrFolder.open(label, folder, command.placement)
+    return PredictionFolder.open(label, folder)

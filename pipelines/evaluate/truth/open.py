@@ -1,0 +1,53 @@
+"""The ground truth that a command names, and the rules it is judged by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UsageError
+from pipelines.evaluate.judge import Rules
+from pipelines.evaluate.records import TruthSet
+from pipelines.evaluate.truth.arsg import ArsgTruth
+from pipelines.evaluate.truth.front3d import Front3dTruth
+from pipelines.evaluate.truth.gen3dsr import Gen3dsrTruth
+from pipelines.evaluate.truth.scannet import ScanNetTruth
+from pipelines.evaluate.truth.shards import ShardTruth
+
+if TYPE_CHECKING:
+    from pipelines.evaluate.cli import EvaluateCommand
+
+GEN3DSR_POINTS = 1_000_000
+GEN3DSR_THRESHOLDS = (0.1, 0.01, 0.001)
+
+
+def open_truth(command: EvaluateCommand) -> TruthSet:
+    """Raises PipelineError if it is not there, UsageError if the command does not say where."""
+    if command.test_set == "own":
+        shards = _given(command.shards, "--shards DIR", "own")
+        objects = command.objects or shards
+        return ShardTruth.open(shards, objects, command.largest, command.min_ratio, command.views)
+    root = _given(command.root, "--root DIR", command.test_set)
+    if command.test_set == "arsg":
+        assets = _given(command.assets, "--assets DIR", "arsg")
+        return ArsgTruth.open(root, assets, command.largest, command.min_ratio, command.views)
+    if command.test_set == "front3d":
+        return Front3dTruth.open(root, command.views)
+    if command.test_set == "gen3dsr":
+        return Gen3dsrTruth.open(root, command.views)
+    return ScanNetTruth.open(root, command.views)
+
+
+def rules_of(command: EvaluateCommand) -> Rules:
+    """How each test set is judged (released scripts; ScanNet's were not released: objects in their box, cut scenes)."""
+    if command.test_set == "front3d":
+        return Rules(command.object_frame, command.points)
+    if command.test_set == "gen3dsr":
+        return Rules(None, command.points, GEN3DSR_POINTS, GEN3DSR_THRESHOLDS, clip=True)
+    return Rules("canonical", command.points, clip=command.test_set == "scannet")
+
+
+def _given(path: Path | None, option: str, test_set: str) -> Path:
+    if path is None:
+        raise UsageError(f"the ground truth of --test-set {test_set} is not named: give {option}")
+    return path
