@@ -3,14 +3,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from pipelines.train.distributed import Ranks
 from pipelines.train.loop import train_stage
 from pipelines.train.stage import StageResult
-from tests.train.loop.spheres import OPTIONS, InProcessLoader, SphereStage
-
-ALONE = Ranks(0, 1, torch.device("cpu"))
+from tests.train.loop.spheres import ALONE, OPTIONS, RealLoader, SphereStage
 
 
 @pytest.fixture
@@ -20,7 +16,7 @@ def train(tmp_path):
     def run(
         run: str = "run", options: Any = OPTIONS, stop: Any = None, loader: Any = None, **stage: Any
     ) -> StageResult:
-        loader = loader or InProcessLoader()
+        loader = loader or RealLoader()
         return train_stage(SphereStage(**stage), loader, options, ALONE, folder(run), stop or threading.Event())
 
     def folder(run: str = "run") -> Path:

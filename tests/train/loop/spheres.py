@@ -1,12 +1,13 @@
-"""A small real stage: a rectified flow that learns latents of spheres, and a loader in the training process.
+"""A small real stage: a rectified flow that learns latents of spheres.
 
 Shapes: B samples, C = 8 channels, R = 4 latent grid edge, X = 3 channels of the condition.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from torch import Tensor, nn
 from models.structure_flow import FlowConfig, SparseStructureFlow
 from pipelines.flow_matching import FlowPath
 from pipelines.train.checkpoints import Retention
-from pipelines.train.loop_options import LoopOptions
+from pipelines.train.data import loader
+from pipelines.train.distributed import Ranks
+from pipelines.train.loop_options import LoopOptions, loader_options
 from pipelines.train.stage import Batch, LoaderOptions, LoopRecipe, Losses, SampleSource, Split, TrainingModule
 
 EDGE, WIDTH = 4, 16
+ALONE = Ranks(0, 1, torch.device("cpu"))
 RECIPE = LoopRecipe(
     steps=4, batch_size=4, learning_rate=2e-3, micro_batch_tokens=2.0, ema_decay=0.9, clip_window=3, warmup_steps=2
 )
@@ -155,26 +159,23 @@ class SphereStage:
         return {"data": {"name": self.data}, "seed": 0}
 
 
-class InProcessLoader:
-    """Samples in the order of their numbers, dealt to ranks in turn, in micro-batches within the budget."""
+class RealLoader:
+    """pipelines/train/data/loader.py, to be extended by tests."""
 
     def training_batches(
         self, source: SampleSource[Any], options: LoaderOptions, first_step: int
     ) -> Iterator[Sequence[Batch]]:
-        step = first_step
-        while True:
-            start = step * options.batch_size
-            numbers = range(start, start + options.batch_size)[options.rank :: options.world_size]
-            yield self._batches(source, [(n % len(source), n // len(source)) for n in numbers], options)
-            step += 1
+        return loader.training_batches(source, options, first_step)
 
     def fixed_batches(
         self, source: SampleSource[Any], indices: Sequence[int], options: LoaderOptions
     ) -> Iterator[Batch]:
-        yield from self._batches(source, [(index, 0) for index in indices], options)
+        return loader.fixed_batches(source, indices, options)
 
-    @staticmethod
-    def _batches(source: SampleSource[Any], chosen: list[tuple[int, int]], options: LoaderOptions) -> list[Batch]:
-        size = int(options.micro_batch_tokens)
-        parts = [chosen[i : i + size] for i in range(0, len(chosen), size)]
-        return [source.collate([source.load(index, epoch) for index, epoch in part]) for part in parts]
+
+def batch_of_step(step: int, recipe: LoopRecipe = RECIPE) -> SphereBatch:
+    """All samples of a training step, stacked."""
+    options = replace(loader_options(recipe, OPTIONS, ALONE), micro_batch_tokens=math.inf)
+    (batch,) = next(loader.training_batches(SphereSource(10), options, step))
+    assert isinstance(batch, SphereBatch)
+    return batch

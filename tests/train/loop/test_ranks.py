@@ -15,13 +15,12 @@ from safetensors.torch import load_file
 
 from pipelines.train.loop import train_stage
 from pipelines.train.metrics_log import read_metrics
-from tests.train.loop.conftest import ALONE
-from tests.train.loop.spheres import OPTIONS, RECIPE, InProcessLoader, SphereStage
+from tests.train.loop.spheres import ALONE, OPTIONS, RECIPE, RealLoader, SphereStage
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-class Recording(InProcessLoader):
+class Recording(RealLoader):
     """Writes the samples of each step that this rank was given to train on (and not those for the stage's facts)."""
 
     def __init__(self, file, world_size):

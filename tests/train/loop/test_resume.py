@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from pipelines.errors import Interrupted, UsageError
 from pipelines.train.metrics_log import read_metrics
 from pipelines.train.signals import stop_on_signal
-from tests.train.loop.spheres import OPTIONS, RECIPE, InProcessLoader
+from tests.train.loop.spheres import OPTIONS, RECIPE, RealLoader
 
 
 def contents(checkpoint):
@@ -34,7 +34,7 @@ def without_times(folder):
     return [{k: v for k, v in line.items() if k not in depends} for line in read_metrics(folder / "metrics.jsonl")]
 
 
-class Signalling(InProcessLoader):
+class Signalling(RealLoader):
     """Sends this process a signal when step `at` asks for its batches."""
 
     def __init__(self, at, number=signal.SIGTERM):
@@ -82,7 +82,9 @@ def test_what_was_logged_after_the_last_checkpoint_is_logged_once(train):
 
 class Failing(Signalling):
     def training_batches(self, source, options, first_step):
-        for step, batches in enumerate(InProcessLoader.training_batches(self, source, options, first_step)):
+        for step, batches in enumerate(
+            RealLoader.training_batches(self, source, options, first_step), start=first_step
+        ):
             if step == self.at:
                 raise ZeroDivisionError
             yield batches

@@ -8,16 +8,20 @@ import torch
 
 from pipelines.errors import PipelineError
 from pipelines.train.clipping import AdaptiveClip
+from pipelines.train.data import loader
 from pipelines.train.ema import Ema
 from pipelines.train.learner import Learner
 from pipelines.train.loop_options import loader_options
 from pipelines.train.metrics_log import read_metrics
 from pipelines.train.parallel import Parallel
 from pipelines.train.report_queue import ReportQueue
-from tests.train.loop.conftest import ALONE
-from tests.train.loop.spheres import OPTIONS, RECIPE, InProcessLoader, SphereStage
+from tests.train.loop.spheres import ALONE, OPTIONS, RECIPE, SphereSource, SphereStage, batch_of_step
 
 CPU = torch.device("cpu")
+
+
+def samples_of_step(step):
+    return frozenset(batch_of_step(step).index_B.tolist())
 
 
 def one_step(recipe, **stage):
@@ -26,10 +30,8 @@ def one_step(recipe, **stage):
     before = [p.detach().clone() for p in module.parameters()]
     learner = Learner(Parallel(module, ALONE, "ddp"), recipe, ALONE, torch.float32)
     queue = ReportQueue(CPU)
-    batches = InProcessLoader().training_batches(
-        SphereStage().source("train"), loader_options(recipe, OPTIONS, ALONE), 0
-    )
-    queue.put(learner.step(0, next(batches)))
+    options = loader_options(recipe, OPTIONS, ALONE)
+    queue.put(learner.step(0, next(loader.training_batches(SphereSource(10), options, 0))))
     (metrics,) = queue.take(wait=True)
     return before, [p.detach() for p in module.parameters()], metrics
 
@@ -38,9 +40,8 @@ def test_a_step_is_torchs_adamw_on_the_weighted_mean_of_the_losses():
     recipe = replace(RECIPE, clip_norm=0.05, weight_decay=0.1, warmup_steps=0)
     _, after, metrics = one_step(recipe)
 
-    stage = SphereStage()
-    module, source = stage.module(), stage.source("train")
-    losses = module(source.collate([source.load(index, 0) for index in range(4)]))
+    module = SphereStage().module()
+    losses = module(batch_of_step(0))
     loss = (losses.loss_B * losses.weight_B).sum() / losses.weight_B.sum()
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(module.parameters(), 0.05)
@@ -61,14 +62,15 @@ def test_micro_batches_do_not_change_the_gradient():
 
 @pytest.mark.parametrize("gradient_alone", [False, True])
 def test_a_step_that_is_not_finite_changes_no_weight(gradient_alone):
-    before, after, metrics = one_step(RECIPE, spoil=frozenset([1]), spoil_gradient=gradient_alone)
+    before, after, metrics = one_step(RECIPE, spoil=samples_of_step(0), spoil_gradient=gradient_alone)
     assert math.isfinite(metrics.losses["loss"]) == gradient_alone
     assert metrics.skipped_in_a_row == 1
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_training_goes_on_after_a_step_that_is_not_finite(train):
-    train(recipe=replace(RECIPE, steps=3), spoil=frozenset([4]))
+    only_second = samples_of_step(1) - samples_of_step(0) - samples_of_step(2)
+    train(recipe=replace(RECIPE, steps=3), spoil=only_second)
     lines = [line for line in read_metrics(train.folder() / "metrics.jsonl") if line["kind"] == "train"]
     assert [line["skipped"] for line in lines] == [0, 1, 0]
     assert "loss" not in lines[1] and lines[2]["loss"] > 0
