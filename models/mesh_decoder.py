@@ -21,6 +21,7 @@ from models.sparse.voxels import SparseTensor
 from models.weights import zero_
 
 UPSAMPLING = 4
+NORM_GROUPS = 32
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,18 @@ class MeshDecoderConfig(SLatTrunkConfig):
 
 
 class SubdivideBlock(nn.Module):
-    """GroupNorm, SiLU, every voxel -> 8, conv, GroupNorm, SiLU, conv (zero at the start), plus a 1x1x1 skip."""
+    """GroupNorm, SiLU, every voxel -> 8, conv, GroupNorm, SiLU, conv (zero at the start), plus a 1x1x1 skip.
+
+    Norms have 32 groups; where there are fewer channels, which no released network has, each is a group.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, backend: ConvBackend) -> None:
         super().__init__()
-        self.act_layers = nn.ModuleList([SparseGroupNorm32(32, in_channels)])
+        self.act_layers = nn.ModuleList([SparseGroupNorm32(min(NORM_GROUPS, in_channels), in_channels)])
         self.out_layers = nn.ModuleDict(
             {
                 "0": SparseConv3d(in_channels, out_channels, 3, backend),
-                "1": SparseGroupNorm32(32, out_channels),
+                "1": SparseGroupNorm32(min(NORM_GROUPS, out_channels), out_channels),
                 "3": SparseConv3d(out_channels, out_channels, 3, backend),
             }
         )
@@ -80,11 +84,13 @@ class MeshDecoder(SLatTrunk):
             h = block(h)
         return h.replace(self.out_layer(h.feats))
 
-    def extract(self, raw: SparseTensor) -> list[Mesh]:
+    def extract(self, raw: SparseTensor, training: bool | None = None) -> list[Mesh]:
+        """training: give the meshes what losses need; None does so in training mode."""
+        training = self.training if training is None else training
         resolution = self.config.resolution * UPSAMPLING
         coords = raw.coords.split(raw.voxels.lengths)
         feats = raw.feats.split(raw.voxels.lengths)
         return [
-            extract_mesh(f, c[:, 1:], resolution, self.config.use_color, training=self.training)
+            extract_mesh(f, c[:, 1:], resolution, self.config.use_color, training)
             for f, c in zip(feats, coords, strict=True)
         ]

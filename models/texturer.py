@@ -113,17 +113,17 @@ class Texturer(nn.Module):
     def forward_with_alignment(
         self, x: SparseTensor, t_B: Tensor, cond: TexturerCondition, vis_ratio_B: Tensor, base: SLatFlow
     ) -> tuple[SparseTensor, Tensor]:
-        """The training pass: the velocity, and the alignment loss (scalar in [-1, 1]).
+        """The training pass: the velocity, and the alignment loss [B] in [-1, 1].
 
         The loss is minus the cosine between the features and those of the base alone when it sees the clean,
-        unoccluded object, averaged over the voxels of an item, then over items and base blocks.
+        unoccluded object, averaged over the voxels of an item and over all base blocks.
         """
         if cond.clean_instance_BTC is None:
             raise ValueError("the alignment loss needs cond.clean_instance_BTC, the tokens of an unoccluded render")
         h, skips, emb = self._enter_noise(x, t_B, base)
         control, ratio = self._enter_condition(x, cond, vis_ratio_B, self.input_blocks)
-        feats, loss = self._denoise(h, emb, control, ratio, cond, base, teach=True)
-        return base.project(h.replace(feats), skips, emb), loss
+        feats, loss_B = self._denoise(h, emb, control, ratio, cond, base, teach=True)
+        return base.project(h.replace(feats), skips, emb), loss_B
 
     def forward_without_control(
         self, x: SparseTensor, t_B: Tensor, context_BTC: Tensor, base: SLatFlow
@@ -174,4 +174,4 @@ class Texturer(nn.Module):
                 with torch.set_grad_enabled(teach_with_gradient and torch.is_grad_enabled()):
                     teacher = base_block(teacher, emb, cond.clean_instance_BTC, tokens)
                 losses.append(alignment_per_item(feats, teacher, h.voxels.lengths))
-        return feats, torch.stack(losses).mean() if teach else feats.new_zeros(())
+        return feats, torch.stack(losses).mean(0) if teach else feats.new_zeros(len(ratio))

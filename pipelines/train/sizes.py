@@ -93,7 +93,6 @@ def tiny(encoders: EncoderSizes) -> SystemSizes:
         trunk={"model_channels": 64, "num_blocks": 2, "num_heads": 2},
         io_channels=32,
         gaussians=4,
-        mesh_width=256,  # its last level has an eighth of this, in 32 groups
     )
 
 
@@ -115,7 +114,6 @@ def _system(
     trunk: dict[str, Any],
     io_channels: int,
     gaussians: int,
-    mesh_width: int | None = None,
 ) -> SystemSizes:
     latent = {"in_channels": LATENT_CHANNELS, "out_channels": LATENT_CHANNELS}
     shared = {**latent, **flow, "cond_channels": encoders.width, "qk_rms_norm": True}
@@ -133,9 +131,7 @@ def _system(
         gaussian_decoder=GaussianDecoderConfig(
             **trunk, representation=GaussianConfig(num_gaussians=gaussians, lr={"_rotation": 0.1})
         ),
-        mesh_decoder=MeshDecoderConfig(
-            **{**trunk, "model_channels": mesh_width or trunk["model_channels"]}, use_color=True
-        ),
+        mesh_decoder=MeshDecoderConfig(**trunk, use_color=True),
         slat_flow=slat_flow,
         texturer=TexturerConfig(**{**sparse, "num_blocks": branch_blocks}, cond_slat_channels=encoders.detail_channels),
     )

@@ -28,7 +28,7 @@ def completer_loss(branch, base) -> Tensor:
 def texturer_loss(branch, base) -> Tensor:
     x, t, cond, ratio = texturer_inputs()
     v, align = branch.forward_with_alignment(x, t, cond, ratio, base)
-    return (v.feats - 1).square().mean() + 0.5 * align
+    return (v.feats - 1).square().mean() + 0.5 * align.mean()
 
 
 def train(branch: nn.Module, base: nn.Module, loss, steps: int) -> set[str]:
@@ -118,7 +118,7 @@ def test_the_texturer_teaches_itself_nothing_through_its_teacher() -> None:
     gradients = {}
     for compat in (MENDED, replace(MENDED, teacher_with_gradient=True)):
         branch, base = texturer_pair(compat)
-        branch.forward_with_alignment(x, t, cond, ratio, base)[1].backward()
+        branch.forward_with_alignment(x, t, cond, ratio, base)[1].sum().backward()
         gradients[compat.teacher_with_gradient] = branch.input_layer.weight.grad
     assert not torch.allclose(gradients[False], gradients[True])
 

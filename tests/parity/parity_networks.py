@@ -154,7 +154,7 @@ def texturer(fixture: Fixture) -> Outputs:
     plain = base(x, t, cond.clean_instance_BTC).feats
     return {
         "train": train.feats,
-        "align_loss": align,
+        "align_loss": align.mean(),
         "infer": model(x, t, cond, ratio, base).feats,
         "infer_neg": model(x, t, negative, ratio, base).feats,
         "infer_neg_skip": model.forward_without_control(x, t, negative.instance_masked_BTC, base).feats,
