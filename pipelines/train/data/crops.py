@@ -36,6 +36,17 @@ def cropped(rgb_HW3: np.ndarray, mask_HW: np.ndarray, box: tuple[int, int, int, 
     return torch.from_numpy(crop_4SS)
 
 
+def blurred(image_CSS: Tensor, edge_px: int | None) -> Tensor:
+    """An image, with or without a mask, scaled down to `edge_px` and back; as it is for None."""
+    if edge_px is None:
+        return image_CSS
+    lost_CSS, size = np.empty(image_CSS.shape, np.uint8), image_CSS.shape[-1]
+    lost_CSS[:3] = squeezed(squeezed(image_CSS[:3].numpy().transpose(1, 2, 0), edge_px), size).transpose(2, 0, 1)
+    for mask in range(3, len(image_CSS)):
+        lost_CSS[mask] = squeezed_mask(squeezed_mask(image_CSS[mask].numpy(), edge_px), size)
+    return torch.from_numpy(lost_CSS)
+
+
 def drawn_view(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> tuple[ViewKind, int]:
     """One of the condition views of an asset; of the feature views where there are none. Raises BadRowError."""
     with errors.row(f"{objects.root.location}, clean views of asset {uid}"):

@@ -55,22 +55,42 @@ def visible_points(view: SceneView, seen: ViewObject, alpha: float) -> VisiblePo
     window = slice(upper, lower), slice(left, right)
     depth_hw = view.depth_m[window]
     mask_hw = (view.instance_id[window] == seen.instance_id) & np.isfinite(depth_hw)
-    interior_hw = _interior(mask_hw, view.instance_id.shape[1])
+    interior_hw = interior(mask_hw, view.instance_id.shape[1])
     estimator = GROUND_TRUTH
     if alpha > 0 and any(one.instance_id == seen.instance_id for one in view.estimate.instances):
         estimator = view.estimator
         estimate_hw = _aligned(view, seen.instance_id, window)
         depth_hw = np.float32(alpha) * estimate_hw + np.float32(1 - alpha) * depth_hw
         mask_hw = mask_hw & np.isfinite(depth_hw)
-    rows, columns = np.nonzero(mask_hw)
-    K, T_world_cam = view.view.K_px.astype(np.float32), view.view.T_world_cam.astype(np.float32)
-    x = (columns + np.float32(left + 0.5) - K[0, 2]) / K[0, 0]
-    y = (rows + np.float32(upper + 0.5) - K[1, 2]) / K[1, 1]
-    depth_P = depth_hw[mask_hw]
-    camera_P3 = np.stack([x * depth_P, y * depth_P, depth_P], axis=1).astype(np.float32)
-    points_P3 = camera_P3 @ T_world_cam[:3, :3].T + T_world_cam[:3, 3]
+    points_P3 = unprojected(depth_hw, mask_hw, (left, upper), view.view.K_px, view.view.T_world_cam)
     confidence_P = np.where(interior_hw[mask_hw], np.float32(1), np.float32(EDGE_CONFIDENCE))
     return VisiblePoints(points_P3, confidence_P, alpha if estimator != GROUND_TRUTH else 0.0, estimator)
+
+
+def unprojected(
+    depth_hw: np.ndarray, mask_hw: np.ndarray, corner_px: tuple[int, int], K_px: np.ndarray, T_outer_cam: np.ndarray
+) -> np.ndarray:
+    """[P, 3] float32: the pixels of a mask at their planar depth, outside the camera.
+
+    corner_px: column and row of the window's first pixel in the image of K_px. T_outer_cam: OpenCV axes.
+    """
+    rows, columns = np.nonzero(mask_hw)
+    K, T = K_px.astype(np.float32), T_outer_cam.astype(np.float32)
+    depth_P = depth_hw[mask_hw]
+    x_P = (columns + np.float32(corner_px[0] + 0.5) - K[0, 2]) / K[0, 0] * depth_P
+    y_P = (rows + np.float32(corner_px[1] + 0.5) - K[1, 2]) / K[1, 1] * depth_P
+    return np.stack([x_P, y_P, depth_P], axis=1).astype(np.float32) @ T[:3, :3].T + T[:3, 3]
+
+
+def interior(mask_hw: np.ndarray, image_width: int | None = None) -> np.ndarray:
+    """[h, w] bool: a mask without its outline; beyond the window nothing belongs to it.
+
+    image_width: of the whole image, in pixels, if the mask is a window of it.
+    """
+    reach = max(1, round(EDGE_SHARE * (image_width or mask_hw.shape[1])))
+    iterations = 2 if reach % 2 == 0 and reach > 2 else 1
+    kernel = ellipse_kernel(2 * (reach // iterations) + 1)
+    return erode(torch.from_numpy(mask_hw), kernel, iterations).numpy()
 
 
 def _aligned(view: SceneView, instance_id: int, window: tuple[slice, slice]) -> np.ndarray:
@@ -79,11 +99,3 @@ def _aligned(view: SceneView, instance_id: int, window: tuple[slice, slice]) -> 
     confidence = None if whole.confidence is None else whole.confidence[window]
     part = replace(whole, map=whole.map[window], confidence=confidence)
     return np.where(part.valid, part.aligned_to_instance_m(instance_id), np.nan)
-
-
-def _interior(mask_hw: np.ndarray, image_width: int) -> np.ndarray:
-    """The mask without its outline; beyond the window nothing belongs to it."""
-    reach = max(1, round(EDGE_SHARE * image_width))
-    iterations = 2 if reach % 2 == 0 and reach > 2 else 1
-    kernel = ellipse_kernel(2 * (reach // iterations) + 1)
-    return erode(torch.from_numpy(mask_hw), kernel, iterations).numpy()

@@ -95,11 +95,15 @@ class SceneView:
 
 
 class SceneViews:
-    """Views by number, the last ones kept."""
+    """Views by number, the last ones kept.
 
-    def __init__(self, readers: Readers, options: DataOptions, seed: int) -> None:
+    with_estimates: draw an estimator for each view. Raises UsageError if one that is asked for is missing.
+    """
+
+    def __init__(self, readers: Readers, options: DataOptions, seed: int, with_estimates: bool = True) -> None:
         self._readers, self._options, self._seed = readers, options, seed
-        self._estimators = [estimators_of(readers.dataset(number), options) for number in range(len(readers))]
+        datasets = [readers.dataset(number) for number in range(len(readers))]
+        self._estimators = [estimators_of(dataset, options) if with_estimates else () for dataset in datasets]
         self._kept: OrderedDict[tuple[int, int, int], SceneView] = OrderedDict()
 
     def get(self, dataset: int, number: int, epoch: int) -> SceneView:

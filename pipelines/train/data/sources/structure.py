@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pipelines.train.data import errors
-from pipelines.train.data.bad_rows import BadRowPolicy
 from pipelines.train.data.batches import StructureBatch
 from pipelines.train.data.catalogue import catalogue_of_views
 from pipelines.train.data.collate import structure_batch
@@ -22,17 +20,15 @@ from pipelines.train.data.randomness import Stream, draw_step, generator
 from pipelines.train.data.readers import Readers
 from pipelines.train.data.samples import SampleName, StructureSample
 from pipelines.train.data.scene_views import SceneViews
+from pipelines.train.data.sources.base import LATENT_SHAPE, SourceBase
+from pipelines.train.data.sources.slat_assets import geometry_of
 from pipelines.train.stage import Split
 from pipelines.voxelise import voxelise
 from scenegen.contract.objects import ObjectGeometry
 from scenegen.contract.voxels import surface_voxels
 
-LATENT_SHAPE = (8, 16, 16, 16)
-TOKENS = 4096.0
-"""Of the latent grid: what a structure sample costs, whatever is in it."""
 
-
-class StructureSource:
+class StructureSource(SourceBase):
     """Samples of the Coarse Structure Completer ("coarse") and the Fine Shape Refiner ("fine"); see SampleSource.
 
     One sample is one object in one view. clean: also give a clean render of its asset.
@@ -42,41 +38,25 @@ class StructureSource:
     def __init__(
         self, options: DataOptions, split: Split, seed: int, stage: Literal["coarse", "fine"], clean: bool = True
     ) -> None:
-        self._options, self._seed, self._clean = options, seed, clean
+        readers, self._clean = Readers(options.locations), clean
         self._rule = CubeRule(stage == "fine", options.oversize, options.largest_growth)
-        self.policy = BadRowPolicy(options.bad_rows, options.bad_row_budget)
-        self._readers = Readers(options.locations)
-        self.catalogue = catalogue_of_views(
-            self._readers, options, split, lambda asset: asset.num_faces <= options.max_mesh_faces
-        )
-        self._views = SceneViews(self._readers, options, seed)
-
-    def __len__(self) -> int:
-        return len(self.catalogue)
-
-    def costs(self) -> np.ndarray:
-        return np.full(len(self), TOKENS)
-
-    def groups(self) -> np.ndarray:
-        return self.catalogue.groups()
-
-    def weights(self) -> np.ndarray:
-        return self.catalogue.weight_L
+        catalogue = catalogue_of_views(readers, options, split, lambda asset: asset.num_faces <= options.max_mesh_faces)
+        super().__init__(options, seed, readers, catalogue)
+        self._views = SceneViews(readers, options, seed)
 
     def load(self, index: int, epoch: int) -> StructureSample:
         """Raises BadRowError, or Rejected for an object that gives no sample in this view."""
-        options, catalogue = self._options, self.catalogue
+        options, catalogue = self.options, self.catalogue
         number, instance_id = int(catalogue.dataset_L[index]), int(catalogue.instance_L[index])
         view = self._views.get(number, int(catalogue.view_L[index]), epoch)
-        seen, objects = view.object(instance_id), self._readers.objects(number)
-        rng = generator(self._seed, Stream.SAMPLE, epoch, index)
+        seen, objects = view.object(instance_id), self.readers.objects(number)
+        rng = generator(self.seed, Stream.SAMPLE, epoch, index)
         turn, alpha = draw_turn(rng, options.augmentation), draw_alpha(rng, options.alpha)
 
         visible = visible_points(view, seen, alpha)
         if visible.num_interior < options.min_interior_px:
             raise errors.Rejected(NO_INTERIOR)
-        with errors.row(f"{objects.root.location}, geometry of asset {seen.asset_uid}"):
-            mesh = objects.geometry(seen.asset_uid)
+        mesh = geometry_of(objects, seen.asset_uid)
         placed = place_in_scene(visible, mesh.vertices, seen.T_world_obj, turn, self._rule)
         target_V3, partial_V3, confidence_V = placed_voxels(placed, mesh)
         clean = clean_image(objects, seen.asset_uid, rng, options.image_px) if self._clean else None
@@ -89,7 +69,7 @@ class StructureSource:
             depth_ratio=visible.depth_ratio,
             estimator=visible.estimator,
             T_world_cube=torch.from_numpy(placed.T_world_cube),
-            draws=draw_step(self._seed, epoch, index, LATENT_SHAPE),
+            draws=draw_step(self.seed, epoch, index, LATENT_SHAPE),
         )
 
     def collate(self, samples: Sequence[StructureSample]) -> StructureBatch:

@@ -1,0 +1,56 @@
+"""What every source has: readers, a catalogue, and answers for order and plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from pipelines.errors import UsageError
+from pipelines.train.data.bad_rows import BadRowPolicy
+from pipelines.train.data.catalogue import Catalogue
+from pipelines.train.data.options import DataOptions
+from pipelines.train.data.readers import Readers
+
+LATENT_SHAPE = (8, 16, 16, 16)
+SLAT_CHANNELS = 8
+STRUCTURE_TOKENS = 4096.0
+"""Of the latent grid: what a structure sample costs, whatever is in it."""
+
+
+class SourceBase:
+    """The parts of SampleSource and Grouped that follow from the catalogue. Picklable; opens files when it loads."""
+
+    def __init__(self, options: DataOptions, seed: int, readers: Readers, catalogue: Catalogue) -> None:
+        self.options, self.seed, self.readers, self.catalogue = options, seed, readers, catalogue
+        self.policy = BadRowPolicy(options.bad_rows, options.bad_row_budget)
+
+    def __len__(self) -> int:
+        return len(self.catalogue)
+
+    def costs(self) -> np.ndarray:
+        return np.full(len(self), STRUCTURE_TOKENS)
+
+    def groups(self) -> np.ndarray:
+        return self.catalogue.groups()
+
+    def weights(self) -> np.ndarray:
+        return self.catalogue.weight_L
+
+
+class SparseSource(SourceBase):
+    """Of samples whose cost is their number of voxels. That of the canonical pose: turning changes it a little."""
+
+    def costs(self) -> np.ndarray:
+        return self.catalogue.num_voxels().astype(np.float64)
+
+
+def require(what: str, wanted: str | None, known: Iterable[str], location: str) -> str:
+    """The name, if it is given and known. Raises UsageError that says what there is."""
+    names = tuple(known)
+    if wanted is None or wanted not in names:
+        raise UsageError(
+            f"this stage needs {what} of the assets ({wanted or 'no table is named'}); {location} has "
+            f"{', '.join(names) or 'none'}; make them with: scenegen objects"
+        )
+    return wanted

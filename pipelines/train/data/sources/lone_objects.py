@@ -1,0 +1,96 @@
+"""Assets seen alone in their clean renders, as if those were scenes: object pre-training.
+
+The depth is the render's own, so alpha is 0: no estimator has seen these renders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from pipelines.images import crop_box, squeezed, squeezed_mask
+from pipelines.train.data import errors
+from pipelines.train.data.batches import StructureBatch
+from pipelines.train.data.catalogue import catalogue_of_assets
+from pipelines.train.data.collate import structure_batch
+from pipelines.train.data.crops import blurred, cropped, drawn_view
+from pipelines.train.data.cubes import NO_INTERIOR, draw_turn, place_alone
+from pipelines.train.data.options import DataOptions
+from pipelines.train.data.points import interior, unprojected
+from pipelines.train.data.randomness import Stream, draw_step, generator
+from pipelines.train.data.readers import Readers
+from pipelines.train.data.samples import InstanceImages, SampleName, StructureSample
+from pipelines.train.data.scene_views import blurred_px
+from pipelines.train.data.sources.base import LATENT_SHAPE, SourceBase
+from pipelines.train.data.sources.slat_assets import geometry_of
+from pipelines.train.data.sources.structure import placed_voxels
+from pipelines.train.stage import Split
+from scenegen.contract.crops import premultiplied
+from scenegen.contract.object_dataset import ObjectDataset
+from scenegen.contract.objects import ObjectView
+from scenegen.contract.sidecar import GROUND_TRUTH
+
+
+class ObjectStructureSource(SourceBase):
+    """One sample is one asset in one of its condition views; see SampleSource."""
+
+    def __init__(self, options: DataOptions, split: Split, seed: int) -> None:
+        readers = Readers(options.locations)
+        catalogue = catalogue_of_assets(
+            readers, options, split, lambda asset: asset.num_faces <= options.max_mesh_faces
+        )
+        super().__init__(options, seed, readers, catalogue)
+
+    def load(self, index: int, epoch: int) -> StructureSample:
+        """Raises BadRowError, or Rejected for a view that shows too little."""
+        options, number, uid = self.options, int(self.catalogue.dataset_L[index]), self.catalogue.asset(index).uid
+        objects, rng = self.readers.objects(number), generator(self.seed, Stream.SAMPLE, epoch, index)
+        turn, blur = draw_turn(rng, options.augmentation), blurred_px(rng, options.augmentation, options.image_px)
+        view, mesh = _drawn(objects, uid, rng), geometry_of(objects, uid)
+        assert view.depth is not None
+        mask_HW = interior(np.isfinite(view.depth))
+        if mask_HW.sum() < options.min_interior_px:
+            raise errors.Rejected(NO_INTERIOR)
+        points_P3 = unprojected(view.depth, mask_HW, (0, 0), view.K_px, view.T_obj_cam)
+        placed = place_alone(points_P3, np.ones(len(points_P3), np.float32), mesh.vertices, turn)
+        target_V3, partial_V3, confidence_V = placed_voxels(placed, mesh)
+        return StructureSample(
+            name=SampleName(number, uid, variant=view.view_index),
+            images=_images(view, int(rng.integers(1 << 62)), options.image_px, blur),
+            target_V3=target_V3,
+            partial_V3=partial_V3,
+            confidence_V=confidence_V,
+            depth_ratio=0.0,
+            estimator=GROUND_TRUTH,
+            T_world_cube=torch.from_numpy(placed.T_world_cube),
+            draws=draw_step(self.seed, epoch, index, LATENT_SHAPE),
+        )
+
+    def collate(self, samples: Sequence[StructureSample]) -> StructureBatch:
+        return structure_batch(samples)
+
+
+def _drawn(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> ObjectView:
+    kind, number = drawn_view(objects, uid, rng)
+    with errors.row(f"{objects.root.location}, {kind} view {number} of asset {uid}"):
+        view = objects.view(uid, kind, number, images=["rgba", "depth"])
+        if view.depth is None:
+            raise ValueError("its depth was not stored")
+        if not np.isfinite(view.depth).any():
+            raise ValueError("it shows nothing")
+    return view
+
+
+def _images(view: ObjectView, scene_id: int, size: int, blur: int | None) -> InstanceImages:
+    assert view.rgba is not None and view.depth is not None
+    rgb, mask_HW = premultiplied(view.rgba), np.isfinite(view.depth)
+    rows, columns = np.nonzero(mask_HW)
+    box = crop_box((int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())))
+    return InstanceImages(
+        scene_id,
+        torch.from_numpy(np.ascontiguousarray(squeezed(rgb, size).transpose(2, 0, 1))),
+        torch.from_numpy(squeezed_mask(mask_HW, size).copy()),
+        blurred(cropped(rgb, mask_HW, box, size), blur),
+    )

@@ -1,0 +1,107 @@
+"""An asset in a random pose, as the structured latent has it: its voxels there, and what is known in them.
+
+Stored latents are of poses that were rendered and encoded beforehand. Without them the mesh is turned and voxelised
+anew, and each of its voxels takes the image features of the nearest canonical voxel, for the frozen encoder to encode;
+that is at most a voxel's diagonal away from what sampling the views again would give, and needs no views.
+
+Shapes: N voxels, M canonical voxels, C feature channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipelines.train.data import errors
+from pipelines.train.data.randomness import random_rotation
+from scenegen.contract.object_dataset import ObjectDataset
+from scenegen.contract.objects import GRID, ObjectGeometry
+from scenegen.contract.voxels import CUBE_MARGIN, surface_voxels
+
+TOO_MANY = "too many voxels"
+_AROUND = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+_QUERIES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class TurnedAsset:
+    """T_rot_obj: (4, 4) float64 similarity, canonical to turned coordinates. Voxels: uint8, sorted.
+
+    One of slat_N8 (float32 posterior mean) and feats_NC (float16 image features).
+    """
+
+    T_rot_obj: np.ndarray
+    coords_N3: Tensor
+    slat_N8: Tensor | None = None
+    feats_NC: Tensor | None = None
+
+
+def stored_latent(objects: ObjectDataset, uid: str, encoder: str, turn: bool, rng: np.random.Generator) -> TurnedAsset:
+    """A random stored pose, or the canonical one. Raises BadRowError."""
+    with errors.row(f"{objects.root.location}, latents {encoder} of asset {uid}"):
+        rotations = objects.rotations(uid, encoder)
+        chosen = int(rng.integers(len(rotations))) if rotations else 0
+        latents = objects.latents(uid, encoder, rotations[chosen] if turn else 0)
+        if latents.slat is None:
+            raise ValueError("no structured latent is stored; the SLAT encoder was not given")
+    return TurnedAsset(latents.T_rot_obj, torch.tensor(latents.coords), slat_N8=torch.tensor(latents.slat))
+
+
+def with_features(
+    objects: ObjectDataset, geometry: ObjectGeometry, extractor: str, turn: bool, rng: np.random.Generator
+) -> TurnedAsset:
+    """A random pose, or the canonical one, with image features. Raises BadRowError."""
+    rotation = random_rotation(rng)
+    with errors.row(f"{objects.root.location}, features {extractor} of asset {geometry.asset_uid}"):
+        feats_MC = objects.features(geometry.asset_uid, extractor).feats
+        if len(feats_MC) != len(geometry.voxels):
+            raise ValueError(f"{len(feats_MC)} rows for {len(geometry.voxels)} voxels")
+    if not turn:
+        return TurnedAsset(np.eye(4), torch.tensor(geometry.voxels), feats_NC=torch.tensor(feats_MC))
+    T_rot_obj = normalising(geometry.vertices, rotation)
+    coords_N3 = surface_voxels(transformed(geometry.vertices, T_rot_obj), geometry.faces)
+    T_obj_rot = np.linalg.inv(T_rot_obj)
+    centres_N3 = transformed((coords_N3 + 0.5) / GRID - 0.5, T_obj_rot)
+    nearest_N = nearest_voxels((centres_N3 + 0.5) * GRID, geometry.voxels)
+    return TurnedAsset(T_rot_obj, torch.from_numpy(coords_N3), feats_NC=torch.from_numpy(feats_MC[nearest_N]))
+
+
+def normalising(vertices_V3: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """(4, 4): turn a mesh and bring it back into the unit cube, centred, its longest side 1."""
+    turned = vertices_V3.astype(np.float64) @ rotation.T
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    scale = (1 - 2 * CUBE_MARGIN) / (high - low).max()
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = scale * rotation, -scale * (low + high) / 2
+    return T
+
+
+def transformed(points_P3: np.ndarray, T: np.ndarray) -> np.ndarray:
+    """float64."""
+    return points_P3.astype(np.float64) @ T[:3, :3].T + T[:3, 3]
+
+
+def nearest_voxels(points_N3: np.ndarray, voxels_M3: np.ndarray) -> np.ndarray:
+    """[N] rows of the voxels whose centres are nearest to points, all in grid coordinates (voxel i is [i, i + 1)).
+
+    A point's own voxel where it is one of them; else the nearest of its neighbours; else the nearest of all.
+    """
+    row_of = np.full((GRID + 2,) * 3, -1, np.int32)  # with a border, so that neighbours need no test
+    row_of[tuple(voxels_M3.astype(int).T + 1)] = np.arange(len(voxels_M3))
+    cell_N3 = np.clip(np.floor(points_N3).astype(int), 0, GRID - 1)
+    found_N = row_of[tuple(cell_N3.T + 1)].astype(np.int64)
+    (beside,) = np.nonzero(found_N < 0)
+    around = cell_N3[beside, None] + _AROUND
+    rows = row_of[tuple(np.moveaxis(around, -1, 0) + 1)]
+    distance = np.square(around + 0.5 - points_N3[beside, None]).sum(axis=-1)
+    distance[rows < 0] = np.inf
+    best = distance.argmin(axis=1)
+    found_N[beside] = np.where(np.isfinite(distance.min(axis=1)), rows[np.arange(len(rows)), best], -1)
+    (lost,) = np.nonzero(found_N < 0)
+    for part in np.split(lost, range(_QUERIES_AT_ONCE, len(lost), _QUERIES_AT_ONCE)):
+        distance = np.square(points_N3[part, None] - (voxels_M3 + 0.5)).sum(axis=-1)
+        found_N[part] = distance.argmin(axis=1)
+    return found_N
