@@ -15,9 +15,10 @@ from models.gaussian_decoder import Gaussians
 from pipelines.complete.export.scene import ROOT_QUATERNION_XYZW, T_GLTF_WORLD
 from pipelines.complete.records import Completion
 
-FIELDS = tuple(
-    "x y z nx ny nz f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3".split()
-)
+_POSITION = ("x", "y", "z", "nx", "ny", "nz")
+_LOOK = ("f_dc_0", "f_dc_1", "f_dc_2", "opacity")
+_EXTENT = ("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3")
+FIELDS = _POSITION + _LOOK + _EXTENT
 
 
 def write_splats(path: Path, completion: Completion) -> int:

@@ -1,0 +1,43 @@
+"""The console script `fixer-complete`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from pipelines.complete.command import CompleteCommand
+from pipelines.errors import EXIT_ERROR, EXIT_INTERRUPTED, PipelineError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; errors that a user can act on are a line or two, ours keep their traceback."""
+    command = tyro.cli(CompleteCommand, prog="fixer-complete", args=arguments)
+    try:
+        return command.run()
+    except PipelineError as error:
+        return _complain(str(error), error.exit_code)
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        return _complain(str(error), EXIT_ERROR)
+    except KeyboardInterrupt:
+        return _complain("interrupted", EXIT_INTERRUPTED)
+    except ValueError as error:
+        from models.checkpoints import CheckpointError  # not above: it loads torch, which the help must not
+
+        if not isinstance(error, CheckpointError):
+            raise
+        return _complain(str(error), EXIT_ERROR)
+
+
+def script() -> None:
+    sys.exit(main())
+
+
+def _complain(message: str, code: int) -> int:
+    sys.stderr.write(f"fixer-complete: {message}\n")
+    return code
+
+
+if __name__ == "__main__":
+    script()

@@ -1,0 +1,197 @@
+"""The `fixer-complete` command: its options, and what it does with them. Its help needs neither torch nor networks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError
+
+if TYPE_CHECKING:
+    from pipelines.complete.computer import Computer
+    from pipelines.complete.pipeline import FixerPipeline
+    from pipelines.complete.records import Completion, Settings
+    from pipelines.complete.sources import Inputs
+
+MISSING = "fixer-complete needs an image (--image and --masks) or a row of a dataset (--shards and --view)"
+
+
+@dataclass(frozen=True)
+class CompleteCommand:
+    """One image with instance masks in, a 3D scene of complete objects out."""
+
+    checkpoint: str
+    """Folder or owner/repo on the hub with a pipeline.json: a run's `pipeline/`, or the released checkpoint."""
+    out: Path
+    """The scene, a GLB with a node per instance."""
+    image: Path | None = None
+    """Picture to complete."""
+    masks: Path | None = None
+    """Image of ids or colours, folder with a mask per instance, or COCO JSON."""
+    depth: str = ""
+    """moge2, or a file (.npy, .npz, .exr, 16-bit .png); with --shards gt or an estimator of its sidecars. Default:
+    moge2 for an image, gt for a row."""
+    depth_unit_m: float = 1.0
+    """What a value of 1 in the depth file means, in metres: 0.001 for millimetres."""
+    camera: Path | None = None
+    """JSON with intrinsics and, if it is known, the pose. Default: MoGe-2's focal length, a level camera."""
+    fov_deg: float | None = None
+    """Horizontal field of view, instead of --camera."""
+    shards: str | None = None
+    """Dataset to take image, masks, depth and camera from."""
+    view: int | None = None
+    """Number of the view in --shards."""
+    instances: Annotated[tuple[int, ...], tyro.conf.arg(metavar="ID ID ...")] = ()
+    """Ids to complete. Default: all."""
+    splats: Path | None = None
+    """Also the Gaussians of all instances, as a PLY for splat viewers."""
+    objects_dir: Path | None = None
+    """Also one GLB per instance, ID.glb."""
+    report: Path | None = None
+    """Also a JSON report: outcomes, transforms, timings, seeds."""
+    colours: Literal["mesh", "gaussians"] = "mesh"
+    """Whose colours the surface gets."""
+    texture: int | None = None
+    """Bake textures of this edge (512, 1024, ...) instead of vertex colours. Needs the `texture` extra."""
+    max_faces: int | None = None
+    """Simplify every mesh to so many faces. Default: all there are; 20000 with --texture. Needs the `texture` extra."""
+    alpha: float | None = None
+    """How much of the depth is estimated. Default: 1, or 0 for gt."""
+    seed: int = 0
+    """Of the noise."""
+    steps: int | None = None
+    """Sampler steps of every stage. Default: the checkpoint's (25 officially)."""
+    guidance: float | None = None
+    """Strength of guidance, 0 for none. Default: the checkpoint's (5)."""
+    guidance_interval: tuple[float, float] | None = None
+    """Times at which guidance acts. Default: the checkpoint's (0.5 1)."""
+    rescale_t: float | None = None
+    """Above 1, more of the steps are spent at noisy times. Default: the checkpoint's (3)."""
+    fit: Literal["letterbox", "squeeze"] = "letterbox"
+    """How an image that is not square becomes one for the encoders: black bars, or squeezed."""
+    encoder_weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=FILE ...")] = ()
+    """Weights that are not in the checkpoint: dinov2=FILE moge2=FILE."""
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    """auto is CUDA where there is one."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """auto is bf16 on CUDA."""
+    memory_gb: float | None = None
+    """For what grows with the instances computed at once. Default: most of the free memory of a GPU, 4 on the CPU."""
+    offload: bool = False
+    """Keep networks in main memory and move each to the GPU for its step."""
+    official_behaviour: bool = False
+    """Reproduce the released inference with its bugs (models/compat.py), for its numbers."""
+
+    def run(self) -> int:
+        """The exit code: 1 if no instance was completed. Raises UsageError, PipelineError and CheckpointError."""
+        from models.compat import MENDED, OFFICIAL
+        from pipelines.complete.computer import Computer
+        from pipelines.complete.pipeline import FixerPipeline
+        from pipelines.complete.terminal import Terminal
+
+        self.check()
+        computer = Computer.choose(self.device, self.precision, self.offload)
+        inputs = self._inputs(computer)
+        compat = OFFICIAL if self.official_behaviour else MENDED
+        pipe = FixerPipeline.from_pretrained(
+            self.checkpoint, self.device, self.precision, self.offload, self.weights(), reference_compat=compat
+        )
+        terminal = Terminal(sys.stderr)
+        completion = pipe(
+            inputs.rgb_HW3,
+            inputs.masks,
+            inputs.depth_HW,
+            inputs.camera,
+            instances=self.instances or None,
+            depth_ratio=self._alpha(inputs),
+            seed=self.seed,
+            settings=self._settings(pipe),
+            memory_gb=self.memory_gb,
+            on_progress=terminal.show,
+        )
+        self._write(completion, inputs)
+        terminal.summarise(completion, self.out)
+        return EXIT_DONE if completion.completed else EXIT_ERROR
+
+    def check(self) -> None:
+        """Raises UsageError for options that contradict each other."""
+        from_files, from_row = self.image is not None, self.shards is not None
+        if from_files == from_row:
+            raise UsageError(MISSING if not from_files else "give --image or --shards, not both")
+        if from_files and self.masks is None:
+            raise UsageError("--image needs --masks: which pixels belong to which object")
+        if from_row and self.view is None:
+            raise UsageError("--shards needs --view: the number of the view")
+        if self.out.suffix.lower() != ".glb":
+            raise UsageError(f"--out writes binary glTF; call it {self.out.with_suffix('.glb').name}")
+
+    def weights(self) -> dict[str, str | Path]:
+        """--encoder-weights by name."""
+        pairs = [one.partition("=") for one in self.encoder_weights]
+        wrong = [name for name, equals, file in pairs if name not in ("dinov2", "moge2") or not equals or not file]
+        if wrong:
+            raise UsageError(f"--encoder-weights takes dinov2=FILE and moge2=FILE, not {wrong[0]!r}")
+        return {name: Path(file) for name, _, file in pairs}
+
+    def _inputs(self, computer: Computer) -> Inputs:
+        from pipelines.complete import sources
+
+        if self.shards is not None:
+            assert self.view is not None  # checked
+            return sources.from_row(self.shards, self.view, self.depth or sources.GROUND_TRUTH)
+        assert self.image is not None  # checked
+        assert self.masks is not None
+        moge2 = self.weights().get("moge2")
+        request = sources.FileRequest(
+            self.image,
+            self.masks,
+            self.depth or sources.MOGE2,
+            self.camera,
+            self.fov_deg,
+            self.depth_unit_m,
+            None if moge2 is None else Path(moge2),
+        )
+        return sources.from_files(request, computer)
+
+    def _alpha(self, inputs: Inputs) -> float:
+        if self.alpha is not None:
+            return self.alpha
+        return 0.0 if inputs.exact_depth else 1.0
+
+    def _settings(self, pipe: FixerPipeline) -> Settings:
+        from pipelines.complete.records import Settings
+
+        given = {
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "guidance_interval": self.guidance_interval,
+            "rescale_t": self.rescale_t,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+        wants_gaussians = self.splats is not None or self.colours == "gaussians"
+        samplers = pipe.networks.samplers.with_all(**changes)
+        return Settings(samplers=samplers, gaussians=wants_gaussians, fit=self.fit)
+
+    def _write(self, completion: Completion, inputs: Inputs) -> None:
+        from pipelines.complete.export.dress import Dress
+        from pipelines.complete.export.glb import write_glb
+        from pipelines.complete.export.ply import write_splats
+        from pipelines.complete.export.report import report_of
+        from pipelines.complete.export.scene import scene_objects
+
+        objects = scene_objects(completion, Dress(self.colours, self.texture, self.max_faces))
+        title = completion.checkpoint
+        write_glb(self.out, objects, title, {"seed": completion.seed})
+        if self.objects_dir is not None:
+            for thing in objects:
+                write_glb(self.objects_dir / f"{thing.instance_id}.glb", [thing], title)
+        if self.splats is not None:
+            write_splats(self.splats, completion)
+        if self.report is not None:
+            self.report.parent.mkdir(parents=True, exist_ok=True)
+            self.report.write_text(json.dumps(report_of(completion, inputs.described), indent=1) + "\n")

@@ -1,0 +1,145 @@
+"""What a command is given -> what the pipeline is shown: from files, or from a row of one of our datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from models.checkpoints import read_network
+from models.moge import Moge
+from pipelines.complete.camera_file import FORMS, read_camera
+from pipelines.complete.computer import Computer
+from pipelines.complete.depth import EstimatedDepth, estimate_with_moge, read_depth
+from pipelines.complete.masks import IdImage, LazyMasks, read_masks
+from pipelines.complete.view import Camera
+from pipelines.errors import PipelineError, UsageError
+from scenegen.contract.dataset import Dataset
+from scenegen.contract.records import View
+
+GROUND_TRUTH = "gt"
+MOGE2 = "moge2"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything the pipeline is shown. exact_depth: it is the truth, so that alpha is 0 unless said otherwise.
+
+    described: where it came from, for the report.
+    """
+
+    rgb_HW3: np.ndarray
+    masks: Mapping[int, np.ndarray]
+    depth_HW: np.ndarray
+    camera: Camera
+    exact_depth: bool
+    described: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FileRequest:
+    """image: a picture. depth: a file, or "moge2". camera: a JSON file. fov_deg: horizontal, instead of a camera."""
+
+    image: Path
+    masks: Path
+    depth: str
+    camera: Path | None
+    fov_deg: float | None
+    depth_unit_m: float
+    moge2_weights: Path | None
+
+
+def from_files(request: FileRequest, computer: Computer) -> Inputs:
+    """Raises UsageError or PipelineError for what is missing or does not fit."""
+    rgb = read_image(request.image)
+    size_px = rgb.shape[1], rgb.shape[0]
+    camera = _given_camera(request, size_px)
+    if request.depth == MOGE2:
+        estimated = _moge(request, rgb, camera, computer)
+        depth, camera = estimated.depth_HW, estimated.camera
+    else:
+        depth = read_depth(Path(request.depth), size_px, request.depth_unit_m)
+        if camera is None and request.moge2_weights is not None:
+            camera = _moge(request, rgb, camera, computer).camera
+    if camera is None:
+        raise UsageError(
+            "the camera is unknown: give --fov-deg, --camera FILE with "
+            f"{FORMS}, or --encoder-weights moge2=FILE to estimate the focal length"
+        )
+    described = {
+        "image": str(request.image),
+        "masks": str(request.masks),
+        "depth": request.depth,
+        "camera": str(request.camera or request.fov_deg or MOGE2),
+    }
+    masks = read_masks(request.masks, size_px, request.image.name)
+    return Inputs(rgb, masks, depth, camera, exact_depth=False, described=described)
+
+
+def from_row(data: str, number: int, estimator: str) -> Inputs:
+    """A view of a dataset with its instances, its camera, and the exact depth ("gt") or an estimator's, aligned as a
+    whole to the exact one."""
+    dataset = Dataset.open(data)
+    if not 0 <= number < len(dataset):
+        raise UsageError(f"{data} has views 0 to {len(dataset) - 1}, not {number}")
+    view = dataset.view(number, ["rgb", "instance_id"])
+    depth = dataset.depth_estimate(number, estimator)
+    assert view.rgb is not None  # it was asked for
+    return Inputs(
+        rgb_HW3=view.rgb,
+        masks=_instances_of(view),
+        depth_HW=np.where(depth.valid, depth.aligned_m, np.nan).astype(np.float32),
+        camera=Camera(view.K_px, view.T_world_cam),
+        exact_depth=estimator == GROUND_TRUTH,
+        described={
+            "shards": data,
+            "view": number,
+            "scene_index": view.scene_index,
+            "view_index": view.view_index,
+            "depth": estimator,
+        },
+    )
+
+
+def read_image(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8, turned as its camera says; transparent pixels come out black."""
+    try:
+        image = ImageOps.exif_transpose(Image.open(path))
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
+        return np.array(image.convert("RGB"))
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be read as an image: {error}") from error
+
+
+def _instances_of(view: View) -> Mapping[int, np.ndarray]:
+    """The objects that the view shows; floor and walls are none."""
+    assert view.instance_id is not None  # it was asked for
+    ids = IdImage(view.instance_id)
+    seen = [facts.instance_id for facts in view.facts if facts.visible_px]
+    return LazyMasks({i: partial(ids.__getitem__, i) for i in seen})
+
+
+def _given_camera(request: FileRequest, size_px: tuple[int, int]) -> Camera | None:
+    if request.camera is not None and request.fov_deg is not None:
+        raise UsageError("give --camera or --fov-deg, not both")
+    if request.fov_deg is not None:
+        return Camera.from_fov(float(np.radians(request.fov_deg)), size_px)
+    return None if request.camera is None else read_camera(request.camera, size_px)
+
+
+def _moge(request: FileRequest, rgb: np.ndarray, camera: Camera | None, computer: Computer) -> EstimatedDepth:
+    if request.moge2_weights is None:
+        raise UsageError(
+            "MoGe-2 needs its weights: --encoder-weights moge2=FILE with "
+            "https://huggingface.co/Ruicheng/moge-2-vitl/resolve/main/model.pt, or give --depth FILE"
+        )
+    network = read_network(request.moge2_weights, ignore_unexpected=True)
+    if not isinstance(network, Moge) or network.config.points_head is None:
+        raise PipelineError(f"{request.moge2_weights} holds no MoGe-2 with a head for points")
+    return estimate_with_moge(network, rgb, camera, computer)
