@@ -55,9 +55,17 @@ class Evaluation:
 
 
 def evaluate(
-    system: System, truth: TruthSet, judge: Judge, condition: Condition, keys: Iterable[str] | None = None
+    system: System,
+    truth: TruthSet,
+    judge: Judge,
+    condition: Condition,
+    keys: Iterable[str] | None = None,
+    watch: Callable[[TruthView, SystemAnswer], None] | None = None,
 ) -> Evaluation:
-    """Ask and judge view by view. keys: which views, by default all, for instance wrapped in a progress bar."""
+    """Ask and judge view by view.
+
+    keys: which views, by default all, for instance wrapped in a progress bar. watch: sees every answer.
+    """
     objects: list[ObjectResult] = []
     scenes: list[SceneResult] = []
     for key in truth.keys if keys is None else keys:
@@ -65,7 +73,10 @@ def evaluate(
         scene, targets = shown(view, truth, condition, judge.seed)
         if not targets:
             continue
-        found, whole = judge.view(view, _answer(system, scene), targets)
+        answer = _answer(system, scene)
+        if watch:
+            watch(view, answer)
+        found, whole = judge.view(view, answer, targets)
         objects += found
         scenes.append(whole)
     return Evaluation(system.name, condition, tuple(objects), tuple(scenes))

@@ -15,8 +15,10 @@ from pipelines.evaluate.evaluation import Condition, Evaluation, evaluate
 from pipelines.evaluate.judge import Judge, Rules
 from pipelines.evaluate.metrics.frames import FRAME_NOTES
 from pipelines.evaluate.records import System
+from pipelines.evaluate.rendering.open import open_rendering
+from pipelines.evaluate.rendering.scores import RenderScores, render_table
 from pipelines.evaluate.report.files import write_report
-from pipelines.evaluate.report.tables import Reading, comparison
+from pipelines.evaluate.report.tables import Reading, comparison, system_rows
 from pipelines.evaluate.scores import VOXEL, Searching
 from pipelines.evaluate.sweeps import sweep_table
 from pipelines.evaluate.systems.baselines import TruthAgain, baseline
@@ -37,19 +39,31 @@ def run(command: EvaluateCommand) -> str:
     judge = Judge(rules_of(command), command.seed, Searching(command.device, command.threads))
     depth = DepthChoice(command.depth, command.alignment, command.alpha)
 
+    pictures = open_rendering(command, truth) if set(command.metrics) - {"geometry"} else None
+    drawn: dict[str, RenderScores] = {}
+
     def ask(system: System, condition: Condition) -> Evaluation:
         label = f"{system.name} {condition.variation}".strip()
-        return evaluate(system, truth, judge, condition, tqdm(truth.keys, label, unit="view", disable=None))
+        keys = tqdm(truth.keys, label, unit="view", disable=None)
+        watch = None
+        if pictures and not condition.variation and condition.masks == "exact":
+            drawn[system.name] = pictures.fresh()
+            watch = drawn[system.name].watch
+        return evaluate(system, truth, judge, condition, keys, watch)
 
     of_given = {name: ask(system, Condition(depth=depth)) for name, system in given.items()}
     of_baselines = [ask(one, Condition(depth=depth)) for one in baselines]
     evaluations = [*of_given.values(), *of_baselines]
-    _check(evaluations, command)
+    _check(evaluations)
     readings = [
         Reading(penalised, judge.rules.thresholds, command.seed, midi_times=command.test_set == "front3d")
         for penalised in (False, True)
     ]
     tables = [comparison(of_given, of_baselines, reading) for reading in readings]
+    if pictures:
+        rows = system_rows({name: drawn[one.system].row(one.system) for name, one in of_given.items()})
+        rows += [drawn[one.system].row(one.system) for one in of_baselines]
+        tables.append(render_table(rows, list(pictures.features)))
     ordinary = {one.system: one for one in evaluations}
     swept: list[System] = [*given.values(), *(one for one in baselines if not isinstance(one, TruthAgain))]
     for name in command.sweep:
@@ -90,7 +104,7 @@ def facts(command: EvaluateCommand, rules: Rules, depth: DepthChoice) -> list[st
     return lines
 
 
-def _check(evaluations: Sequence[Evaluation], command: EvaluateCommand) -> None:
+def _check(evaluations: Sequence[Evaluation]) -> None:
     for one in evaluations:
         if not one.views:
             raise PipelineError("no view has an instance to judge; lower --min-ratio, or check the test set")

@@ -117,20 +117,22 @@ def seconds_cell(one: Evaluation, reading: Reading) -> float | None:
     return float(np.mean(seconds)) if seconds else None
 
 
+def system_rows(given: Mapping[str, Row]) -> list[Row]:
+    """A row for every system of the paper, by option name; one that says so where nothing was given."""
+    return [given.get(name, Row(label, note=NOT_GIVEN)) for name, label in paper.SYSTEMS.items()]
+
+
 def comparison(given: Mapping[str, Evaluation], others: Sequence[Evaluation], reading: Reading) -> Table:
     """Every system of the paper, then the baselines. given: option name of a system to its evaluation."""
     with_objects = any(one.objects for one in (*given.values(), *others))
     columns = scene_columns(reading.thresholds) + (OBJECT_COLUMNS + COUNT_COLUMNS if with_objects else ())
     columns += (Column("views", "views"), Column("seconds", "T-S s", "lower", 2))
 
-    def row(label: str, one: Evaluation | None) -> Row:
-        if one is None:
-            return Row(label, note=NOT_GIVEN)
+    def row(one: Evaluation) -> Row:
         cells = scene_cells(one, reading) | object_cells(one, reading)
-        return Row(label, {**cells, "views": one.views, "seconds": seconds_cell(one, reading)})
+        return Row(one.system, {**cells, "views": one.views, "seconds": seconds_cell(one, reading)})
 
-    rows = [row(label, given.get(name)) for name, label in paper.SYSTEMS.items()]
-    rows += [row(one.system, one) for one in others]
+    rows = system_rows({name: row(one) for name, one in given.items()}) + [row(one) for one in others]
     scene_plots = ("scene_chamfer", f"scene_f_score_{reading.thresholds[0]:g}")
     return Table(
         name="penalised" if reading.penalised else "released",

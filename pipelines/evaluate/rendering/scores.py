@@ -1,0 +1,135 @@
+"""Rendering scores of a system over a test set: Fréchet distances and CLIP similarity, visible and unseen.
+
+Pictures are made while views are judged, so that no system is asked twice; only their features are kept.
+Shapes: B pictures, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipelines.evaluate.metrics.bootstrap import mean_with_interval
+from pipelines.evaluate.records import Shape, SystemAnswer, TruthObject, TruthView
+from pipelines.evaluate.rendering.features import Features
+from pipelines.evaluate.rendering.frechet import frechet_distance
+from pipelines.evaluate.rendering.views import (
+    SIDES,
+    CleanViews,
+    Side,
+    input_direction,
+    prediction_picture,
+    truth_picture,
+)
+from pipelines.evaluate.report import paper
+from pipelines.evaluate.report.tables import Cell, Column, Row, Table
+from scenegen.contract.object_dataset import ObjectDataset
+
+MetricName = Literal["frechet", "fid", "clip"]
+LABELS: Mapping[MetricName, str] = {"frechet": "Fréchet EffNet-Lite0", "fid": "FID", "clip": "CLIP"}
+NOTES = (
+    "Against clean renders of the true objects, drawn from the same cameras on white. Visible: the 3 stored views "
+    "nearest to the input's direction; unseen: the 3 nearest to the opposite side. Predictions in their own colours, "
+    "unlit.",
+    "Fréchet distances grow when there are few pictures; compare rows of one table only.",
+    "Published for the authors' own test set (supplement, table 1b; their views are not stated): "
+    + "; ".join(
+        f"{one.system}: FID {one.fid_visible} / {one.fid_unseen}, CLIP {one.clip_visible} / {one.clip_unseen}"
+        for one in paper.RENDERING
+    )
+    + ".",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Features of one picture of the truth and the same one of the prediction, by metric."""
+
+    side: Side
+    scene: str
+    truth: Mapping[MetricName, Tensor]
+    pred: Mapping[MetricName, Tensor]
+
+
+@dataclass
+class RenderScores:
+    """Collects one system. features: the metrics that are wanted.
+
+    without_surface: objects left out because nothing, only points or no colours were predicted.
+    """
+
+    objects: ObjectDataset
+    features: Mapping[MetricName, Features]
+    device: str = "cpu"
+    without_surface: int = 0
+    pairs: list[_Pair] = field(default_factory=list)
+    _clean: dict[str, CleanViews] = field(default_factory=dict)
+
+    def fresh(self) -> RenderScores:
+        """An empty one for another system; clean views that are known already are shared."""
+        return RenderScores(self.objects, self.features, self.device, _clean=self._clean)
+
+    def watch(self, view: TruthView, answer: SystemAnswer) -> None:
+        """Add one judged view."""
+        shapes = {one.instance_id: one.shape for one in answer.predictions}
+        for one in view.objects:
+            shape = shapes.get(one.instance_id)
+            if shape is None or not shape.is_surface or shape.colors_V3 is None:
+                self.without_surface += 1
+                continue
+            self._add(view, one, shape)
+
+    def row(self, label: str) -> Row:
+        """The system's line of the table."""
+        cells: dict[str, Cell] = {"pictures": len(self.pairs) // len(SIDES), "left_out": self.without_surface}
+        for side in SIDES:
+            pairs = [pair for pair in self.pairs if pair.side == side]
+            for metric in self.features if len(pairs) > 1 else ():
+                cells[f"{metric}_{side}"] = _score(metric, pairs)
+        return Row(label, cells) if self.pairs else Row(label, note="no coloured surface to draw")
+
+    def _add(self, view: TruthView, one: TruthObject, shape: Shape) -> None:
+        if one.asset_uid not in self._clean:
+            self._clean[one.asset_uid] = CleanViews.of(self.objects, one.asset_uid)
+        clean = self._clean[one.asset_uid]
+        for side in SIDES:
+            views = [clean.read(i) for i in clean.nearest(input_direction(one, view.T_world_cam, side))]
+            truth = torch.stack([truth_picture(each) for each in views])
+            pred = torch.stack([prediction_picture(shape, one, each, self.device) for each in views])
+            truth_features = {metric: features(truth) for metric, features in self.features.items()}
+            pred_features = {metric: features(pred) for metric, features in self.features.items()}
+            for index in range(len(views)):
+                self.pairs.append(
+                    _Pair(
+                        side,
+                        view.scene,
+                        {metric: values[index] for metric, values in truth_features.items()},
+                        {metric: values[index] for metric, values in pred_features.items()},
+                    )
+                )
+
+
+def render_table(rows: Sequence[Row], metrics: Sequence[MetricName]) -> Table:
+    """One row a system."""
+    columns = [
+        Column(f"{metric}_{side}", f"{LABELS[metric]} {side}", "higher" if metric == "clip" else "lower", 2)
+        for metric in metrics
+        for side in SIDES
+    ]
+    columns += [Column("pictures", "pictures a side"), Column("left_out", "objects left out")]
+    title = "Rendering, on visible and on unseen views"
+    return Table("rendering", title, "system", tuple(columns), tuple(rows), NOTES)
+
+
+def _score(metric: MetricName, pairs: Sequence[_Pair]) -> Cell:
+    truth_BD = torch.stack([pair.truth[metric] for pair in pairs]).double().numpy()
+    pred_BD = torch.stack([pair.pred[metric] for pair in pairs]).double().numpy()
+    if metric == "clip":
+        similarity = 100 * (truth_BD * pred_BD).sum(axis=1)
+        return mean_with_interval(similarity.tolist(), [pair.scene for pair in pairs], np.random.default_rng(0))
+    return frechet_distance(truth_BD, pred_BD)
