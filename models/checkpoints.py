@@ -119,8 +119,12 @@ def write_pipeline(folder: str | Path, name: str, networks: Mapping[str, nn.Modu
     folder = Path(folder)
     for key, network in networks.items():
         write_network(network, folder / "ckpts" / key)
-    models = {key: f"ckpts/{key}" for key in networks}
-    config = {"name": name, "args": {"models": models, **args}}
+    write_pipeline_file(folder, name, {key: f"ckpts/{key}" for key in networks}, args)
+
+
+def write_pipeline_file(folder: Path, name: str, models: Mapping[str, str], args: Mapping[str, Any]) -> None:
+    """Write the `pipeline.json` alone. models: path in the folder of each network that is there already."""
+    config = {"name": name, "args": {"models": dict(models), **args}}
     (folder / "pipeline.json").write_text(json.dumps(config, indent=4) + "\n")
 
 

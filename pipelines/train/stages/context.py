@@ -21,9 +21,8 @@ from pipelines.encoders.protocol import ImageEncoders
 from pipelines.errors import PipelineError, UsageError
 from pipelines.train.data.options import DataOptions
 from pipelines.train.identity import differences
-from pipelines.train.recipes import Recipe
+from pipelines.train.recipes import FlowRecipe, Recipe
 from pipelines.train.sizes import SystemSizes
-from pipelines.train.stage import Batch, TrainingModule
 
 _NOT_DECIDING = ("micro_batch_tokens", "sampler")  # fields of recipes: memory, and what validation draws
 
@@ -38,6 +37,7 @@ class StageEntry:
     place: `module:Class`, called with (entry, context).
     makes: networks that it trains. needs: networks that must be there.
     starts_from: networks that it goes on from where they are there, the first one found; without any it starts afresh.
+    uses: what it takes where it is there, and does without elsewhere (the weights of LPIPS).
     """
 
     name: str
@@ -45,6 +45,7 @@ class StageEntry:
     makes: tuple[str, ...]
     needs: tuple[str, ...] = ()
     starts_from: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,10 @@ class StageBase:
     def __init__(self, entry: StageEntry, context: StageContext) -> None:
         self.name, self.entry, self.context = entry.name, entry, context
 
-    def facts(self, module: TrainingModule, batches: Iterable[Batch]) -> dict[str, Any]:
-        return {}
+    def facts(self, module: Any, batches: Iterable[Any]) -> dict[str, Any]:
+        """How a flow was sampled for its measures, which is how completion is to sample it."""
+        recipe = self.context.recipe
+        return {"sampler": asdict(recipe.sampler)} if isinstance(recipe, FlowRecipe) else {}
 
     def describe(self) -> dict[str, Any]:
         return self.context.describe()
