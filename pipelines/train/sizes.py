@@ -59,7 +59,7 @@ def official(encoders: EncoderSizes) -> SystemSizes:
         flow={"model_channels": 1024, "num_blocks": 24, "num_heads": 16},
         patch_size=1,
         branch_blocks=12,
-        vae=_structure_vae((32, 128, 512), res_blocks=2),
+        vae=_structure_vae((32, 128, 512), res_blocks=2, middle_blocks=2),
         trunk={"model_channels": 768, "num_blocks": 12, "num_heads": 12},
         io_channels=128,
         gaussians=32,
@@ -74,7 +74,7 @@ def small(encoders: EncoderSizes) -> SystemSizes:
         flow={"model_channels": 384, "num_blocks": 12, "num_heads": 6},
         patch_size=2,
         branch_blocks=6,
-        vae=_structure_vae((16, 64, 256), res_blocks=1),
+        vae=_structure_vae((16, 64, 256), res_blocks=1, middle_blocks=2),
         trunk={"model_channels": 256, "num_blocks": 6, "num_heads": 4},
         io_channels=64,
         gaussians=8,
@@ -89,18 +89,21 @@ def tiny(encoders: EncoderSizes) -> SystemSizes:
         flow={"model_channels": 96, "num_blocks": 4, "num_heads": 4},
         patch_size=2,
         branch_blocks=2,
-        vae=_structure_vae((4, 16, 64), res_blocks=1),
+        vae=_structure_vae((4, 16, 64), res_blocks=0, middle_blocks=1),  # full resolution costs most of the time
         trunk={"model_channels": 64, "num_blocks": 2, "num_heads": 2},
         io_channels=32,
         gaussians=4,
     )
 
 
-def _structure_vae(channels: tuple[int, int, int], res_blocks: int) -> tuple[Any, Any]:
+def _structure_vae(
+    channels: tuple[int, int, int], res_blocks: int, middle_blocks: int
+) -> tuple[StructureEncoderConfig, StructureDecoderConfig]:
     """Encoder and decoder; `channels` from 64^3 to 16^3."""
-    encoder = StructureEncoderConfig(1, LATENT_CHANNELS, res_blocks, channels, num_res_blocks_middle=res_blocks)
-    decoder = StructureDecoderConfig(1, LATENT_CHANNELS, res_blocks, channels[::-1], num_res_blocks_middle=res_blocks)
-    return encoder, decoder
+    return (
+        StructureEncoderConfig(1, LATENT_CHANNELS, res_blocks, channels, middle_blocks),
+        StructureDecoderConfig(1, LATENT_CHANNELS, res_blocks, channels[::-1], middle_blocks),
+    )
 
 
 def _system(
