@@ -12,6 +12,7 @@ from scenegen.assets import commands as assets
 from scenegen.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, SceneGenError
 from scenegen.jobs import commands as jobs
 from scenegen.jobs.objects_command import Objects
+from scenegen.jobs.render_command import Render
 from scenegen.jobs.scene_command import SceneCommand
 from scenegen.view.commands import ViewCommand
 
@@ -59,7 +60,7 @@ def _commands(arguments: Sequence[str]) -> Any:
     )
     return (
         Annotated[jobs.Plan, command("plan", default=jobs.for_preset(jobs.Plan, arguments))]
-        | Annotated[jobs.Render, command("render", default=jobs.for_preset(jobs.Render, arguments))]
+        | Annotated[Render, command("render", default=jobs.for_preset(Render, arguments))]
         | Annotated[Objects, command("objects", default=jobs.for_preset(Objects, arguments))]
         | Annotated[Annotate, command("annotate")]
         | Annotated[jobs.Verify, command("verify")]

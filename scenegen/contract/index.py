@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
@@ -46,6 +47,7 @@ class DatasetIndex:
     """What dataset.json says.
 
     totals: counts such as scenes, failed_scenes, views, objects, bytes. licences: SPDX id to number of placed objects.
+    tables: what lay beside views and scenes when it was written: depth_moge2, objects, objects_views, ...
     """
 
     schema_version: int
@@ -56,6 +58,7 @@ class DatasetIndex:
     shards: tuple[ShardEntry, ...]
     totals: dict[str, int] = field(default_factory=dict)
     licences: dict[str, int] = field(default_factory=dict)
+    tables: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -68,7 +71,7 @@ class DatasetIndex:
     def from_json(cls, text: str) -> "DatasetIndex":
         raw = json.loads(text)
         shards = (ShardEntry(s["shard"], ShardFile(**s["views"]), ShardFile(**s["scenes"])) for s in raw["shards"])
-        return cls(**{**raw, "shards": tuple(shards)})
+        return cls(**{**raw, "shards": tuple(shards), "tables": tuple(raw.get("tables", ()))})
 
 
 def read_index(root: Root) -> DatasetIndex | None:
@@ -95,6 +98,12 @@ def list_shards(root: Root, table: str) -> list[tuple[int, str]]:
             f"{root.location} holds {table} shards of datasets with {sorted(counts)} shards; keep one of them"
         )
     return sorted((shard, name) for shard, _, name in found)
+
+
+def list_tables(root: Root) -> dict[str, int]:
+    """Every table that has a shard file, sorted, with the number of its files."""
+    found = Counter(parsed[0] for parsed in map(parse_shard_name, root.list()) if parsed)
+    return dict(sorted(found.items()))
 
 
 def _parsed(names: Iterable[str], table: str) -> list[tuple[int, int, str]]:

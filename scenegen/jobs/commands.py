@@ -1,16 +1,17 @@
-"""The commands that make, watch and check a dataset. `--help` is quick: Ray and Blender are imported when they run."""
+"""What commands that make datasets have in common, and those that forecast, watch and check them.
+
+`--help` is quick: Ray and Blender are imported when they run.
+"""
 
 import dataclasses
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from scenegen.annotate.options import ESTIMATORS, ESTIMATORS_OF_PRESET, EstimatorOptions
 from scenegen.config import (
     PRESETS,
     AssetsConfig,
@@ -29,7 +30,6 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_ERROR, UsageError
 
 DEFAULT_PRESET = "arsg"
-STAGES = ("render", "annotate")
 _FROM_PRESET: Any = None  # filled in by __post_init__
 
 CommandT = TypeVar("CommandT")
@@ -98,92 +98,6 @@ class JobOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Render(DatasetOptions, JobOptions):
-    """Make a dataset: sample, render, check and store scenes; run again to go on where it stopped.
-
-    Exit codes: 0 done, 1 error, 2 bad usage, 3 more failed scenes than --max-failed, 75 stopped by a signal: run again.
-    """
-
-    out: str = "data/"
-    """A folder, or a URI such as s3://bucket/folder."""
-    array: str = "auto"
-    """I/N for task I of N (from 0); auto asks Slurm, then Kubernetes, else takes everything."""
-    max_failed: float = 0.05
-    """Share of failed scenes above which the exit code is 3."""
-    retry_failed: bool = False
-    """Make scenes that are recorded as failed again."""
-    resume_config: bool = False
-    """Go on with the config that is stored in --out."""
-    stages: str = "render"
-    """Stages to run, with commas: render, annotate (depth estimators' maps; see scenegen annotate)."""
-    estimators: str = _FROM_PRESET
-    """Of the annotate stage: the four with preset arsg, simulated with preset preview."""
-    weights: tuple[str, ...] = ()
-    """Of the annotate stage, NAME=PATH or NAME=HUB_ID: where an estimator's weights are."""
-    log_json: Path | None = None
-    """A file that gets one JSON object an event."""
-
-    def run(self) -> int:
-        stages = self._checked_stages()
-        if "annotate" in stages:
-            from scenegen.jobs.annotate import check_estimators
-
-            check_estimators(self.estimators, self.weights)  # what is missing is said before anything is rendered
-        code = self._render() if "render" in stages else EXIT_DONE
-        return self._annotate() if code == EXIT_DONE and "annotate" in stages else code
-
-    def __post_init__(self) -> None:
-        DatasetOptions.__post_init__(self)
-        if self.estimators is None:
-            object.__setattr__(self, "estimators", ESTIMATORS_OF_PRESET.get(self.preset, ESTIMATORS))
-
-    def _render(self) -> int:
-        from scenegen.jobs.render import render
-
-        job = self.job_config(array=self.array, max_failed=self.max_failed, retry_failed=self.retry_failed)
-        root = open_root(self.out)
-        result = render(root, self._stored(root), job, self.log_json)
-        _tell(result.summary)
-        return result.exit_code
-
-    def _annotate(self) -> int:
-        from scenegen.jobs.annotate import annotate
-
-        result = annotate(
-            self.out,
-            self.estimators,
-            self.weights,
-            EstimatorOptions(device="cuda" if self.device in ("optix", "cuda") else self.device),
-            workers=None if self.workers == "auto" else self.workers,
-            array=self.array,
-            ray_address=self.ray_address,
-            log_json=self.log_json,
-        )
-        _tell(result.summary)
-        return result.exit_code
-
-    def _stored(self, root: Root) -> "StoredConfig":  # noqa: F821
-        from scenegen.jobs.config_file import describe_dataset, require_config
-
-        if not self.resume_config:
-            return describe_dataset(self.dataset_config())
-        stored = require_config(root)
-        changes = self.changes()
-        if self.num_scenes not in (None, stored.config.num_scenes):
-            changes.append(f"num_scenes {stored.config.num_scenes} -> {self.num_scenes}")
-        if changes:
-            raise UsageError(f"--resume-config takes all of it from {self.out}; leave out: {', '.join(changes)}")
-        return describe_dataset(stored.config)
-
-    def _checked_stages(self) -> list[str]:
-        stages = self.stages.split(",")
-        unknown = [stage for stage in stages if stage not in STAGES]
-        if unknown:
-            raise UsageError(f"there is no stage {unknown[0]!r} in this version; --stages can be: {', '.join(STAGES)}")
-        return stages
-
-
-@dataclass(frozen=True, kw_only=True)
 class Plan(DatasetOptions, JobOptions):
     """What this machine can do, and what a dataset takes on it: hours, bytes, GPUs for a deadline. Stores nothing."""
 
@@ -240,24 +154,31 @@ class Merge:
         config = require_config(root).config
         index = merge(root, config, look(root, config).ledgers)
         remove_leftovers(root)
-        _tell(f"{self.out}: {index.num_shards} shards, {index.totals['views']} views, {index.totals['bytes']} bytes")
+        tell(f"{self.out}: {index.num_shards} shards, {index.totals['views']} views, {index.totals['bytes']} bytes")
         return EXIT_DONE
 
 
 @dataclass(frozen=True)
 class Verify:
-    """Check every hash, every row, and that every scene is there once; exit code 1 if not. Changes nothing."""
+    """Check every hash, every row, and that every scene is there once; exit code 1 if not. Changes nothing.
+
+    Depth sidecars and objects tables are checked as well, where there are any.
+    """
 
     out: Annotated[str, tyro.conf.arg(aliases=["--data"])] = "data/"
     deep: bool = False
     """Also check with an independent engine that no two objects of a scene interpenetrate."""
+    objects: str | None = None
+    """Where the objects tables are, if not beside the views."""
     workers: int = 1
     """Shards looked at at a time."""
 
     def run(self) -> int:
         from scenegen.jobs.verify_command import verify
 
-        return EXIT_DONE if verify(open_root(self.out), self.deep, self.workers) else EXIT_ERROR
+        root = open_root(self.out)
+        objects = open_root(self.objects) if self.objects else root
+        return EXIT_DONE if verify(root, self.deep, self.workers, objects) else EXIT_ERROR
 
 
 def for_preset(command: type[CommandT], arguments: Sequence[str]) -> CommandT:
@@ -279,5 +200,6 @@ def open_root(location: str) -> Root:
         raise UsageError(str(error)) from None
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
+    """A line for people about the command as a whole."""
     sys.stderr.write(f"scenegen: {line}\n")

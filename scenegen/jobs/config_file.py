@@ -15,11 +15,15 @@ CONFIG_NAME = "config.json"
 
 @dataclass(frozen=True, slots=True)
 class StoredConfig:
-    """assets_digest: of the manifests' records that the configuration selects; "" when not known."""
+    """assets_digest: of the manifests' records that the configuration selects; "" when not known.
+
+    preset: that it was begun with, whose defaults the stages after rendering take when it is resumed; "" if unknown.
+    """
 
     config: DatasetConfig
     meta: ShardMeta
     assets_digest: str
+    preset: str = ""
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=1, sort_keys=True) + "\n"
@@ -29,18 +33,20 @@ class StoredConfig:
             "config": self.config.to_dict(),
             "meta": dataclasses.asdict(self.meta),
             "assets_digest": self.assets_digest,
+            "preset": self.preset,
         }
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> "StoredConfig":
-        return cls(DatasetConfig.from_dict(raw["config"]), ShardMeta(**raw["meta"]), raw["assets_digest"])
+        parts = DatasetConfig.from_dict(raw["config"]), ShardMeta(**raw["meta"]), raw["assets_digest"]
+        return cls(*parts, raw.get("preset", ""))
 
 
-def describe_dataset(config: DatasetConfig) -> StoredConfig:
+def describe_dataset(config: DatasetConfig, preset: str = "") -> StoredConfig:
     """What a dataset of this config is to be begun with. Raises UsageError if its assets cannot be opened."""
     from scenegen.jobs.studio import assets_digest, shard_meta
 
-    return StoredConfig(config, shard_meta(config), assets_digest(config))
+    return StoredConfig(config, shard_meta(config), assets_digest(config), preset)
 
 
 def read_config(root: Root) -> StoredConfig | None:

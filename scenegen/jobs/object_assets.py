@@ -56,9 +56,14 @@ def _used_by(root: Root, config: DatasetConfig) -> dict[str, str]:
             f"all scenes use. When all are there: scenegen objects --data {root.location}\n"
             "To begin at once with every asset of the stores, used or not: --assets all"
         )
-    used = {o.asset_uid: o.asset_sha256 for scene in Dataset.open(root.location).scenes() for o in scene.objects}
+    used = used_assets(root)
     if not used:
         raise SceneGenError(
             f"the scenes of {root.location} show no object at all; all of them failed. See: scenegen status"
         )
     return used
+
+
+def used_assets(root: Root) -> dict[str, str]:
+    """sha256 of every asset that the finished scenes show. Raises FileNotFoundError if there is no scene."""
+    return {o.asset_uid: o.asset_sha256 for scene in Dataset.open(root.location).scenes() for o in scene.objects}

@@ -3,11 +3,15 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from scenegen.config import DatasetConfig
-from scenegen.contract.index import read_index
+from scenegen.contract.index import parse_shard_name, read_index
+from scenegen.contract.objects import OBJECTS, VIEWS
+from scenegen.contract.schema import FIELDS
 from scenegen.contract.storage import Root
 from scenegen.shards.ledger import ShardLedger, finished_shard
+from scenegen.shards.object_spool import num_spooled
 from scenegen.shards.spool import finished_scenes
 
 _LOOKS_AT_ONCE = 16
@@ -16,18 +20,24 @@ _LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """ledgers: of the finished shards. spooled: unfinished shard to the scenes that its spool holds."""
+    """ledgers: of the finished shards. spooled: unfinished shard to the scenes that its spool holds.
+
+    beside: what lies beside the views (depth sidecars, objects tables), (files, files when complete) by table.
+    spooled_assets: rendered ones of unfinished shards of objects.
+    """
 
     config: DatasetConfig
     ledgers: tuple[ShardLedger, ...]
     spooled: dict[int, int]
     merged: bool
+    beside: dict[str, tuple[int, int]]
+    spooled_assets: int
 
     @property
     def finished_scenes(self) -> int:
         return sum(ledger.counts["scenes"] for ledger in self.ledgers) + sum(self.spooled.values())
 
-    def to_dict(self) -> dict[str, int | bool | str]:
+    def to_dict(self) -> dict[str, Any]:
         """Numbers for a machine."""
         return {
             "scenes": self.config.num_scenes,
@@ -37,6 +47,8 @@ class Status:
             "finished_shards": len(self.ledgers),
             "bytes": sum(ledger.views.bytes + ledger.scenes_file.bytes for ledger in self.ledgers),
             "merged": self.merged,
+            "tables": self.beside,
+            "spooled_assets": self.spooled_assets,
             "config_digest": self.config.digest,
         }
 
@@ -48,7 +60,24 @@ def look(root: Root, config: DatasetConfig) -> Status:
         open_shards = [shard for shard, ledger in enumerate(ledgers) if ledger is None]
         spooled = [*pool.map(lambda shard: len(finished_scenes(root, shard)), open_shards)]
     in_spool = dict(zip(open_shards, spooled, strict=True))
-    return Status(config, tuple(ledger for ledger in ledgers if ledger), in_spool, read_index(root) is not None)
+    beside = _beside(root)
+    _, object_shards = beside.get(OBJECTS, (0, 0))
+    return Status(
+        config,
+        tuple(ledger for ledger in ledgers if ledger),
+        in_spool,
+        read_index(root) is not None,
+        beside,
+        num_spooled(root, VIEWS, object_shards),
+    )
+
+
+def _beside(root: Root) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for table, _, count in filter(None, map(parse_shard_name, root.list())):
+        if table not in FIELDS:
+            found[table] = (found.get(table, (0, 0))[0] + 1, count)
+    return dict(sorted(found.items()))
 
 
 def describe(root: Root, status: Status) -> str:
@@ -71,6 +100,10 @@ def describe(root: Root, status: Status) -> str:
     if reasons:
         listed = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(_LISTED))
         lines.append(f"{sum(reasons.values())} failed scenes: {listed}")
+    if status.beside:
+        shares = ", ".join(f"{table} {done} of {count}" for table, (done, count) in status.beside.items())
+        spooled = f"; {status.spooled_assets} rendered assets in the spool" if status.spooled_assets else ""
+        lines.append(f"shards beside the views: {shares}{spooled}")
     if len(ledgers) == config.num_shards:
         lines.append("complete" if status.merged else f"complete, not merged: scenegen merge --out {root.location}")
     else:

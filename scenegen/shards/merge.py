@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from scenegen.config import DatasetConfig
-from scenegen.contract.index import DatasetIndex, write_index
-from scenegen.contract.schema import SCHEMA_VERSION
+from scenegen.contract.index import DatasetIndex, list_tables, write_index
+from scenegen.contract.schema import FIELDS, SCHEMA_VERSION
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
 from scenegen.shards.ledger import ShardLedger
@@ -26,7 +27,8 @@ def merge(root: Root, config: DatasetConfig, ledgers: Sequence[ShardLedger]) -> 
             f"{len(missing)} of {config.num_shards} shards are not finished ({listed}); "
             f"run again: scenegen render --out {root.location} --resume-config"
         )
-    index = summarise(config, ledgers)
+    beside = tuple(table for table in list_tables(root) if table not in FIELDS)
+    index = replace(summarise(config, ledgers), tables=beside)
     write_index(root, index)
     root.write_bytes(CARD_NAME, data_card(config, index, ledgers).encode())
     return index
@@ -84,6 +86,7 @@ def data_card(config: DatasetConfig, index: DatasetIndex, ledgers: Sequence[Shar
         f"- scenes without walls: {totals['outdoor_scenes']}",
         f"- scenes whose assets may all be used commercially: {totals['commercial_scenes']} of {good}",
         f"- failed scenes: {totals['failed_scenes']}",
+        *([f"- beside the views: {', '.join(index.tables)}"] if index.tables else ()),
         "",
         *_table("Licences of the placed objects", "SPDX id", index.licences),
         *_table("Views refused before rendering", "reason", dict(rejected.most_common())),

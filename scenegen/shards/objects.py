@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scenegen.contract import objects
-from scenegen.contract.index import parse_shard_name, shard_name
+from scenegen.contract.index import list_tables, shard_name
 from scenegen.contract.objects import ObjectGeometry, StepMeta
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
@@ -58,9 +57,7 @@ class AssetCut:
 
 def tables_of(root: Root) -> dict[str, int]:
     """Name of every objects table that has a file to the number of its files."""
-    parsed = (parse_shard_name(name) for name in root.list())
-    found = Counter(name[0] for name in parsed if name and name[0].startswith(objects.OBJECTS))
-    return dict(sorted(found.items()))
+    return {table: files for table, files in list_tables(root).items() if table.startswith(objects.OBJECTS)}
 
 
 def write_rows(root: Root, shard: ObjectShard, meta: StepMeta, rows: Iterator[pa.RecordBatch]) -> int:

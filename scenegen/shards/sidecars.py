@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scenegen.contract.index import list_shards, parse_shard_name, shard_name
+from scenegen.contract.index import list_shards, list_tables, parse_shard_name, shard_name
 from scenegen.contract.schema import decode_facts, decode_view
 from scenegen.contract.sidecar import PREFIX, EstimatorMeta, decode_estimate, sidecar_schema, sidecar_table
 from scenegen.contract.storage import Root
@@ -40,8 +40,7 @@ def sidecar_files(root: Root, estimator: str) -> list[SidecarFile]:
 
 def estimators_of(root: Root) -> list[str]:
     """Names of the estimators that have any sidecar, sorted."""
-    tables = {parsed[0] for parsed in map(parse_shard_name, root.list()) if parsed}
-    return sorted(table.removeprefix(PREFIX) for table in tables if table.startswith(PREFIX))
+    return [table.removeprefix(PREFIX) for table in list_tables(root) if table.startswith(PREFIX)]
 
 
 def row_keys(file: pq.ParquetFile) -> list[tuple[Any, ...]]:

@@ -6,7 +6,7 @@ import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from scenegen.config import DatasetConfig
 from scenegen.contract.index import ShardFile, list_shards, read_index, shard_name
+from scenegen.contract.objects import OBJECTS
 from scenegen.contract.records import Scene
 from scenegen.contract.schema import ShardMeta, decode_facts, decode_scene, decode_view, table_schema
-from scenegen.contract.sidecar import sidecar_table
+from scenegen.contract.sidecar import PREFIX, sidecar_table
 from scenegen.contract.storage import Root
 from scenegen.contract.validate import scene_problems, schema_problems, view_problems
 from scenegen.errors import SceneGenError
@@ -28,15 +29,19 @@ from scenegen.shards.sidecars import SidecarFile, estimators_of, sidecar_problem
 AuditScene = Callable[[Scene], Sequence[str]]
 """A second opinion on a scene's geometry: sentences, none if all is well."""
 _COPY_CHUNK_BYTES = 16 << 20
+_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is not as promised. shard: None for the dataset as a whole. sidecar: the file, if it is in one."""
+    """Something that is not as promised.
+
+    shard: None for the dataset as a whole. beside: the file, if it is a sidecar or an objects table.
+    """
 
     shard: int | None
     what: str
-    sidecar: str = ""
+    beside: str = ""
 
     def __str__(self) -> str:
         return f"shard {self.shard}: {self.what}" if self.shard is not None else self.what
@@ -87,18 +92,27 @@ def _sidecar_problems(root: Root, config: DatasetConfig, shard: int) -> Iterator
 
 
 def remedy(root: Root, problems: Sequence[Problem]) -> str:
-    """What to do about them."""
-    sidecars = sorted({problem.sidecar for problem in problems if problem.sidecar})
-    problems = [problem for problem in problems if not problem.sidecar]
-    if sidecars and not problems:
-        names = ", ".join(sidecars[:5]) + (", ..." if len(sidecars) > 5 else "")
-        return f"Remove {names} below {root.location}, then make them again: scenegen annotate --data {root.location}"
-    shards = sorted({problem.shard for problem in problems if problem.shard is not None})
-    again = f"scenegen render --out {root.location} --resume-config"
-    if not shards:
-        return f"Write the index anew: scenegen merge --out {root.location}"
-    names = ", ".join(ledger_file(shard) for shard in shards[:5]) + (", ..." if len(shards) > 5 else "")
-    return f"Remove {names} below {root.location}, then make these shards again: {again}"
+    """What to do about them. First the shards: what lies beside them is made from them."""
+    place = root.location
+    own = [problem for problem in problems if not problem.beside]
+    shards = sorted({problem.shard for problem in own if problem.shard is not None})
+    if shards:
+        names = _listed([ledger_file(shard) for shard in shards])
+        again = f"scenegen render --out {place} --resume-config"
+        return f"Remove {names} below {place}, then make these shards again: {again}"
+    if own:
+        return f"Write the index anew: scenegen merge --out {place}"
+    advice = []
+    for prefix, command in ((PREFIX, "annotate"), (OBJECTS, "objects")):
+        files = sorted({problem.beside for problem in problems if problem.beside.startswith(prefix)})
+        if files:
+            again = f"scenegen {command} --data {place}"
+            advice.append(f"Remove {_listed(files)} below {place}, then make them again as they were made: {again}")
+    return " ".join(advice)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 def _shard_problems(
@@ -228,7 +242,7 @@ def _index_problems(root: Root, config: DatasetConfig) -> Iterator[Problem]:
         return  # reported shard by shard
     if index is None:
         yield Problem(None, "dataset.json is missing")
-    elif index != summarise(config, ledgers):
+    elif replace(index, tables=()) != summarise(config, ledgers):
         yield Problem(None, "dataset.json does not agree with the ledgers of the shards")
 
 
