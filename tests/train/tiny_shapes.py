@@ -3,6 +3,7 @@
 Shapes: V vertices, F faces, H W image. Frames: objects canonical (centred, longest side 1, z up), cameras OpenCV.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,3 +106,8 @@ def draw(
     rgb = np.where(hit[..., None], shaded[face_HW], 0)
     rgba = np.dstack([rgb * 255, hit * 255]).round().astype(np.uint8)
     return Picture(rgba, np.where(hit, depth, np.nan).astype(np.float32), np.where(hit, owner[face_HW], -1))
+
+
+def grown(mask_HW: np.ndarray) -> np.ndarray:
+    """A mask with one pixel more on all sides."""
+    return np.any([np.roll(mask_HW, by, (0, 1)) for by in itertools.product((-1, 0, 1), repeat=2)], axis=0)
