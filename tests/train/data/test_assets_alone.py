@@ -30,7 +30,7 @@ def seen_px(coords_N3, T_grid_cam, K_norm, size):
     centres = (np.asarray(coords_N3) + 0.5) / 64 - 0.5
     T_cam_grid = np.linalg.inv(T_grid_cam)
     pixels = (centres @ T_cam_grid[:3, :3].T + T_cam_grid[:3, 3]) @ np.asarray(K_norm).T
-    columns, rows = (pixels[:, :2] / pixels[:, 2:] * size).astype(int).T
+    columns, rows = (pixels[:, :2] / pixels[:, 2:] * size).astype(int).clip(0, size - 1).T
     seen = np.zeros((size, size), bool)
     seen[rows, columns] = True
     return seen
