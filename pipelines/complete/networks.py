@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from models.checkpoints import CheckpointError, Runtime, read_pipeline
 from models.compat import MENDED, ReferenceCompat
@@ -33,6 +32,7 @@ from pipelines.complete.texture import TextureNetworks
 from pipelines.encoders.protocol import ImageEncoders
 from pipelines.encoders.registry import load_encoders
 from pipelines.errors import PipelineError
+from pipelines.latent_statistics import SlatStatistics
 from pipelines.samplers import SamplerConfig
 
 STRUCTURE_ENCODER = "sparse_structure_encoder"
@@ -99,13 +99,13 @@ class FixerNetworks:
         flow = found.get(STRUCTURE_FLOW, SparseStructureFlow)
         _check_encoders(str(source), encoders, flow, found.get(TEXTURE_BRANCH, Texturer))
         vae = found.get(STRUCTURE_ENCODER, SparseStructureEncoder), found.get(STRUCTURE_DECODER, SparseStructureDecoder)
-        statistics = (_statistic(str(source), args, name) for name in ("mean", "std"))
+        slat = found.get(SLAT_FLOW, SLatFlow), found.get(TEXTURE_BRANCH, Texturer)
         return cls(
             title=str(args.get("title", source)),
             encoders=encoders,
             coarse=StructureNetworks(flow, found.get(COARSE_BRANCH, StructureCompleter), *vae),
             fine=StructureNetworks(flow, found.get(FINE_BRANCH, StructureCompleter), *vae),
-            texture=TextureNetworks(found.get(SLAT_FLOW, SLatFlow), found.get(TEXTURE_BRANCH, Texturer), *statistics),
+            texture=TextureNetworks(*slat, _statistics(str(source), args), encoders.sizes),
             mesh_decoder=found.get(MESH_DECODER, MeshDecoder),
             gaussian_decoder=found.get(GAUSSIAN_DECODER, GaussianDecoder),
             samplers=_samplers(args),
@@ -147,12 +147,12 @@ def _check_encoders(source: str, encoders: ImageEncoders, flow: SparseStructureF
         )
 
 
-def _statistic(source: str, args: Mapping[str, Any], name: str) -> Tensor:
+def _statistics(source: str, args: Mapping[str, Any]) -> SlatStatistics:
     try:
-        return torch.tensor(args["slat_normalization"][name], dtype=torch.float32)
-    except KeyError:
+        return SlatStatistics.from_json(args["slat_normalization"])
+    except KeyError as error:
         raise CheckpointError(
-            f"{source}: pipeline.json does not say slat_normalization.{name}, without which latents cannot be decoded"
+            f"{source}: pipeline.json does not say {error} (slat_normalization), without which latents mean nothing"
         ) from None
 
 

@@ -1,7 +1,8 @@
 """From a mask, depth and a camera to what is known of one object: points, confidence, its coarse cube, its crop.
 
 Shapes: H W image, P points, S image edge of the encoders.
-Source: 3D-Fixer supplement section 1; as in training, pixels on the outline count half and fliers are dropped.
+Source: 3D-Fixer supplement section 1. As in training, pixels on the outline of a mask count half, and those of them
+that lie outside the box of the others are left out: their depth is that of something else.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from torch import Tensor
 from models.compat import ReferenceCompat
 from pipelines.cameras import opengl_to_opencv, pixel_rays_opengl
 from pipelines.complete.view import Frame, SceneView
-from pipelines.frames import COARSE_MARGIN, FOREGROUND, Cube, coarse_cube
+from pipelines.frames import COARSE_MARGIN, Cube, coarse_cube
 from pipelines.images import instance_crop
-from pipelines.masks import confidence
+from pipelines.masks import EDGE_CONFIDENCE, interior
 from pipelines.voxelise import VoxelGrid, voxelise
 
-REACH_PX = 8  # the outline of a mask reaches this far at most
+VISIBLE_HALF = 0.5 / COARSE_MARGIN + 1e-4  # of the coarse cube: what is clearly visible, and rounding
 
 
 class NotEnoughSeen(ValueError):
@@ -44,10 +45,8 @@ class Observation:
     cut_by_border: bool
 
     def coarse_voxels(self) -> VoxelGrid:
-        """Its visible points in the coarse cube; those beyond the box of the clear ones are fliers of the outline."""
-        points = self.coarse.from_outer(self.points_P3)
-        near = points.abs().amax(1) <= 0.5 / COARSE_MARGIN
-        return voxelise(points[near], self.confidence_P[near])
+        """Its visible points in the coarse cube."""
+        return voxelise(self.coarse.from_outer(self.points_P3), self.confidence_P, clip=True)
 
     def fine_voxels(self, fine: Cube) -> VoxelGrid:
         """Its visible points in the fine cube, those outside moved to its walls."""
@@ -70,26 +69,27 @@ def observe(
     """
     if not mask_HW.any():
         raise NotEnoughSeen("the mask is empty")
-    box = _Box.around(mask_HW)
-    seen_hw = mask_HW[box.slices] & (np.nan_to_num(view.depth_HW[box.slices]) > 0)
+    window = _Window.of(mask_HW)
+    seen_hw = mask_HW[window.slices] & (np.nan_to_num(view.depth_HW[window.slices]) > 0)
     if not seen_hw.any():
         raise NotEnoughSeen("no pixel of the mask has valid depth")
-    confidence_hw = confidence(torch.from_numpy(seen_hw)).numpy() * seen_hw
-    if reference_compat.interior_points_at_inference:
-        confidence_hw[confidence_hw < 1] = 0
-    clear = int((confidence_hw > FOREGROUND).sum())
+    clear_hw = interior(seen_hw, max(mask_HW.shape))
+    clear = int(clear_hw.sum())
     if clear < min_points:
         raise NotEnoughSeen(
             f"{clear} pixels lie clearly inside of the mask and have depth; at least {min_points} are needed"
         )
-    rows, columns = np.nonzero(confidence_hw)
-    points_P3 = _world_points(view, rows + box.top, columns + box.left)
-    confidence_P = torch.from_numpy(confidence_hw[rows, columns])
+    used_hw = clear_hw if reference_compat.interior_points_at_inference else seen_hw
+    rows, columns = np.nonzero(used_hw)
+    points_P3 = _world_points(view, rows + window.top, columns + window.left)
+    confidence_P = torch.from_numpy(np.where(clear_hw[used_hw], np.float32(1), np.float32(EDGE_CONFIDENCE)))
+    coarse = coarse_cube(points_P3, confidence_P)
+    near_P = coarse.from_outer(points_P3).abs().amax(1) <= VISIBLE_HALF
     return Observation(
         instance_id,
-        points_P3,
-        confidence_P,
-        coarse_cube(points_P3, confidence_P),
+        points_P3[near_P],
+        confidence_P[near_P],
+        coarse,
         instance_crop(view.rgb_HW3, mask_HW, image_px),
         _scene_mask(frame.apply(mask_HW, False), image_px),
         _touches_border(mask_HW),
@@ -97,8 +97,8 @@ def observe(
 
 
 @dataclass(frozen=True)
-class _Box:
-    """The part of the image in which a mask and its outline lie: work there costs as much as the object is large."""
+class _Window:
+    """The part of the image in which a mask lies: work there costs as much as the object is large."""
 
     top: int
     left: int
@@ -106,15 +106,9 @@ class _Box:
     right: int
 
     @classmethod
-    def around(cls, mask_HW: np.ndarray) -> _Box:
+    def of(cls, mask_HW: np.ndarray) -> _Window:
         rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
-        height, width = mask_HW.shape
-        return cls(
-            max(int(rows[0]) - REACH_PX, 0),
-            max(int(columns[0]) - REACH_PX, 0),
-            min(int(rows[-1]) + 1 + REACH_PX, height),
-            min(int(columns[-1]) + 1 + REACH_PX, width),
-        )
+        return cls(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
 
     @property
     def slices(self) -> tuple[slice, slice]:

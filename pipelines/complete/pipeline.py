@@ -48,8 +48,8 @@ class FixerPipeline:
         offload: keep networks in main memory and move them to the GPU for their step.
         Raises CheckpointError, PipelineError, or UsageError for a device that is not there.
         """
-        networks = FixerNetworks.read(source, encoder_weights, execution, reference_compat)
-        return cls(networks, Computer.choose(device, precision, offload))
+        computer = Computer.choose(device, precision, offload)  # before the networks: it fails at once
+        return cls(FixerNetworks.read(source, encoder_weights, execution, reference_compat), computer)
 
     def __call__(
         self,

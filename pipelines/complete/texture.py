@@ -21,7 +21,8 @@ from pipelines.complete.encode import stacked
 from pipelines.complete.records import InstanceFailure
 from pipelines.complete.structure import StepDone
 from pipelines.conditioning import texture_condition
-from pipelines.encoders.protocol import SceneFeatures
+from pipelines.encoders.protocol import EncoderSizes, SceneFeatures
+from pipelines.latent_statistics import SlatStatistics
 from pipelines.samplers import TIME_SCALE, SamplerConfig, VelocityPair, euler_steps
 from pipelines.visibility import VoxelViews, visibility_ratio, voxel_features
 from pipelines.voxelise import voxel_centres
@@ -31,12 +32,12 @@ VISIBLE_WITHIN = 1.5  # voxel edges behind the observed surface
 
 @dataclass(frozen=True)
 class TextureNetworks:
-    """The frozen base, the branch, and the statistics that latents are normalised with."""
+    """The frozen base, the branch, the statistics that latents are normalised with, and the sizes of the encoders."""
 
     base: SLatFlow
     branch: Texturer
-    mean_Z: Tensor
-    std_Z: Tensor
+    statistics: SlatStatistics
+    sizes: EncoderSizes
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def texture(
     device, base, branch = scene.tokens_BDhw.device, networks.base, networks.branch
     voxels = batched_voxels([job.voxels_N3 for job in jobs], device)
     visible = _visibility(jobs, scene, camera, branch.reference_compat)
-    cond = branch.prepare(_condition(jobs, scene, visible.feats_NF), base)
+    cond = branch.prepare(_condition(networks, jobs, scene, visible.feats_NF), base)
     ratio_B = TIME_SCALE * visible.share_B
     x = torch.cat([job.noise_NZ for job in jobs]).to(device)
     steps = euler_steps(
@@ -94,7 +95,7 @@ def texture(
     for number, step in enumerate(steps, start=1):
         x = step.x_t
         step_done(number)
-    latents = (x * networks.std_Z.to(device) + networks.mean_Z.to(device)).cpu().split(voxels.lengths)
+    latents = networks.statistics.restore(x).cpu().split(voxels.lengths)
     return [
         _latent(job, feats_NZ, share)
         for job, feats_NZ, share in zip(jobs, latents, visible.share_B.tolist(), strict=True)
@@ -132,9 +133,13 @@ def _visibility(
     return _Visible(torch.cat(views), torch.cat(shares))
 
 
-def _condition(jobs: Sequence[TextureJob], scene: SceneFeatures, feats_NF: Tensor) -> TexturerCondition:
+def _condition(
+    networks: TextureNetworks, jobs: Sequence[TextureJob], scene: SceneFeatures, feats_NF: Tensor
+) -> TexturerCondition:
     tokens = stacked([job.tokens_4TD for job in jobs], feats_NF.device)
-    return texture_condition(tokens, scene.detail_BFHW.expand(len(jobs), -1, -1, -1), feats_NF)
+    detail = scene.detail_BFHW
+    tile = detail.shape[-1] // networks.sizes.scene_grid
+    return texture_condition(tokens, detail.expand(len(jobs), -1, -1, -1), feats_NF, tile=tile)
 
 
 def _pair(

@@ -8,16 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
-from pipelines.masks import EDGE_CONFIDENCE, ellipse_kernel, erode
+from pipelines.masks import EDGE_CONFIDENCE, interior
 from pipelines.train.data.options import AlphaRule
 from pipelines.train.data.scene_views import SceneView
 from scenegen.contract.records import ViewObject
 from scenegen.contract.sidecar import GROUND_TRUTH
-
-EDGE_SHARE = 6 / 1024
-"""Of the image's width: how far the outline reaches into the mask; two erosions of radius 3 at 1024 pixels."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +76,6 @@ def unprojected(
     x_P = (columns + np.float32(corner_px[0] + 0.5) - K[0, 2]) / K[0, 0] * depth_P
     y_P = (rows + np.float32(corner_px[1] + 0.5) - K[1, 2]) / K[1, 1] * depth_P
     return np.stack([x_P, y_P, depth_P], axis=1).astype(np.float32) @ T[:3, :3].T + T[:3, 3]
-
-
-def interior(mask_hw: np.ndarray, image_width: int | None = None) -> np.ndarray:
-    """[h, w] bool: a mask without its outline; beyond the window nothing belongs to it.
-
-    image_width: of the whole image, in pixels, if the mask is a window of it.
-    """
-    reach = max(1, round(EDGE_SHARE * (image_width or mask_hw.shape[1])))
-    iterations = 2 if reach % 2 == 0 and reach > 2 else 1
-    kernel = ellipse_kernel(2 * (reach // iterations) + 1)
-    return erode(torch.from_numpy(mask_hw), kernel, iterations).numpy()
 
 
 def _aligned(view: SceneView, instance_id: int, window: tuple[slice, slice]) -> np.ndarray:
