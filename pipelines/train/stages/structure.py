@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from pipelines.train.stages.context import StageContext
-from pipelines.voxelise import voxel_centres
 
 NEAR = 2 / 64  # F-score threshold: two voxels, in edges of the cube
 NOTHING = 1.0  # distance of a prediction without voxels: the edge of the cube
@@ -81,10 +80,10 @@ def columns(rows: Sequence[dict[str, float]]) -> dict[str, list[float]]:
 
 def _scores(prediction_RRR: Tensor, target_RRR: Tensor) -> VoxelScores:
     both, either = (prediction_RRR & target_RRR).sum(), (prediction_RRR | target_RRR).sum()
-    predicted, wanted = (voxel_centres(grid.nonzero(), len(grid)) for grid in (prediction_RRR, target_RRR))
-    if not len(predicted) or not len(wanted):
+    if not prediction_RRR.any() or not target_RRR.any():
         return VoxelScores(float(either == 0), NOTHING, 0.0)
-    to_target, to_prediction = _nearest(predicted, wanted), _nearest(wanted, predicted)
+    to_target = distance_to(target_RRR)[prediction_RRR]
+    to_prediction = distance_to(prediction_RRR)[target_RRR]
     precision, recall = ((d < NEAR + 1e-6).float().mean().item() for d in (to_target, to_prediction))
     return VoxelScores(
         iou=(both / either).item(),
@@ -93,6 +92,15 @@ def _scores(prediction_RRR: Tensor, target_RRR: Tensor) -> VoxelScores:
     )
 
 
-def _nearest(points_P3: Tensor, others_Q3: Tensor, chunk: int = 2048) -> Tensor:
-    """[P] distances."""
-    return torch.cat([torch.cdist(part, others_Q3).amin(1) for part in points_P3.split(chunk)])
+def distance_to(grid_RRR: Tensor) -> Tensor:
+    """[R, R, R] distance from each voxel's centre to that of the nearest occupied one, in edges of the cube.
+
+    Exact, one axis after the other: its cost does not depend on how many voxels are occupied.
+    """
+    edge = len(grid_RRR)
+    index = torch.arange(edge, device=grid_RRR.device)
+    step_RR = (index[:, None] - index).square().float()
+    square = torch.where(grid_RRR, 0.0, torch.inf)
+    for _ in range(3):  # each round does the last axis, and brings the next one there
+        square = torch.stack([(square + step).amin(-1) for step in step_RR], dim=0)
+    return square.sqrt() / edge
