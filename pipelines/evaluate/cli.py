@@ -22,6 +22,8 @@ class EvaluateCommand:
 
     predictions: tuple[str, ...] = ()
     """Folders of predictions, each [SYSTEM=]DIR; SYSTEM is fixer (default), official, gen3dsr or midi."""
+    checkpoint: str = ""
+    """Complete the scenes now, with this checkpoint (folder or hub id), instead of --predictions fixer=DIR."""
     baseline: tuple[Literal["visible_points", "visible_surface", "convex_hull", "ground_truth"], ...] = ()
     """Baselines that need no network; ground_truth is the truth sampled again, the ceiling."""
     test_set: Literal["own", "arsg", "front3d", "gen3dsr", "scannet"] = "own"

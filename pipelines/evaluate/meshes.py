@@ -1,4 +1,4 @@
-"""Shapes from files and to files.
+"""Shapes from files.
 
 Shapes: V vertices, F faces.
 """
@@ -14,6 +14,7 @@ import trimesh
 from pipelines.errors import PipelineError
 from pipelines.evaluate.records import Shape
 
+_LINEAR_COLOURS = (".glb", ".gltf")  # glTF keeps vertex colours linear
 # glTF's y-up to z-up: x stays, y becomes z, z becomes -y.
 T_ZUP_GLTF = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 
@@ -32,11 +33,13 @@ def read_shape(path: Path) -> Shape:
 
 
 def read_parts(path: Path) -> list[Shape]:
-    """As `read_shape`, one shape a node, in the order of the file."""
+    """As `read_shape`, one shape a node, in the order of the file's meshes."""
     try:
         scene = trimesh.load_scene(path)
-        nodes = [scene.graph[name] for name in scene.graph.nodes_geometry]
-        parts = [_shape(scene.geometry[geometry]).moved(T) for T, geometry in nodes]
+        order = {name: number for number, name in enumerate(scene.geometry)}  # the graph's own order is arbitrary
+        nodes = sorted((scene.graph[name] for name in scene.graph.nodes_geometry), key=lambda node: order[node[1]])
+        linear = path.suffix in _LINEAR_COLOURS
+        parts = [_shape(scene.geometry[geometry], linear).moved(T) for T, geometry in nodes]
     except (ValueError, TypeError, KeyError, IndexError, OSError, AttributeError) as error:
         raise UnreadableMesh(f"{path} cannot be read as a mesh: {error}") from error
     if not any(len(part.vertices_V3) for part in parts):
@@ -56,27 +59,30 @@ def merged(parts: list[Shape]) -> Shape:
     )
 
 
-def write_shape(shape: Shape, path: Path) -> None:
-    """The shape as a GLB (or whatever the suffix says), vertex colours included, in its own coordinates."""
-    colors = None if shape.colors_V3 is None else shape.colors_V3
-    if shape.is_surface:
-        geometry: Any = trimesh.Trimesh(shape.vertices_V3, shape.faces_F3, vertex_colors=colors, process=False)
-    else:
-        geometry = trimesh.PointCloud(shape.vertices_V3, colors=colors)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    geometry.export(path)
-
-
-def _shape(geometry: Any) -> Shape:
+def _shape(geometry: Any, linear: bool) -> Shape:
     vertices = np.asarray(geometry.vertices, np.float64)
     faces = np.asarray(getattr(geometry, "faces", np.zeros((0, 3))), np.int64)
-    return Shape(vertices, faces, _vertex_colors(geometry))
+    return Shape(vertices, faces, _vertex_colors(geometry, linear))
 
 
-def _vertex_colors(geometry: Any) -> np.ndarray | None:
-    """(V, 3) uint8 of a mesh or of points; None when the file gives no colour."""
+def _vertex_colors(geometry: Any, linear: bool) -> np.ndarray | None:
+    """(V, 3) uint8 sRGB of a mesh or of points; None when the file gives no colour."""
     visual = getattr(geometry, "visual", None)
     if visual is None or not getattr(visual, "defined", True):
         return None
-    colors = visual.vertex_colors if visual.kind == "vertex" else visual.to_color().vertex_colors
-    return np.asarray(colors, np.uint8)[:, :3] if len(colors) == len(geometry.vertices) else None
+    if visual.kind == "vertex":
+        return _srgb(np.asarray(visual.vertex_colors), linear)
+    if "color" in visual.vertex_attributes:  # vertex colours beside a material
+        return _srgb(np.asarray(visual.vertex_attributes["color"]), linear)
+    if visual.uv is None:
+        return None
+    return np.asarray(visual.to_color().vertex_colors, np.uint8)[:, :3]  # textures are sRGB in every format
+
+
+def _srgb(colors: np.ndarray, linear: bool) -> np.ndarray:
+    """(V, 3) uint8 of colours as stored, in integers of 8 or 16 bits or in floats (IEC 61966-2-1)."""
+    full = 1.0 if np.issubdtype(colors.dtype, np.floating) else np.iinfo(colors.dtype).max
+    value = (colors[:, :3].astype(np.float64) / full).clip(0, 1)
+    if linear:
+        value = np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055)
+    return np.rint(255 * value).astype(np.uint8)

@@ -17,9 +17,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
+from pipelines.complete.export.glb import write_glb
+from pipelines.complete.export.scene import SceneObject, vertex_normals
 from pipelines.errors import PipelineError
-from pipelines.evaluate.meshes import T_ZUP_GLTF, UnreadableMesh, read_shape, write_shape
-from pipelines.evaluate.records import Outcome, Prediction, SceneInput, SystemAnswer
+from pipelines.evaluate.meshes import T_ZUP_GLTF, UnreadableMesh, read_shape
+from pipelines.evaluate.records import Outcome, Prediction, SceneInput, Shape, SystemAnswer
 
 REPORT = "report.json"
 OBJECTS = "objects"
@@ -73,15 +77,37 @@ def view_key(scene_index: int, view_index: int) -> str:
 
 
 def write_answer(folder: Path, key: str, answer: SystemAnswer, report: ViewReport) -> None:
-    """Write a view's shapes (in world coordinates) and its report, whose outcomes and seconds come from the answer."""
+    """Write a view's surfaces and its report, whose axes, outcomes and seconds come from here.
+
+    Raises ValueError for a prediction that is only points, which a GLB of triangles cannot hold.
+    """
     place = folder / key
     for one in answer.predictions:
         if one.shape is not None:
-            write_shape(one.shape, place / OBJECTS / f"{one.instance_id}.glb")
+            write_glb(place / OBJECTS / f"{one.instance_id}.glb", [_scene_object(one, one.shape)], report.system)
     outcomes = {one.instance_id: (one.outcome, one.reason) for one in answer.predictions}
-    said = replace(report, axes="world", seconds=answer.seconds, outcomes=outcomes)
+    said = replace(report, axes="gltf", seconds=answer.seconds, outcomes=outcomes)
     place.mkdir(parents=True, exist_ok=True)
     (place / REPORT).write_text(json.dumps(said.to_json(), indent=1) + "\n")
+
+
+def _scene_object(one: Prediction, shape: Shape) -> SceneObject:
+    """Centred before it is stored in single precision, so that far from the origin nothing is lost."""
+    if not shape.is_surface:
+        raise ValueError(f"instance {one.instance_id} is only points; write surfaces")
+    centre = (shape.vertices_V3.min(axis=0) + shape.vertices_V3.max(axis=0)) / 2
+    x, y, z = centre.tolist()
+    vertices = (shape.vertices_V3 - centre).astype(np.float32)
+    return SceneObject(
+        name=f"instance_{one.instance_id:03d}",
+        instance_id=one.instance_id,
+        vertices_V3=vertices,
+        normals_V3=vertex_normals(vertices, shape.faces_F3),
+        faces_F3=shape.faces_F3,
+        translation=(x, y, z),
+        scale=1.0,
+        colours_V3=shape.colors_V3,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 def run(command: EvaluateCommand) -> str:
     """Write the report and return what to tell the person. Raises PipelineError."""
-    if not command.predictions and not command.baseline:
-        raise UsageError("nothing to judge: give --predictions DIR, or --baseline visible_points convex_hull")
+    if not (command.predictions or command.baseline or command.checkpoint):
+        raise UsageError("nothing to judge: give --predictions DIR, --checkpoint DIR or --baseline convex_hull")
     truth = open_truth(command)
     given = open_systems(command)
     baselines = [baseline(name, truth) for name in command.baseline]

@@ -3,7 +3,7 @@
     MIDI      DIR/<view key>.glb, or DIR/<view key>/output.glb: one node an instance
     Gen3DSR   DIR/<view key>/[reconstruction/]*<instance id>.{glb,ply,obj}, or one full_scene.{glb,ply,obj}
 
-Assumed of MIDI: nodes in the order of the ids of the masks that it was given; glTF axes, y up; its own normalised
+Assumed of MIDI: meshes in the order of the ids of the masks that it was given; glTF axes, y up; its own normalised
 frame, so that only a similarity can place it. Assumed of Gen3DSR: OpenCV camera coordinates (its evaluation clips in
 them).
 Neither project's outputs were at hand; what does not fit is named, with what was found.

@@ -10,6 +10,7 @@ from pipelines.evaluate.layout import need
 from pipelines.evaluate.predictions import PredictionFolder
 from pipelines.evaluate.records import System
 from pipelines.evaluate.report import paper
+from pipelines.evaluate.systems.completer import Completer
 from pipelines.evaluate.systems.foreign import Gen3dsrFolder, MidiFolder
 from scenegen.contract.records import FIRST_OBJECT_ID
 
@@ -30,7 +31,18 @@ def open_systems(command: EvaluateCommand) -> dict[str, System]:
         if name in systems:
             raise UsageError(f"two folders of predictions for {name}; a system has one row")
         systems[name] = _open(name, need(Path(folder), "the folder of predictions"), command)
+    if command.checkpoint:
+        if paper.FIXER in systems:
+            raise UsageError("--checkpoint and --predictions fixer=DIR are both ours; give one of them")
+        systems[paper.FIXER] = _completer(command)
     return systems
+
+
+def _completer(command: EvaluateCommand) -> System:
+    from pipelines.complete.pipeline import FixerPipeline  # the networks' code, only when they are asked
+
+    pipeline = FixerPipeline.from_pretrained(command.checkpoint, device=command.device)
+    return Completer(f"{paper.SYSTEMS[paper.FIXER]}: {pipeline.networks.title}", pipeline, command.seed)
 
 
 def _open(name: str, folder: Path, command: EvaluateCommand) -> System:
