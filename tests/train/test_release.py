@@ -1,0 +1,97 @@
+"""What a finished run leaves: the official layout, complete, named, and readable by what completes scenes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.checkpoints import read_pipeline, write_network
+from models.completer import StructureCompleter
+from models.gaussian_decoder import GaussianDecoder
+from models.mesh_decoder import MeshDecoder
+from models.registry import construct
+from models.slat_flow import SLatFlow
+from models.slat_vae import SLatEncoder
+from models.structure_flow import SparseStructureFlow
+from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
+from models.texturer import Texturer
+from pipelines.encoders.registry import load_encoders
+from pipelines.errors import PipelineError
+from pipelines.train.given import given_networks
+from pipelines.train.release import KEYS, write_release
+from pipelines.train.sizes import system_sizes
+
+KINDS = {
+    "structure_encoder": SparseStructureEncoder,
+    "structure_decoder": SparseStructureDecoder,
+    "structure_flow": SparseStructureFlow,
+    "coarse_completer": StructureCompleter,
+    "fine_completer": StructureCompleter,
+    "slat_encoder": SLatEncoder,
+    "gaussian_decoder": GaussianDecoder,
+    "mesh_decoder": MeshDecoder,
+    "slat_flow": SLatFlow,
+    "texturer": Texturer,
+}
+FACTS = {
+    "slat_vae": {"slat_normalization": {"mean": [0.5] * 8, "std": [2.0] * 8}},
+    "fine": {"sampler": {"steps": 7, "guidance": 1.5}},
+}
+
+
+@pytest.fixture(scope="module")
+def encoders():
+    return load_encoders("efficientnet_lite0")
+
+
+@pytest.fixture(scope="module")
+def weights(encoders, tmp_path_factory) -> dict[str, Path]:
+    folder, sizes = tmp_path_factory.mktemp("networks"), system_sizes("tiny", encoders.sizes)
+    for name, kind in KINDS.items():
+        write_network(construct(kind, sizes.config_of(name)), folder / name)
+    return {name: folder / name for name in KINDS}
+
+
+@pytest.fixture(scope="module")
+def released(encoders, weights, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pipeline")
+    write_release(folder, weights, FACTS, encoders)
+    return folder
+
+
+def test_a_release_has_every_network_under_its_official_key(released) -> None:
+    networks, _ = read_pipeline(released)
+    assert {name: type(networks[key]) for name, key in KEYS.items()} == KINDS
+    assert set(given_networks(str(released))) == set(KINDS)
+
+
+def test_a_release_says_its_size_encoders_samplers_and_statistics(released) -> None:
+    args = json.loads((released / "pipeline.json").read_text())["args"]
+    assert args["title"] == "3D-Fixer of size tiny with efficientnet_lite0 encoders"
+    assert args["encoders"] == {"name": "efficientnet_lite0", "image_px": 128}
+    assert args["slat_normalization"]["std"] == [2.0] * 8
+    assert args["sparse_structure_sampler"]["params"] == {
+        "steps": 7,
+        "cfg_strength": 1.5,
+        "cfg_interval": [0.5, 1.0],
+        "rescale_t": 3.0,
+    }
+    assert args["coarse_sparse_structure_sampler"]["params"]["cfg_strength"] == 5.0
+
+
+def test_completion_reads_a_release(released) -> None:
+    from pipelines.complete.networks import FixerNetworks
+
+    networks = FixerNetworks.read(released)
+    assert networks.encoders.name == "efficientnet_lite0"
+    assert (networks.samplers.fine.steps, networks.samplers.coarse.steps) == (7, 25)
+
+
+def test_an_incomplete_system_is_not_released(encoders, weights, tmp_path) -> None:
+    rest = {name: place for name, place in weights.items() if name != "fine_completer"}
+    with pytest.raises(PipelineError, match="fine_completer"):
+        write_release(tmp_path, rest, FACTS, encoders)
+    with pytest.raises(PipelineError, match="slat_vae"):
+        write_release(tmp_path, weights, {}, encoders)
