@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TRELLIS_ENCODERS = "microsoft/TRELLIS-image-large/ckpts/{ss_enc_conv3d_16l8_fp16,slat_enc_swin8_B_64l8_fp16}"
 AUTO = "auto"
+_NOT_OF_CLEAN_VIEWS = ("samples", "denoise", "denoising_prefilter", "albedo")  # they have their own, or none
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +151,8 @@ class StepMetas:
         options = self._options
         names = ("condition_views", "condition_px", "crop_px", "feature_views", "feature_px", "samples", "object_seed")
         render = dataclasses.asdict(self._assets.config.render)
-        del render["samples"], render["albedo"]
-        return {name: getattr(options, name) for name in names} | {"render": render}
+        kept = {name: value for name, value in render.items() if name not in _NOT_OF_CLEAN_VIEWS}
+        return {name: getattr(options, name) for name in names} | {"render": kept}
 
     def _features(self) -> dict[str, Any]:
         extractor, weights = self._tools.extractor, self._tools.weights

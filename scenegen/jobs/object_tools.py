@@ -29,7 +29,10 @@ _TRIES = 2  # of an asset that kills its process
 
 @dataclass(frozen=True, slots=True)
 class ToolsWork:
-    """config: says which stores hold the assets, and how the scenes are rendered. view_timeout_s: of one view."""
+    """config: says which stores hold the assets, and how the scenes are rendered. view_timeout_s: of one view.
+
+    target: what the child process serves; see `serve`.
+    """
 
     location: str
     config: DatasetConfig
@@ -37,15 +40,15 @@ class ToolsWork:
     meta: StepMeta
     device: str = "auto"
     view_timeout_s: float = 900.0
+    target: str = f"{__name__}:serve"
 
 
 class ObjectTools:
     """One child process that opens the assets, and Blender when it is asked for views."""
 
-    def __init__(self, work: ToolsWork, threads: int, target: str = f"{__name__}:serve") -> None:
-        """target: what the child answers with, see `serve`."""
+    def __init__(self, work: ToolsWork, threads: int) -> None:
         self._work, self._threads = work, threads
-        self._child = KillableChild(target)
+        self._child = KillableChild(work.target)
 
     def geometry(self, uid: str, sha256: str) -> ObjectGeometry:
         """Raises AssetError with the reason if the asset cannot be used."""
