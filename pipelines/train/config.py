@@ -79,7 +79,7 @@ class TrainConfig:
     resume: str = "auto"
     """auto: from the newest checkpoint. never: refuse a folder that has one. Or a checkpoint folder of this stage."""
     every: int | None = None
-    """Steps between two validations with a checkpoint; default: a tenth of all, at most 1000."""
+    """Steps between two validations with a checkpoint; default: a tenth of all, from 10 to 1000."""
     keep: int = 3
     """Newest checkpoints to keep."""
     keep_every: int = 0

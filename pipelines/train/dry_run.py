@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -34,7 +34,8 @@ def show_stage(
     for network in module.frozen():
         say(f"  frozen      {type(network).__name__}, {_millions(network)}")
     alone = loader_options(recipe, options, Ranks(0, 1, device))
-    micro_batches = next(loader.training_batches(stage.source("train"), alone, 0))
+    with closing(loader.training_batches(stage.source("train"), alone, 0)) as steps:
+        micro_batches = next(steps)
     say(f"  first batch {len(micro_batches)} micro-batches; the first:")
     for line in _lines(micro_batches[0]):
         say(f"              {line}")

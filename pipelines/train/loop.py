@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class StageTraining:
     ) -> None:
         self._stage, self._loader, self._options, self._ranks = stage, loader, options, ranks
         self._folder, self._description, self._recipe = folder, description, stage.recipe
-        self._every = options.every or max(1, min(1000, self._recipe.steps // 10))
+        self._every = options.every or min(1000, max(10, self._recipe.steps // 10))
         self._batch_options = loader_options(self._recipe, options, ranks)
         self._validation = Validation(stage, loader, self._batch_options, options.validation_samples, ranks)
         self._checkpoints = Checkpoints(folder / "checkpoints", description, options.retention)
@@ -86,7 +87,9 @@ class StageTraining:
         """The steps that are left, and the result."""
         try:
             self._greet()
-            self._train(stop)
+            source = self._stage.source("train")
+            with closing(self._loader.training_batches(source, self._batch_options, self._first_step)) as batches:
+                self._train(batches, stop)
             return self._finish()
         finally:
             if self._log:
@@ -120,9 +123,8 @@ class StageTraining:
                 block.compile(fullgraph=True)
         return Parallel(module, self._ranks, self._options.strategy)
 
-    def _train(self, stop: threading.Event) -> None:
+    def _train(self, batches: Iterator[Sequence[Batch]], stop: threading.Event) -> None:
         agreement, queue, clock = StopAgreement(self._ranks), ReportQueue(self._ranks.device), Clock()
-        batches = self._loader.training_batches(self._stage.source("train"), self._batch_options, self._first_step)
         for done in range(self._first_step + 1, self._recipe.steps + 1):
             queue.put(self._learner.step(done - 1, clock.waiting_for(batches)))
             last = done == self._recipe.steps
@@ -166,8 +168,8 @@ class StageTraining:
         """Measure the facts and write the result."""
         learner, steps = self._learner, self._recipe.steps
         averages = learner.parallel.gathered(learner.ema.averages)
-        with learner.averaged() as module:
-            facts = self._stage.facts(module, self._fact_batches()) if self._ranks.is_main else {}
+        with learner.averaged() as module, closing(self._fact_batches()) as batches:
+            facts = self._stage.facts(module, batches) if self._ranks.is_main else {}
         if self._ranks.is_main:
             write_result(self._folder, self._stage.name, steps, self._networks, averages, facts, self._description)
         self._ranks.gather(None)  # nobody looks for the result before it is there
@@ -176,12 +178,13 @@ class StageTraining:
             raise PipelineError(f"rank {self._ranks.rank} does not see {self._folder}; all ranks need one file system")
         return result
 
-    def _fact_batches(self) -> Iterator[Batch]:
+    def _fact_batches(self) -> Generator[Batch, None, None]:
         """Training samples from the first step on, as if this were the only rank."""
         alone = loader_options(self._recipe, self._options, Ranks(0, 1, self._ranks.device))
-        for micro_batches in self._loader.training_batches(self._stage.source("train"), alone, 0):
-            for batch in micro_batches:
-                yield batch.to(self._ranks.device, non_blocking=True)
+        with closing(self._loader.training_batches(self._stage.source("train"), alone, 0)) as steps:
+            for micro_batches in steps:
+                for batch in micro_batches:
+                    yield batch.to(self._ranks.device, non_blocking=True)
 
     def _greet(self) -> None:
         if not self._log:

@@ -22,7 +22,7 @@ class LoopOptions:
     """How a stage is trained. Of these, seed and precision decide the result, and `datasets`, which says what they are.
 
     precision: of forward passes; weights are float32. every: steps between two validations with a checkpoint, None for
-    a tenth of all, at most 1000. log_every: steps of one line of the metrics. max_skipped: steps in a row whose
+    a tenth of all, between 10 and 1000. log_every: steps of one line of the metrics. max_skipped: steps in a row whose
     gradient was not finite, after which training ends with an error. resume: "auto" goes on from the newest
     checkpoint, "never" refuses a folder that has one, a path is a checkpoint to go on from.
     """

@@ -75,6 +75,7 @@ class Run:
         if missing:
             self._say(f"{name}: can be shown when the stages are trained that it builds on ({', '.join(missing)})")
         elif self._ranks.is_main:
+            describe_datasets(name, data_options(self._config, self._encoders))
             show_stage(self._stage(name), loader, self._options, self._ranks.device, self._say)
 
     def _stage(self, name: StageName) -> Stage:

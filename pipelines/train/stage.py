@@ -8,7 +8,7 @@ Shapes: B samples of a micro-batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -71,10 +71,11 @@ class Loader(Protocol):
 
     def training_batches(
         self, source: SampleSource[Any], options: LoaderOptions, first_step: int
-    ) -> Iterator[Sequence[Batch]]:
+    ) -> Generator[Sequence[Batch], None, None]:
         """This rank's micro-batches of every step from `first_step` (0 is the first), without end.
 
-        Every rank gets the same number of them, at least one each: FSDP gathers weights in step.
+        Every rank gets the same number of them, at least one each: FSDP gathers weights in step. Closing it ends its
+        workers; left to the garbage collector, they may outlive the process.
         """
         ...
 

@@ -7,7 +7,7 @@ whole and sends it back stacked. Nothing depends on which worker makes what.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,9 +49,12 @@ class Made:
         return self if self.batch is None else replace(self, batch=self.batch.pin_memory())
 
 
-def training_batches(source: SampleSource[Any], options: LoaderOptions, first_step: int) -> Iterator[Sequence[Batch]]:
+def training_batches(
+    source: SampleSource[Any], options: LoaderOptions, first_step: int
+) -> Generator[Sequence[Batch], None, None]:
     """This rank's micro-batches of every step from `first_step`, without end; see `stage.Loader`.
 
+    Close it to end its workers.
     Raises BadRowError and PipelineError by the policy of the source.
     """
     book = TroubleBook(_policy(source))

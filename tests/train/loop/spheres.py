@@ -6,7 +6,7 @@ Shapes: B samples, C = 8 channels, R = 4 latent grid edge, X = 3 channels of the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,7 @@ class RealLoader:
 
     def training_batches(
         self, source: SampleSource[Any], options: LoaderOptions, first_step: int
-    ) -> Iterator[Sequence[Batch]]:
+    ) -> Generator[Sequence[Batch], None, None]:
         return loader.training_batches(source, options, first_step)
 
     def fixed_batches(
