@@ -39,7 +39,7 @@ class EvaluateCommand:
     sweep: tuple[Literal["alpha", "merged", "occlusion", "components"], ...] = ()
     """Robustness to distorted depth or merged masks; results by occlusion or by mask components."""
     metrics: tuple[Literal["geometry", "frechet", "fid", "clip"], ...] = ("geometry",)
-    """frechet, fid and clip compare renders on visible and unseen views; fid and clip need their weights."""
+    """Beside geometry: frechet, fid and clip compare renders on visible and unseen views; two need their weights."""
     inception_weights: Path | None = None
     """Inception weights of the usual FID (pt_inception-2015-12-05-6726825d.pth), for --metrics fid."""
     clip_weights: Path | None = None

@@ -120,7 +120,10 @@ class PredictionFolder:
 
     @classmethod
     def open(cls, name: str, folder: Path) -> PredictionFolder:
-        """Raises PipelineError if the folder holds no predictions."""
+        """The reports' own name of the system follows `name`, so that a row says whose weights it judges.
+
+        Raises PipelineError if the folder holds no predictions, or those of several systems.
+        """
         if not folder.is_dir():
             raise PipelineError(f"there is no folder of predictions {folder}")
         if not any(folder.glob(f"**/{OBJECTS}/*.glb")) and not any(folder.glob(f"**/{REPORT}")):
@@ -128,7 +131,10 @@ class PredictionFolder:
             raise PipelineError(
                 f"{folder} holds no predictions: expected <view key>/{OBJECTS}/<instance id>.glb, found {found}"
             )
-        return cls(name, folder)
+        makers = sorted({_read_report(path).system for path in folder.glob(f"**/{REPORT}")})
+        if len(makers) > 1:
+            raise PipelineError(f"{folder} mixes predictions of {', '.join(makers)}; give each a folder of its own")
+        return cls(": ".join([name, *makers]), folder)
 
     def complete(self, scene: SceneInput) -> SystemAnswer:
         """What lies in the folder of this view; instances without a file and without a word are left out."""
@@ -142,12 +148,7 @@ class PredictionFolder:
 
     def _report(self, place: Path) -> ViewReport:
         path = place / REPORT
-        if not path.is_file():
-            return ViewReport(self.name)
-        try:
-            return ViewReport.from_json(json.loads(path.read_text()))
-        except ValueError as error:
-            raise PipelineError(f"{path} is no report of a view: {error}; make the predictions again") from error
+        return _read_report(path) if path.is_file() else ViewReport(self.name)
 
     @staticmethod
     def _prediction(place: Path, instance_id: int, report: ViewReport) -> Prediction | None:
@@ -164,3 +165,10 @@ class PredictionFolder:
         except UnreadableMesh as error:
             return Prediction(instance_id, None, "failed", str(error))
         return Prediction(instance_id, shape.moved(T_ZUP_GLTF) if report.axes == "gltf" else shape)
+
+
+def _read_report(path: Path) -> ViewReport:
+    try:
+        return ViewReport.from_json(json.loads(path.read_text()))
+    except ValueError as error:
+        raise PipelineError(f"{path} is no report of a view: {error}; make the predictions again") from error

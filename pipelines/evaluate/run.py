@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import torch
 from tqdm import tqdm
 
 from pipelines.errors import PipelineError, UsageError
@@ -33,6 +34,8 @@ def run(command: EvaluateCommand) -> str:
     """Write the report and return what to tell the person. Raises PipelineError."""
     if not (command.predictions or command.baseline or command.checkpoint):
         raise UsageError("nothing to judge: give --predictions DIR, --checkpoint DIR or --baseline convex_hull")
+    if command.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda was asked for, but PyTorch sees no CUDA device here")
     truth = open_truth(command)
     given = open_systems(command)
     baselines = [baseline(name, truth) for name in command.baseline]

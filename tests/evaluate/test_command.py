@@ -100,6 +100,13 @@ def test_mistakes_are_answered_in_a_line_or_two(arguments, said, tiny_data, tmp_
     assert said in error and "Traceback" not in error
 
 
+def test_a_gpu_that_is_not_there_is_not_replaced_by_the_cpu(tiny_data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    arguments = ["--shards", str(tiny_data), "--baseline", "convex_hull", "--device", "cuda", "--out", str(tmp_path)]
+    assert cli.main(arguments) == 2
+    assert "sees no CUDA device" in capsys.readouterr().err
+
+
 def test_the_help_needs_none_of_the_heavy_packages():
     code = (
         "import sys\nfrom pipelines.evaluate import cli\n"

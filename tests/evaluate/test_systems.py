@@ -76,6 +76,7 @@ def test_predictions_survive_being_written_and_read(tmp_path, tiny_truth, by_bas
         seen.append(system.complete(scene))
         write_answer(tmp_path, key, seen[-1], ViewReport("convex hull", depth="gt"))
     folder = PredictionFolder.open("from files", tmp_path)
+    assert folder.name == "from files: convex hull"
     again = evaluate(folder, tiny_truth, JUDGE, Condition())
     assert mean(again, "chamfer") == pytest.approx(mean(by_baseline["convex_hull"], "chamfer"), rel=1e-4)
     shape, stored = (
@@ -123,7 +124,14 @@ def test_a_report_of_another_kind_is_refused(tmp_path, tiny_truth):
     (tmp_path / tiny_truth.keys[0]).mkdir()
     (tmp_path / tiny_truth.keys[0] / "report.json").write_text('{"format": 1, "instances": {"3": {"outcome": "fine"}}}')
     with pytest.raises(PipelineError, match="no report of a view"):
-        evaluate(PredictionFolder.open("x", tmp_path), tiny_truth, JUDGE, Condition())
+        PredictionFolder.open("x", tmp_path)
+
+
+def test_predictions_of_two_systems_in_one_folder_are_refused(tmp_path):
+    for key, system in (("a", "one"), ("b", "other")):
+        write_answer(tmp_path, key, SystemAnswer(()), ViewReport(system))
+    with pytest.raises(PipelineError, match="mixes predictions of one, other"):
+        PredictionFolder.open("x", tmp_path)
 
 
 def test_vertex_colours_of_a_glb_are_linear_and_read_as_srgb(tmp_path):
