@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.efficientnet import CHANNELS, STRIDES, EfficientNetLite0, MissingPackage
+from models.efficientnet import CHANNELS, EfficientNetLite0, MissingPackage
 from models.layers.norms import layer_norm_32
 from scenegen.annotate.objects.protocol import network_images
 from scenegen.annotate.torch_setup import pick_device, reduced_precision
@@ -46,20 +46,6 @@ class EfficientNet:
         """Both levels on the finer one's cells, each normed by itself, so that neither outweighs the other."""
         with reduced_precision(self._device):
             maps = self._network.maps(network_images(rgba_BHW4, self._image_px, self._device))
-        finest = STRIDES[LEVELS[0]]
-        placed = [_placed(maps[level].float(), STRIDES[level], finest, self._image_px) for level in LEVELS]
-        return torch.cat([layer_norm_32(map_BCHW.movedim(1, -1)).movedim(-1, 1) for map_BCHW in placed], dim=1)
-
-
-def _placed(map_BCHW: Tensor, stride: int, cell_px: int, image_px: int) -> Tensor:
-    """A map on the cells of `cell_px` pixels, bilinear, each cell showing what lies at its own place.
-
-    TensorFlow's SAME padding puts the odd pixel right and below, so cell i of a map looks at pixel (i + 1) stride - 1,
-    not at the middle of its own part of the image: half a cell off, which would be three voxels.
-    """
-    cells = torch.arange(image_px // cell_px, device=map_BCHW.device)
-    index = ((cells + 0.5) * cell_px - 0.5 + 1) / stride - 1  # the pixel at the cell's centre, in cells of the map
-    place = (2 * index + 1) / map_BCHW.shape[-1] - 1  # as grid_sample counts: the map's edges are -1 and 1
-    grid_HW2 = torch.stack(torch.meshgrid(place, place, indexing="xy"), dim=-1)
-    grid = grid_HW2.expand(len(map_BCHW), -1, -1, -1).to(map_BCHW)
-    return functional.grid_sample(map_BCHW, grid, padding_mode="border", align_corners=False)
+        size = maps[LEVELS[0]].shape[-2:]
+        levels = [functional.interpolate(maps[level].float(), size, mode="bilinear") for level in LEVELS]
+        return torch.cat([layer_norm_32(map_BCHW.movedim(1, -1)).movedim(-1, 1) for map_BCHW in levels], dim=1)
