@@ -21,8 +21,8 @@ from scenegen.errors import AssetError
 
 Visibility = Literal["seen", "all"]
 VOXEL_EDGE = 1.0 / GRID
-OCCLUSION_TOLERANCE = math.sqrt(3.0) / 2.0
-"""In edges of a voxel: the surface in it may lie this far before its centre, half the voxel's diagonal."""
+HALF_DIAGONAL = math.sqrt(3.0) / 2.0
+"""Of a voxel, in its edges: a surface in it is no further from its centre."""
 IDENTITY = np.eye(4)
 _POINTS_AT_ONCE = 4096
 
@@ -80,8 +80,9 @@ class FeatureViews:
         """Mean features [N, C] float32 at the centres of voxels, and (N,) uint16 how many views they are over.
 
         voxels_N3: (N, 3) indices in the grid of the asset turned by T_rot_obj, (4, 4) with a uniform scale.
-        "seen": over the views that see the voxel. One that no view sees takes the views of the nearest voxel that is
-        seen, and counts 0. "all": over all views, also through other parts, zero outside of an image, as TRELLIS.
+        "seen": over the views that see the voxel: a pixel shows a surface in it, or the pixel at its centre shows one
+        within half its diagonal. A voxel that no view sees takes the views of the nearest that is seen, and counts 0.
+        "all": over all views, also through other parts, zero outside of an image, as TRELLIS.
 
         Raises AssetError if no view sees any of the voxels.
         """
@@ -92,7 +93,7 @@ class FeatureViews:
             counted_NK = torch.ones_like(z_KN, dtype=torch.bool).T
             return self._mean(uv_KN2, counted_NK, zero_outside=True), _counts(counted_NK)
         edge = VOXEL_EDGE / np.cbrt(np.linalg.det(T_rot_obj[:3, :3]))
-        seen_NK = self._unoccluded(uv_KN2, z_KN, edge).T | self._shown_in(voxels_N3, T_rot_obj)
+        seen_NK = self._shown_at_centre(uv_KN2, z_KN, edge).T | self._shown_in(voxels_N3, T_rot_obj)
         views_N = _counts(seen_NK)
         if not views_N.any():
             raise AssetError(self.asset_uid, "no feature view sees any of its voxels; render more views")
@@ -109,15 +110,14 @@ class FeatureViews:
         image_KN3 = camera_KN3 @ self.K_K33.mT
         return image_KN3[..., :2] / image_KN3[..., 2:], camera_KN3[..., 2]
 
-    def _unoccluded(self, uv_KN2: Tensor, z_KN: Tensor, edge: float) -> Tensor:
-        """[K, N] bool: the voxel's centre is inside of the image, and no surface lies before the voxel."""
+    def _shown_at_centre(self, uv_KN2: Tensor, z_KN: Tensor, edge: float) -> Tensor:
+        """[K, N] bool: the pixel at the voxel's centre shows a surface within half the voxel's diagonal in depth."""
         H, W = self.depth_KHW.shape[1:]
         column_KN, row_KN = uv_KN2.floor().long().unbind(-1)
-        inside_KN = (column_KN >= 0) & (column_KN < W) & (row_KN >= 0) & (row_KN < H) & (z_KN > 0)
+        inside_KN = (column_KN >= 0) & (column_KN < W) & (row_KN >= 0) & (row_KN < H)
         pixel_KN = row_KN.clamp(0, H - 1) * W + column_KN.clamp(0, W - 1)
         depth_KN = self.depth_KHW.flatten(1).gather(1, pixel_KN)
-        occluded_KN = depth_KN < z_KN - OCCLUSION_TOLERANCE * edge  # NaN, nothing there, occludes nothing
-        return inside_KN & ~occluded_KN
+        return inside_KN & ((depth_KN - z_KN).abs() <= HALF_DIAGONAL * edge)  # never where the depth is NaN
 
     def _shown_in(self, voxels_N3: np.ndarray, T_rot_obj: np.ndarray) -> Tensor:
         """[N, K] bool: some pixel shows a surface inside of the voxel."""
@@ -196,7 +196,7 @@ def voxel_features(views: FeatureViews, voxels_N3: np.ndarray, visibility: Visib
     Raises AssetError if no view sees any voxel, or a feature does not fit float16.
     """
     feats_NC, views_N = views.at(voxels_N3, visibility=visibility)
-    half_NC = feats_NC.cpu().numpy().astype(np.float16)
+    half_NC = feats_NC.half().cpu().numpy()
     if not np.isfinite(half_NC).all():
         raise AssetError(views.asset_uid, "its features are not finite in float16; check the extractor's weights")
     return VoxelFeatures(views.asset_uid, half_NC, views_N)

@@ -12,13 +12,13 @@ from scenegen.layout.clean_cameras import clean_cameras
 
 
 class MeanColours:
-    """A feature extractor that can be checked by eye: the mean colour of each cell of 4 px."""
+    """A feature extractor that can be checked by eye: the mean colour of each cell of 2 px."""
 
     name, channels = "mean_colours", 3
 
     def __call__(self, rgba_KHW4: np.ndarray) -> torch.Tensor:
         colours = torch.from_numpy(rgba_KHW4[..., :3].copy()).movedim(-1, 1).float() / 255
-        return functional.avg_pool2d(colours, 4)
+        return functional.avg_pool2d(colours, 2)
 
 
 def geometry_of(shape: trimesh.Trimesh, uid: str = "asset") -> ObjectGeometry:
