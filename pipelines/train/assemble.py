@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ from pipelines.train.checkpoints import Retention
 from pipelines.train.config import TrainConfig
 from pipelines.train.data.options import DataLocation, DataOptions
 from pipelines.train.distributed import Ranks
+from pipelines.train.given import Known
 from pipelines.train.loop_options import LoopOptions
 from pipelines.train.recipes import Recipe, recipe
 from pipelines.train.sizes import system_sizes
@@ -24,14 +23,6 @@ from pipelines.train.stages.context import StageContext
 # Whose features are in the voxels: the extractor of `scenegen objects` that is the same network as the encoder.
 EXTRACTORS = {"official": "dinov2", "efficientnet_lite0": "efficientnet_lite0"}
 _MOST_WORKERS = 16
-
-
-@dataclass(frozen=True)
-class Known:
-    """Networks that a stage may use, by name, and what former stages measured once, by stage."""
-
-    weights: Mapping[str, str | Path] = field(default_factory=dict)
-    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def stage_context(name: str, config: TrainConfig, encoders: ImageEncoders, known: Known) -> StageContext:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,9 +33,17 @@ def complete_folder(target: Path) -> Iterator[Path]:
         _sync(target.parent)
         shutil.rmtree(replaced, ignore_errors=True)
     except OSError as error:
-        raise PipelineError(
-            f"cannot write {target}: {error}. Make room or mend the access, then run the same command again"
-        ) from error
+        raise _cannot_write(target, error) from error
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder, if it is not there. Raises PipelineError if it cannot be written into."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
 
 
 def write_text(target: Path, text: str) -> None:
@@ -43,6 +52,12 @@ def write_text(target: Path, text: str) -> None:
     partial.write_text(text)
     _sync(partial)
     partial.replace(target)
+
+
+def _cannot_write(target: Path, error: OSError) -> PipelineError:
+    return PipelineError(
+        f"cannot write {target}: {error}. Make room or mend the access, then run the same command again"
+    )
 
 
 def _sync(path: Path) -> None:

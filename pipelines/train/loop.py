@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import Interrupted, PipelineError, UsageError
-from pipelines.train.atomic import write_text
+from pipelines.train.atomic import make_writable, write_text
 from pipelines.train.checkpoints import Checkpoints, Networks
 from pipelines.train.clock import Clock
 from pipelines.train.curves import draw_curves
@@ -50,6 +50,8 @@ def train_stage(
             f"a batch of {stage.recipe.batch_size} cannot be shared by {ranks.world_size} processes; "
             "give a larger --batch-size, or start fewer"
         )
+    if ranks.is_main:
+        make_writable(folder)
     description = describe_run(stage, options)
     done = finished_stage(folder, description, stage.recipe.steps)
     return done or StageTraining(stage, loader, options, ranks, folder, description).run(stop)
@@ -79,7 +81,6 @@ class StageTraining:
         self._drawn_at = time.monotonic()
         if ranks.is_main:
             content = {"digest": digest(description), "steps": self._recipe.steps, **description}
-            folder.mkdir(parents=True, exist_ok=True)
             write_text(folder / "config.json", json.dumps(content, indent=1) + "\n")
             self._log = MetricsLog(folder, stage.name, self._first_step, self._recipe.steps)
 

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from models.checkpoints import CheckpointError
 from pipelines.encoders.registry import load_encoders
 from pipelines.errors import PipelineError
 from pipelines.names import STAGE_NAMES, StageName
-from pipelines.train.assemble import Known, data_options, loop_options, stage_context
+from pipelines.train.assemble import data_options, loop_options, stage_context
 from pipelines.train.atomic import complete_folder
 from pipelines.train.config import TrainConfig
 from pipelines.train.data import loader
 from pipelines.train.datasets import describe_datasets
 from pipelines.train.distributed import Ranks, process_group
 from pipelines.train.dry_run import show_stage
-from pipelines.train.given import given_networks
+from pipelines.train.given import Known, given_pipeline
 from pipelines.train.loop import train_stage
 from pipelines.train.release import write_release
 from pipelines.train.result import finished_stage
@@ -44,8 +41,9 @@ class Run:
 
     def __init__(self, config: TrainConfig, ranks: Ranks) -> None:
         self._config, self._ranks = config, ranks
-        self._given = {**(given_networks(config.init) if config.init else {}), **config.given_weights}
-        self._encoders = load_encoders(config.encoders, self._given)
+        given = given_pipeline(config.init) if config.init else Known()
+        self._given = replace(given, weights={**given.weights, **config.given_weights})
+        self._encoders = load_encoders(config.encoders, self._given.weights)
         self._options = loop_options(config, ranks)
 
     def execute(self, stop: threading.Event) -> None:
@@ -68,7 +66,7 @@ class Run:
     def _is_given(self, name: StageName) -> bool:
         """Whether this stage is an autoencoder that is given: those of TRELLIS are used as they are."""
         entry = stage_entry(name)
-        return not entry.needs and all(network in self._given for network in entry.makes)
+        return not entry.needs and all(network in self._given.weights for network in entry.makes)
 
     def _show(self, name: StageName) -> None:
         missing = missing_networks(name, self._known(name).weights)
@@ -83,8 +81,7 @@ class Run:
 
     def _known(self, name: StageName | None) -> Known:
         """What is given, and before it the results of the stages that come before `name` (None: of all)."""
-        weights: dict[str, str | Path] = dict(self._given)
-        facts: dict[str, Mapping[str, Any]] = {}
+        weights, facts = dict(self._given.weights), dict(self._given.facts)
         for former in STAGE_NAMES[: None if name is None else STAGE_NAMES.index(name)]:
             result = finished_stage(self._config.run_dir / former)
             if result:

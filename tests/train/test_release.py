@@ -19,7 +19,7 @@ from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from models.texturer import Texturer
 from pipelines.encoders.registry import load_encoders
 from pipelines.errors import PipelineError
-from pipelines.train.given import given_networks
+from pipelines.train.given import given_pipeline
 from pipelines.train.release import KEYS, write_release
 from pipelines.train.sizes import system_sizes
 
@@ -64,7 +64,7 @@ def released(encoders, weights, tmp_path_factory) -> Path:
 def test_a_release_has_every_network_under_its_official_key(released) -> None:
     networks, _ = read_pipeline(released)
     assert {name: type(networks[key]) for name, key in KEYS.items()} == KINDS
-    assert set(given_networks(str(released))) == set(KINDS)
+    assert set(given_pipeline(str(released)).weights) == set(KINDS)
 
 
 def test_a_release_says_its_size_encoders_samplers_and_statistics(released) -> None:

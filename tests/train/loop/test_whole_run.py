@@ -1,0 +1,81 @@
+"""The command on a tiny dataset: stages on each other's results, resume, signals, what is missing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines.train.cli import main
+
+SMALL = ["--size", "tiny", "--encoders", "efficientnet_lite0", "--batch-size", "2", "--validation-samples", "1"]
+
+
+def train(data, run, stage, *more):
+    """The exit code of train-fixer."""
+    options = ["--shards", str(data), "--run-dir", str(run), "--stage", stage, "--device", "cpu", *SMALL, *more]
+    return main([*options, *(() if "--workers" in more else ("--workers", "0"))])
+
+
+@pytest.fixture(scope="module")
+def run(tiny_data, tmp_path_factory):
+    """A run with a trained structure VAE, by one worker process."""
+    folder = tmp_path_factory.mktemp("run")
+    assert train(tiny_data, folder, "structure_vae", "--max-steps", "2", "--workers", "1") == 0
+    return folder
+
+
+def test_a_stage_is_trained_on_the_result_of_the_one_before_it(tiny_data, run, capsys):
+    assert train(tiny_data, run, "structure_base", "--max-steps", "1") == 0
+    config = json.loads((run / "structure_base/config.json").read_text())
+    assert set(config["weights"]) == {"structure_encoder", "structure_decoder"}
+    assert (
+        config["datasets"]["0"]["assets"]
+        == json.loads((run / "structure_vae/config.json").read_text())["datasets"]["0"]["assets"]
+    )
+    assert (run / "structure_base/result/structure_flow.safetensors").exists()
+
+
+def test_a_stage_without_the_one_before_it_says_which_is_missing(tiny_data, tmp_path, capsys):
+    assert train(tiny_data, tmp_path, "coarse", "--max-steps", "1") == 1
+    assert "structure_" in capsys.readouterr().err
+
+
+def test_a_finished_stage_is_left_alone_and_another_recipe_is_refused(tiny_data, run, capsys):
+    before = (run / "structure_vae/result/result.json").stat().st_mtime_ns
+    assert train(tiny_data, run, "structure_vae", "--max-steps", "2") == 0
+    assert (run / "structure_vae/result/result.json").stat().st_mtime_ns == before
+    assert train(tiny_data, run, "structure_vae", "--max-steps", "2", "--learning-rate", "0.5") == 2
+    assert "recipe.learning_rate: " in capsys.readouterr().err
+
+
+def test_a_missing_table_is_named_with_the_command_that_makes_it(tiny_data, run, capsys):
+    assert train(tiny_data, run, "slat_vae", "--max-steps", "1") == 2
+    said = capsys.readouterr().err
+    assert f"scenegen objects --data {tiny_data} --steps features --extractor efficientnet_lite0" in said
+
+
+def test_missing_data_and_an_unwritable_run_folder_are_told(tiny_data, tmp_path, capsys):
+    assert train(tmp_path / "nothing", tmp_path / "run", "structure_vae", "--max-steps", "1") == 2
+    assert "scenegen objects" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert train(tiny_data, tmp_path / "file", "structure_vae", "--max-steps", "1") == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_sigterm_ends_with_75_and_a_checkpoint_that_the_same_command_goes_on_from(tiny_data, tmp_path):
+    stage = tmp_path / "run/structure_vae"
+    options = ["--shards", str(tiny_data), "--run-dir", str(tmp_path / "run"), "--stage", "structure_vae", *SMALL]
+    command = [sys.executable, "-m", "pipelines.train.cli", *options, "--max-steps", "1000", "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    waited_until = time.monotonic() + 120
+    while not (stage / "metrics.jsonl").exists() and process.poll() is None and time.monotonic() < waited_until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 75, said
+    (checkpoint,) = (stage / "checkpoints").iterdir()
+    assert f"saved {checkpoint}; run the same command again" in said
