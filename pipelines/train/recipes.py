@@ -16,6 +16,9 @@ from pipelines.errors import UsageError
 from pipelines.flow_matching import FlowPath
 from pipelines.names import SizeName
 from pipelines.samplers import SamplerConfig
+from pipelines.train.losses.images import ImageWeights
+from pipelines.train.losses.meshes import MeshWeights
+from pipelines.train.losses.splats import GaussianWeights
 from pipelines.train.stage import LoopRecipe
 
 STRUCTURE_TOKENS = 4096.0  # cost of a structure sample: the voxels of the latent grid
@@ -64,6 +67,33 @@ class StructureVaeRecipe(Recipe):
     kl_weight: float = 1e-3
 
 
+@dataclass(frozen=True)
+class DecoderRecipe(Recipe):
+    """A decoder of structured latents, trained on pictures.
+
+    image: of the loss between pictures. perceptual: the distance in it where no weights of LPIPS are given; None leaves
+    it out.
+    """
+
+    image: ImageWeights = field(default_factory=ImageWeights)
+    perceptual: str | None = "efficientnet_lite0_distance"
+
+
+@dataclass(frozen=True)
+class GaussianRecipe(DecoderRecipe):
+    """kl_weight: of the divergence per latent value; 0 where the encoder is frozen. statistics_samples: how many
+    samples the statistics of latents are measured over, where the encoder is trained."""
+
+    gaussians: GaussianWeights = field(default_factory=GaussianWeights)
+    kl_weight: float = 0.0
+    statistics_samples: int = 512
+
+
+@dataclass(frozen=True)
+class MeshRecipe(DecoderRecipe):
+    mesh: MeshWeights = field(default_factory=MeshWeights)
+
+
 def structure_vae() -> StructureVaeRecipe:
     """Sparse-structure VAE from scratch; neither source of 3D-Fixer trains it."""
     return _taking(StructureVaeRecipe, Published("TRELLIS configs", 1_000_000, 1e-4))
@@ -90,12 +120,45 @@ def fine() -> FlowRecipe:
     return replace(coarse(), alignment_weight=0.5)
 
 
+def slat_vae() -> GaussianRecipe:
+    """SLAT encoder and Gaussian decoder from scratch; neither source of 3D-Fixer trains the encoder."""
+    return replace(_taking(GaussianRecipe, Published("TRELLIS configs", 1_000_000, 1e-4)), kl_weight=1e-6)
+
+
+def slat_base() -> FlowRecipe:
+    """B: TRELLIS's SLAT flow on turned assets."""
+    return _taking(FlowRecipe, Published("supplement", 450_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5))
+
+
+def gaussian_decoder() -> GaussianRecipe:
+    """C: the Gaussian decoder on turned assets, behind the frozen encoder. No divergence, as released."""
+    return _taking(
+        GaussianRecipe, Published("supplement", 80_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5)
+    )
+
+
+def mesh_decoder() -> MeshRecipe:
+    """D: the mesh decoder on turned assets."""
+    return _taking(MeshRecipe, Published("supplement", 80_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5))
+
+
+def texturer() -> FlowRecipe:
+    """H: Occlusion-Aware 3D Texturer."""
+    stated = Published("supplement", 90_000, 5e-5), Published("3D-Fixer configs", 450_000, 1e-5)
+    return replace(_taking(FlowRecipe, *stated), alignment_weight=0.5)
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "structure_vae": structure_vae,
+    "slat_vae": slat_vae,
     "structure_base": structure_base,
+    "slat_base": slat_base,
+    "gaussian_decoder": gaussian_decoder,
+    "mesh_decoder": mesh_decoder,
     "object": object_pretraining,
     "coarse": coarse,
     "fine": fine,
+    "texturer": texturer,
 }
 
 # Steps, batch and learning rate of smaller systems, found by trying (pipelines/train/README.md).
@@ -106,6 +169,11 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
         "object": (600, 8, 1e-3),
         "coarse": (800, 8, 1e-3),
         "fine": (800, 8, 1e-3),
+        "slat_vae": (300, 2, 2e-3),
+        "slat_base": (400, 2, 1e-3),
+        "gaussian_decoder": (100, 2, 5e-4),
+        "mesh_decoder": (100, 1, 2e-3),
+        "texturer": (300, 2, 1e-3),
     },
     "small": {
         "structure_vae": (20_000, 16, 3e-4),
@@ -113,6 +181,11 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
         "object": (20_000, 64, 2e-4),
         "coarse": (40_000, 64, 2e-4),
         "fine": (40_000, 64, 2e-4),
+        "slat_vae": (40_000, 16, 3e-4),
+        "slat_base": (40_000, 32, 2e-4),
+        "gaussian_decoder": (10_000, 16, 1e-4),
+        "mesh_decoder": (20_000, 8, 2e-4),
+        "texturer": (40_000, 32, 2e-4),
     },
 }
 

@@ -17,6 +17,8 @@ from pipelines.train.stages.context import StageContext, StageEntry
 
 _STRUCTURE_VAE = ("structure_encoder", "structure_decoder")
 _STRUCTURE = (*_STRUCTURE_VAE, "structure_flow")
+_SLAT_VAE = ("slat_encoder", "gaussian_decoder")
+_LPIPS = ("lpips_vgg16", "lpips_linear")
 
 STAGES: dict[str, StageEntry] = {
     "structure_vae": StageEntry(
@@ -25,12 +27,42 @@ STAGES: dict[str, StageEntry] = {
         makes=_STRUCTURE_VAE,
         starts_from=_STRUCTURE_VAE,
     ),
+    "slat_vae": StageEntry(
+        "slat_vae",
+        "pipelines.train.stages.slat_vae:SlatVaeStage",
+        makes=_SLAT_VAE,
+        starts_from=_SLAT_VAE,
+        uses=_LPIPS,
+    ),
     "structure_base": StageEntry(
         "structure_base",
         "pipelines.train.stages.structure_base:StructureBaseStage",
         makes=("structure_flow",),
         needs=_STRUCTURE_VAE,
         starts_from=("structure_flow",),
+    ),
+    "slat_base": StageEntry(
+        "slat_base",
+        "pipelines.train.stages.slat_base:SlatBaseStage",
+        makes=("slat_flow",),
+        needs=_SLAT_VAE,
+        starts_from=("slat_flow",),
+    ),
+    "gaussian_decoder": StageEntry(
+        "gaussian_decoder",
+        "pipelines.train.stages.gaussian_decoder:GaussianDecoderStage",
+        makes=("gaussian_decoder",),
+        needs=("slat_encoder",),
+        starts_from=("gaussian_decoder",),
+        uses=_LPIPS,
+    ),
+    "mesh_decoder": StageEntry(
+        "mesh_decoder",
+        "pipelines.train.stages.mesh_decoder:MeshDecoderStage",
+        makes=("mesh_decoder",),
+        needs=("slat_encoder",),
+        starts_from=("mesh_decoder",),
+        uses=_LPIPS,
     ),
     "object": StageEntry(
         "object",
@@ -53,6 +85,13 @@ STAGES: dict[str, StageEntry] = {
         needs=_STRUCTURE,
         starts_from=("fine_completer", "object_completer"),
     ),
+    "texturer": StageEntry(
+        "texturer",
+        "pipelines.train.stages.texturer:TexturerStage",
+        makes=("texturer",),
+        needs=(*_SLAT_VAE, "slat_flow"),
+        starts_from=("texturer",),
+    ),
 }
 
 
@@ -67,7 +106,8 @@ def stage_entry(name: str) -> StageEntry:
 def make_stage(name: str, context: StageContext) -> Stage:
     """A stage, ready to be trained. Of the weights it sees those that its entry names. Raises UsageError."""
     entry = stage_entry(name)
-    used = {network: place for network, place in context.weights.items() if network in entry.needs + entry.starts_from}
+    named = entry.needs + entry.starts_from + entry.uses
+    used = {network: place for network, place in context.weights.items() if network in named}
     module, _, class_name = entry.place.partition(":")
     stage: Stage = getattr(importlib.import_module(module), class_name)(entry, replace(context, weights=used))
     return stage

@@ -1,0 +1,156 @@
+"""A decoded mesh against the true one, seen from some cameras.
+
+Shapes: K views, H W their size, V grid corners, P vertices, F faces.
+Source: TRELLIS's mesh decoder training, which 3D-Fixer keeps; where ours differs, the docstring says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.flexicubes.extraction import Mesh, MeshTraining
+from pipelines.rendering import MeshRender, View, render_mesh
+from pipelines.train.losses.images import ImageLoss
+
+COLOURS = 3  # the first attributes of a decoded mesh; its predicted normals follow
+
+
+@dataclass(frozen=True)
+class MeshWeights:
+    """Of each term. colour: of the image losses of colours and of predicted normal maps. regulariser: of FlexiCubes'
+    own (corner disagreement + 0.5 L_dev + 0.2 |weights|)."""
+
+    mask: float = 1.0
+    depth: float = 10.0
+    normal: float = 1.0
+    tsdf: float = 0.01
+    colour: float = 0.1
+    regulariser: float = 1.0
+
+
+@dataclass(frozen=True)
+class MeshViews:
+    """The true mesh and how it looks. renders: geometry alone, one a view. pictures_K3HW: what cameras saw of the
+    asset, over the background that a decoded mesh gets too. normals_K3HW: see `normal_image`."""
+
+    vertices_P3: Tensor
+    faces_F3: Tensor
+    views: Sequence[View]
+    renders: Sequence[MeshRender]
+    pictures_K3HW: Tensor
+    normals_K3HW: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, vertices_P3: Tensor, faces_F3: Tensor, views: Sequence[View], pictures_K3HW: Tensor) -> Self:
+        renders = [render_mesh(vertices_P3, faces_F3, view) for view in views]
+        pairs = zip(renders, views, strict=True)
+        normals = torch.stack([normal_image(facing_camera(r, view), r.covered_HW) for r, view in pairs])
+        return cls(vertices_P3, faces_F3, views, renders, pictures_K3HW, normals)
+
+
+@dataclass(frozen=True)
+class MeshLoss:
+    """All terms for one object. resolution: of the decoder's grid."""
+
+    image: ImageLoss
+    weights: MeshWeights
+    resolution: int
+
+    def __call__(self, mesh: Mesh, truth: MeshViews, background: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """A scalar, and its parts unweighted by name. Raises ValueError for a mesh that was not made for training."""
+        if mesh.training is None:
+            raise ValueError("the losses need what FlexiCubes gives in training; extract the mesh with training=True")
+        renders = draw(mesh, truth.views, background)
+        normals_K3HW = torch.stack([normal_image(r.normal_3HW, r.covered_HW) for r in renders])
+        colours_K6HW = _attributes(renders)
+        terms = {
+            "mask": mask_term(renders, truth.renders),
+            "depth": depth_term(renders, truth.renders, self.resolution),
+            "normal": self.image(normals_K3HW, truth.normals_K3HW)[0].mean(),
+            "tsdf": tsdf_term(mesh.training, truth.renders, truth.views, self.resolution),
+            "colour": self.image(colours_K6HW[:, :COLOURS], truth.pictures_K3HW)[0].mean()
+            + self.image(colours_K6HW[:, COLOURS:], truth.normals_K3HW)[0].mean(),
+            "regulariser": mesh.training.reg_loss,
+        }
+        weighted = [getattr(self.weights, name) * value for name, value in terms.items()]
+        return torch.stack(weighted).sum(), terms
+
+
+def draw(mesh: Mesh, views: Sequence[View], background: float) -> list[MeshRender]:
+    """A decoded mesh with its colours over a grey of this brightness, and its predicted normals over black."""
+    behind = mesh.vertices_V3.new_tensor([background] * COLOURS + [0.0] * COLOURS)
+    return [render_mesh(mesh.vertices_V3, mesh.faces_F3, view, mesh.attributes_VA, behind) for view in views]
+
+
+def mask_term(pictures: Sequence[MeshRender], truths: Sequence[MeshRender]) -> Tensor:
+    """Mean absolute difference of the masks."""
+    return _mean([(p.mask_HW - t.mask_HW).abs().mean() for p, t in zip(pictures, truths, strict=True)])
+
+
+def depth_term(pictures: Sequence[MeshRender], truths: Sequence[MeshRender], resolution: int) -> Tensor:
+    """Smooth L1 of depth, bent at half a cell of the decoder's grid, over the whole image; 0 where not both cover.
+
+    Where one covers alone, a difference to the depth of nothing would have no gradient that helps; the mask has.
+    """
+    beta = 1 / (2 * resolution)
+    parts = []
+    for picture, truth in zip(pictures, truths, strict=True):
+        both = picture.covered_HW & truth.covered_HW
+        error = F.smooth_l1_loss(picture.depth_HW[both], truth.depth_HW[both], beta=beta, reduction="sum")
+        parts.append(error / both.numel())
+    return _mean(parts)
+
+
+def tsdf_term(training: MeshTraining, truths: Sequence[MeshRender], views: Sequence[View], resolution: int) -> Tensor:
+    """Squared difference, in cells, of the SDF at grid corners and their distance along z to what a camera sees.
+
+    Only corners within a cell of the observed surface count; positive is in front of it.
+    """
+    parts = []
+    for truth, view in zip(truths, views, strict=True):
+        corner_V3, K = view.to_camera(training.corner_V3), view.K_px.to(training.corner_V3)
+        height, width = truth.depth_HW.shape
+        with torch.no_grad():
+            xy_V2 = (corner_V3[:, :2] / corner_V3[:, 2:] * K.diagonal()[:2] + K[:2, 2]).floor().long()
+            x_V, y_V = xy_V2.unbind(1)
+            inside_V = (x_V >= 0) & (x_V < width) & (y_V >= 0) & (y_V < height) & (corner_V3[:, 2] > view.near)
+            seen_V = truth.depth_HW[y_V.clamp(0, height - 1), x_V.clamp(0, width - 1)]
+            near_V = inside_V & ((seen_V - corner_V3[:, 2]).abs() < 1 / resolution)  # NaN compares false
+        distance = seen_V[near_V] - corner_V3[near_V, 2]
+        error = ((training.sdf_V[near_V] - distance) * resolution).square()
+        parts.append(error.sum() / max(len(error), 1))
+    return _mean(parts)
+
+
+def normal_image(normal_3HW: Tensor, covered_HW: Tensor) -> Tensor:
+    """[3, H, W] in [0, 1]: normals as colours, black where there is nothing."""
+    return (normal_3HW / 2 + 0.5) * covered_HW
+
+
+def facing_camera(render: MeshRender, view: View) -> Tensor:
+    """[3, H, W] normals, those that face away turned round.
+
+    Meshes of the wild have faces that wind either way, and what is seen of a solid faces the camera.
+    """
+    rays_3HW = view.to(render.normal_3HW.device).rays_3HW().to(render.normal_3HW)
+    away_HW = (render.normal_3HW * rays_3HW).sum(0) > 0
+    return render.normal_3HW.where(~away_HW, -render.normal_3HW)
+
+
+def _attributes(renders: Sequence[MeshRender]) -> Tensor:
+    """[K, 6, H, W]"""
+    images = [render.attributes_AHW for render in renders]
+    if any(image is None for image in images):
+        raise ValueError("the mesh decoder must predict colours; give its config use_color=True")
+    return torch.stack([image for image in images if image is not None])
+
+
+def _mean(parts: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(parts)).mean()

@@ -1,0 +1,118 @@
+"""D: the mesh decoder on turned assets.
+
+Shapes: B samples, K views, H W their size, N voxels of all samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.flexicubes.extraction import Mesh
+from models.mesh_decoder import UPSAMPLING, MeshDecoder
+from models.slat_vae import SLatEncoder
+from models.sparse.voxels import SparseTensor
+from pipelines.train.data.batches import RenderBatch
+from pipelines.train.data.sources.renders import RenderSource
+from pipelines.train.losses.images import ImageLoss
+from pipelines.train.losses.meshes import MeshLoss, MeshViews
+from pipelines.train.losses.perceptual import PerceptualDistance
+from pipelines.train.recipes import MeshRecipe
+from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
+from pipelines.train.stages.context import StageBase, StageContext, StageEntry
+from pipelines.train.stages.decoded import coin, true_views, views_of
+from pipelines.train.stages.mesh_measures import mesh_scores, meshes_beside_truth
+from pipelines.train.stages.slat import perceptual_distance, posterior_mean
+from pipelines.train.stages.structure import columns
+
+
+class MeshDecoderModule(TrainingModule):
+    """The decoder, and the frozen encoder before it."""
+
+    def __init__(
+        self, decoder: MeshDecoder, encoder: SLatEncoder, recipe: MeshRecipe, distance: PerceptualDistance | None
+    ) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self._encoder, self._distance = (encoder,), distance  # in a tuple, so that it is not registered
+        resolution = decoder.config.resolution * UPSAMPLING
+        self._loss = MeshLoss(ImageLoss(recipe.image, distance), recipe.mesh, resolution)
+
+    def frozen(self) -> Iterable[nn.Module]:
+        return (*self._encoder, *(() if self._distance is None else self._distance.networks()))
+
+    def blocks(self) -> Iterable[nn.Module]:
+        return self.decoder.blocks
+
+    def forward(self, batch: RenderBatch) -> Losses:
+        background_B = coin(batch.drop_B)
+        parts = [
+            self._loss(mesh, truth, float(background))
+            for mesh, truth, background in zip(
+                self.decode(batch, training=True), true_meshes(batch, background_B), background_B, strict=True
+            )
+        ]
+        terms = {name: torch.stack([terms[name] for _, terms in parts]) for name in parts[0][1]}
+        loss_B = torch.stack([loss for loss, _ in parts])
+        return Losses(loss_B, torch.ones_like(loss_B), terms)
+
+    def decode(self, batch: RenderBatch, training: bool) -> list[Mesh]:
+        """From the posterior's mean; `training` meshes hold what the losses need."""
+        voxels = batch.voxels
+        latent_N8: Tensor = posterior_mean(self._encoder[0], batch, voxels)
+        raw = self.decoder.raw(SparseTensor(latent_N8, voxels))
+        meshes: list[Mesh] = self.decoder.extract(raw, training=training)
+        return meshes
+
+
+def true_meshes(batch: RenderBatch, background_B: Tensor | float) -> list[MeshViews]:
+    """What the decoded meshes are held against, by sample. Raises ValueError without meshes."""
+    if batch.vertices is None or batch.faces is None:
+        raise ValueError("the mesh decoder is trained on meshes; make its source with mesh=True")
+    items = zip(batch.vertices, batch.faces, views_of(batch), true_views(batch, background_B), strict=True)
+    return [MeshViews.of(*item) for item in items]
+
+
+class MeshDecoderStage(StageBase):
+    """Implements `Stage`."""
+
+    def __init__(self, entry: StageEntry, context: StageContext) -> None:
+        super().__init__(entry, context)
+        self.recipe = context.recipe_as(MeshRecipe)
+
+    def source(self, split: Split) -> SampleSource[Any]:
+        return RenderSource(self.context.data, split, self.context.seed, mesh=True)
+
+    @cached_property
+    def _module(self) -> MeshDecoderModule:
+        encoder = self.context.frozen("slat_encoder", SLatEncoder)
+        decoder = self.context.trained("mesh_decoder", MeshDecoder)
+        distance = perceptual_distance(self.context, self.recipe.perceptual)
+        return MeshDecoderModule(decoder, encoder, self.recipe, distance)
+
+    def module(self) -> MeshDecoderModule:
+        return self._module
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"mesh_decoder": self._module.decoder}
+
+    @torch.no_grad()
+    def measure(self, module: MeshDecoderModule, batches: Iterable[RenderBatch]) -> Mapping[str, Sequence[float]]:
+        """Chamfer distance, normal consistency and IoU of silhouettes."""
+        rows = []
+        for batch in batches:
+            pairs = zip(module.decode(batch, training=False), true_meshes(batch, 1.0), strict=True)
+            rows += [mesh_scores(mesh, truth) for mesh, truth in pairs]
+        return columns(rows)
+
+    @torch.no_grad()
+    def snapshot(self, module: MeshDecoderModule, batch: RenderBatch, folder: Path) -> list[Path]:
+        """Colours and normals, true and decoded, one object a row."""
+        path = folder / "meshes.png"
+        meshes_beside_truth(module.decode(batch, training=False), true_meshes(batch, 1.0)).save(path)
+        return [path]
