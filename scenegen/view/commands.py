@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scenegen.contract.dataset import Dataset
+from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.errors import UsageError
 from scenegen.view.contact_sheet import write_contact_sheet
 from scenegen.view.gallery import spread, write_gallery
@@ -13,28 +14,43 @@ _PICTURES = (".jpg", ".png", ".webp")
 
 @dataclass(frozen=True)
 class ViewCommand:
-    """Make a static HTML gallery of a dataset: RGB, depth, ids and normals side by side, with filters."""
+    """Make a static HTML gallery of a dataset: RGB, depth, ids, normals, depth estimates; and its objects."""
 
     data: str = "data/"
     """The dataset: a folder or an object-store URI."""
     out: Path | None = None
     """The gallery's folder; by default gallery/ inside a local dataset."""
+    objects: str | None = None
+    """Where the objects tables are, if not beside the views."""
     max_views: int = 200
     """At most this many views, spread evenly over the dataset."""
+    max_objects: int = 200
+    """At most this many assets."""
     contact_sheet: Path | None = None
     """Write a single picture of up to 24 views here, instead of the gallery."""
 
     def run(self) -> int:
-        if self.max_views < 1:
-            raise UsageError(f"--max-views is {self.max_views}; it must be at least 1")
+        for name in ("max_views", "max_objects"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
         if self.contact_sheet:
             return self._write_contact_sheet(self.contact_sheet)
         if self.out is None and "://" in self.data:
             raise UsageError(f"say where to put the gallery of {self.data}: --out FOLDER")
         dataset = Dataset.open(self.data)
-        page = write_gallery(dataset, self.out or Path(self.data) / "gallery", self.max_views)
+        out = self.out or Path(self.data) / "gallery"
+        page = write_gallery(dataset, out, self.max_views, self._objects(), self.max_objects)
         print(f"Open {page.resolve()} in a browser.")
         return 0
+
+    def _objects(self) -> ObjectDataset | None:
+        """None where there are none; a place that was named must have some."""
+        try:
+            return ObjectDataset.open(self.objects or self.data)
+        except FileNotFoundError:
+            if self.objects:
+                raise
+            return None
 
     def _write_contact_sheet(self, path: Path) -> int:
         if path.suffix.lower() not in _PICTURES:

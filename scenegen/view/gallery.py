@@ -12,17 +12,23 @@ import numpy as np
 from PIL import Image
 
 from scenegen.contract.dataset import Dataset
+from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.records import Scene, View
 from scenegen.contract.sidecar import DepthEstimate, sidecar_table
 from scenegen.view import colours
+from scenegen.view.objects_page import write_objects
 
 _PAGE = Path(__file__).parent / "page"
 _PAGE_FILES = ("index.html", "gallery.css", "gallery.js")
+_OBJECTS_FILES = ("objects.html", "objects.js")
 
 
-def write_gallery(dataset: Dataset, folder: Path, max_views: int) -> Path:
+def write_gallery(
+    dataset: Dataset, folder: Path, max_views: int, objects: ObjectDataset | None = None, max_objects: int = 200
+) -> Path:
     """Write the gallery of up to `max_views` views, spread evenly over the dataset. Returns the page's path.
 
+    objects: the assets that are known by themselves, on a page of their own; up to `max_objects`, spread as well.
     Files of an older gallery in `folder` are replaced; nothing else there is touched.
     """
     images = folder / "images"
@@ -31,9 +37,15 @@ def write_gallery(dataset: Dataset, folder: Path, max_views: int) -> Path:
     images.mkdir(parents=True)
     for name in _PAGE_FILES:
         shutil.copyfile(_PAGE / name, folder / name)
-    content = {"dataset": _dataset_facts(dataset), "views": list(_views(dataset, images, max_views))}
+    facts = _dataset_facts(dataset) | {"has_objects": objects is not None}
+    content = {"dataset": facts, "views": list(_views(dataset, images, max_views))}
     # A script instead of a JSON file: browsers do not let a page from disk fetch its neighbours.
     (folder / "data.js").write_text(f"const GALLERY = {json.dumps(content)};\n")
+    if objects:
+        for name in _OBJECTS_FILES:
+            shutil.copyfile(_PAGE / name, folder / name)
+        uids = objects.uids()
+        write_objects(objects, [uids[number] for number in spread(len(uids), max_objects)], folder)
     return folder / "index.html"
 
 

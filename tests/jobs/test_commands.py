@@ -11,8 +11,11 @@ import pytest
 from scenegen import cli
 from scenegen.config import PRESETS, DatasetConfig, preset
 from scenegen.jobs import commands
+from scenegen.jobs.render_command import Render
 
 TINY = ["--renderer", "boxes", "--camera.num-views", "1", "--camera.resolution-px", "32"]
+ALONE = [*TINY, "--stages", "render"]
+SMALL_OBJECTS = ["--objects.condition-px", "16", "--objects.feature-px", "16", "--objects.feature-views", "2"]
 
 
 @pytest.fixture
@@ -35,22 +38,22 @@ def dataset(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Two scenes made from the starter pack with the box renderer."""
     folder = tmp_path_factory.mktemp("dataset") / "data"
     log = folder.parent / "log.jsonl"
-    code = cli.main(["render", "--num-scenes", "2", "--out", str(folder), *TINY, "--log-json", str(log)])
+    code = cli.main(["render", "--num-scenes", "2", "--out", str(folder), *ALONE, "--log-json", str(log)])
     assert code == 0
     return str(folder)
 
 
 def test_every_field_of_a_dataset_can_be_set_on_top_of_every_preset():
-    options = {field.name for field in dataclasses.fields(commands.Render)}
+    options = {field.name for field in dataclasses.fields(Render)}
     assert {field.name for field in dataclasses.fields(DatasetConfig)} <= options
     for name in PRESETS:
-        assert commands.Render(preset=name, num_scenes=7).dataset_config() == preset(name, 7)
-        assert commands.for_preset(commands.Render, ["render", "--preset", name]).camera == preset(name, 1).camera
-        assert commands.for_preset(commands.Render, ["render", f"--preset={name}"]).camera == preset(name, 1).camera
+        assert Render(preset=name, num_scenes=7).dataset_config() == preset(name, 7)
+        assert commands.for_preset(Render, ["render", "--preset", name]).camera == preset(name, 1).camera
+        assert commands.for_preset(Render, ["render", f"--preset={name}"]).camera == preset(name, 1).camera
 
 
 def test_the_default_is_the_papers_dataset_into_data():
-    render = commands.Render(num_scenes=110_000)
+    render = Render(num_scenes=110_000)
     assert (render.preset, render.out) == ("arsg", "data/")
     assert render.dataset_config() == preset("arsg", 110_000)
 
@@ -66,10 +69,10 @@ def test_rendering_makes_a_dataset_that_verifies_deeply(scenegen, dataset: str):
 
 
 def test_another_config_is_refused_with_the_difference_and_what_to_do(scenegen, dataset: str):
-    code, said = scenegen("render", "--num-scenes", "2", "--out", dataset, *TINY, "--seed", "1")
+    code, said = scenegen("render", "--num-scenes", "2", "--out", dataset, *ALONE, "--seed", "1")
     assert code == 2
     assert "another config (seed 0 -> 1)" in said and "--resume-config" in said
-    assert scenegen("render", "--out", dataset, "--resume-config")[0] == 0
+    assert scenegen("render", "--out", dataset, "--resume-config", "--stages", "render")[0] == 0
     code, said = scenegen("render", "--out", dataset, "--resume-config", "--seed", "1")
     assert code == 2 and "leave out: seed 0 -> 1" in said
 
@@ -87,6 +90,9 @@ def test_another_config_is_refused_with_the_difference_and_what_to_do(scenegen, 
         (["--num-scenes", "2", "--array", "4/4"], "--array"),
         (["--num-scenes", "2", "--stages", "render,bake"], "no stage 'bake'"),
         (["--num-scenes", "2", "--stages", "annotate", "--estimators", "midas"], "no estimator 'midas'"),
+        (["--num-scenes", "2", "--weights", "midas=/x"], "--weights names midas, which nothing here uses"),
+        (["--num-scenes", "2", "--extractor", "clip"], "no feature extractor 'clip'"),
+        (["--num-scenes", "2", "--objects.feature-views", "0"], "feature-views is 0"),
         (["--num-scenes", "2", "--camera.num-views", "0"], "camera.num_views is 0"),
         (["--num-scenes", "2", "--assets.objects", "/nowhere"], "/nowhere"),
         (["--num-scenes", "2", "--assets.hdris", "/nowhere"], "/nowhere"),
@@ -101,37 +107,77 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_written(scenegen, tm
     assert [*tmp_path.iterdir()] == []
 
 
-def test_missing_weights_are_said_before_anything_is_rendered(scenegen, tmp_path: Path):
-    code, said = scenegen(
-        "render", "--num-scenes", "2", "--out", str(tmp_path / "d"), *TINY, "--stages", "render,annotate"
-    )
-    assert code == 1 and "apple/DepthPro-hf (about 1904 MB" in said and "--estimators simulated" in said
+def test_everything_that_later_stages_lack_is_said_before_anything_is_rendered(scenegen, tmp_path: Path):
+    code, said = scenegen("render", "--num-scenes", "2", "--out", str(tmp_path / "d"), *TINY)
+    assert code == 1 and "apple/DepthPro-hf (about 1904 MB" in said and "dinov2-with-registers-large" in said
+    assert "--estimators simulated --extractor efficientnet_lite0" in said and "--stages render" in said
     assert [*tmp_path.iterdir()] == []
 
 
-def test_one_command_renders_and_annotates(scenegen, tmp_path: Path):
-    preview = ["--preset", "preview", "--num-scenes", "1", *TINY, "--stages", "render,annotate"]
-    code, said = scenegen("render", "--out", str(tmp_path), *preview)
-    assert code == 0 and "AbsRel" in said
+def test_one_command_makes_scenes_objects_and_depth_and_what_it_made_verifies(scenegen, tmp_path: Path):
+    few = ["--num-scenes", "1", "--placement.num-objects", "3", "3", *TINY, *SMALL_OBJECTS]
+    code, said = scenegen("render", "--preset", "preview", "--out", str(tmp_path), *few)
+    assert code == 0 and "AbsRel" in said and "objects of 3 assets" in said
     code, said = scenegen("verify", "--out", str(tmp_path))
-    assert code == 0 and "depth of simulated" in said
+    assert code == 0 and "depth of simulated, objects, objects_features_efficientnet_lite0, objects_views" in said
+    assert json.loads((tmp_path / "dataset.json").read_text())["tables"][0] == "depth_simulated"
+    assert "objects_views" in (tmp_path / "DATASET_CARD.md").read_text()
+    code, said = scenegen("status", "--out", str(tmp_path))
+    assert "shards beside the views: depth_simulated 1 of 1, objects 1 of 1" in said
+    # Resumed without a word about the preset, later stages are still those of the preset that it was begun with.
+    code, said = scenegen("render", "--out", str(tmp_path), "--resume-config", *SMALL_OBJECTS)
+    assert code == 0 and "views: 0 of 1 shards to do" in said
+
+
+def test_objects_of_array_tasks_wait_and_the_command_for_later_is_said(scenegen, tmp_path: Path):
+    options = ["--preset", "preview", "--num-scenes", "2", "--scenes-per-shard", "1", *TINY]
+    later = f"scenegen objects --data {tmp_path} --preset preview"
+    code, said = scenegen("render", "--out", str(tmp_path), *options, "--array", "0/2", "--stages", "render,objects")
+    assert code == 0 and later in said and not [*tmp_path.glob("objects*")]
+    code, said = scenegen("objects", "--data", str(tmp_path), "--preset", "preview")
+    assert code == 1 and "1 of 2 shards" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--steps", "bake"], 2, "no step bake"),
+        (["--steps", "latents"], 2, "--structure-encoder"),
+        (["--condition-px", "0"], 2, "condition-px is 0"),
+        (["--extractor", "clip"], 2, "no feature extractor 'clip'"),
+        (["--assets", "/nowhere"], 2, "no asset store /nowhere"),
+        (["--preset", "huge"], 2, "no preset 'huge'"),
+        (["--array", "3/2"], 2, "--array"),
+        (["--latents-name", "My Latents"], 2, "--latents-name"),
+        (["--extractor", "dinov2"], 1, "dinov2-with-registers-large (about 1217 MB"),
+        (["--structure-encoder", "/no/such", "--slat-encoder", "/no/such"], 1, "--structure-encoder /no/such"),
+        ([], 2, "holds no dataset whose assets could be taken"),
+    ],
+)
+def test_objects_that_cannot_be_meant_or_made_are_refused(scenegen, tmp_path: Path, arguments, code, says):
+    preset = [] if "--preset" in arguments else ["--preset", "preview"]
+    found, said = scenegen("objects", "--data", str(tmp_path / "data"), *preset, *arguments)
+    assert found == code and says in re.sub(r"\s+", " ", said) and "Traceback" not in said
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_device_that_is_not_there_is_an_error(scenegen, tmp_path: Path):
-    code, said = scenegen("render", "--num-scenes", "1", "--out", str(tmp_path), "--device", "optix")
+    code, said = scenegen(
+        "render", "--num-scenes", "1", "--out", str(tmp_path), "--device", "optix", "--stages", "render"
+    )
     assert code == 1 and "--device optix" in said and "--device cpu" in said
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_no_permission_to_write_is_said_at_once(scenegen, tmp_path: Path):
     tmp_path.chmod(0o500)
-    code, said = scenegen("render", "--num-scenes", "1", "--out", str(tmp_path / "data"), *TINY)
+    code, said = scenegen("render", "--num-scenes", "1", "--out", str(tmp_path / "data"), *ALONE)
     assert code == 1 and "cannot write to" in said
 
 
 def test_a_place_where_nothing_can_be_written_is_said_at_once(scenegen, tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
-    code, said = scenegen("render", "--num-scenes", "1", "--out", str(tmp_path / "file" / "data"), *TINY)
+    code, said = scenegen("render", "--num-scenes", "1", "--out", str(tmp_path / "file" / "data"), *ALONE)
     assert code == 1 and "cannot write to" in said and "Traceback" not in said
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.index import shard_name
+from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.sidecar import (
     Alignment,
     DepthErrors,
@@ -20,6 +21,8 @@ from scenegen.contract.sidecar import (
 from scenegen.view import colours
 from scenegen.view.commands import ViewCommand
 from scenegen.view.gallery import write_gallery
+from scenegen.view.voxels import PrincipalColours, voxel_picture
+from tests.shards.object_rows import BROKEN, write_tables
 
 
 def content(page):
@@ -67,6 +70,48 @@ def write_sidecar_of_half_the_depth(folder, dataset):
             )
             row = encode_estimate(estimate, 1.0)
             writer.write_batch(row.replace_schema_metadata(writer.schema.metadata), row_group_size=1)
+
+
+def test_objects_have_a_page_with_their_views_voxels_and_features(dataset_dir, tmp_path):
+    write_tables(dataset_dir)
+    assert ViewCommand(data=str(dataset_dir), out=tmp_path / "g").run() == 0
+    text = (tmp_path / "g" / "objects_data.js").read_text()
+    page = json.loads(re.fullmatch(r"const OBJECTS = (.*);\n", text)[1])
+    assert [asset["uid"] for asset in page["assets"]] == list(ObjectDataset.open(dataset_dir).uids())
+    broken, *good = page["assets"]
+    assert (broken["uid"], broken["failure"], broken["images"]) == (BROKEN, "truncated file", {})
+    for asset in good:
+        assert set(asset["images"]) == {"condition-0", "feature-0", "feature-1", "voxels", "features-small"}
+        assert all((tmp_path / "g" / image).stat().st_size > 0 for image in asset["images"].values())
+        assert asset["poses"] == {"ours": 1}
+    assert content(tmp_path / "g" / "index.html")["dataset"]["has_objects"]
+    assert not [*re.findall(r"https?://", (tmp_path / "g" / "objects.js").read_text())]
+
+
+def test_a_dataset_without_objects_has_no_page_of_them(dataset_dir, tmp_path):
+    page = write_gallery(Dataset.open(dataset_dir), tmp_path / "g", max_views=1)
+    assert not content(page)["dataset"]["has_objects"] and not (tmp_path / "g" / "objects.html").exists()
+    with pytest.raises(FileNotFoundError, match="scenegen objects"):
+        ViewCommand(data=str(dataset_dir), objects=str(tmp_path), out=tmp_path / "g").run()
+
+
+def test_the_upper_side_of_a_voxel_is_the_brightest_and_near_ones_hide_far_ones():
+    white = np.full((1, 3), 200, np.uint8)
+    single = voxel_picture(np.array([[32, 32, 32]]), white, 640)[..., 0]
+    assert {*np.unique(single)} == {0, 124, 160, 200}
+    rows = [np.flatnonzero((single == value).any(axis=1)).mean() for value in (200, 160)]
+    assert rows[0] < rows[1]
+    column = np.array([[32, 32, 32], [32, 32, 33]])
+    both = voxel_picture(column, np.array([[255, 0, 0], [0, 255, 0]], np.uint8), 640)
+    assert not (both[..., 0] == 255).any() and (both[..., 1] == 255).any()
+
+
+def test_like_features_have_like_colours():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(5, 8))
+    colour_of = PrincipalColours(np.repeat(centres, 50, axis=0) + 0.01 * rng.normal(size=(250, 8)))
+    first, again, other = colour_of(np.stack([centres[0], centres[0] + 0.01, centres[1]])).astype(int)
+    assert np.abs(first - again).max() < 12 < np.abs(first - other).max()
 
 
 def test_right_is_grey_too_far_is_orange_and_too_near_is_blue():

@@ -139,6 +139,7 @@ byId("estimators").textContent = facts.estimators.map((e) =>
 byId("summary").textContent = [`${facts.location}`, `${facts.scenes} scenes`, `${facts.views} views`,
   `${facts.objects} placed objects`, facts.failed ? `${facts.failed} failed scenes` : null, facts.metadata.renderer,
   facts.licences.join(", ")].filter(Boolean).join(" · ");
+byId("objects-link").hidden = !facts.has_objects;
 byId("filters").addEventListener("input", draw);
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("close").onclick = () => byId("detail").close();
