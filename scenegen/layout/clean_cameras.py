@@ -14,6 +14,8 @@ from scenegen.layout.cameras import look_at, radical_inverse_base_2, radius_and_
 from scenegen.layout.randomness import AssetStage, rng_for_asset
 from scenegen.layout.spec import CameraSpec
 
+CLEAN_VIEW_RULE = 1
+"""Of cameras, light and settings; raise it with any change of what clean views show, so that older ones are remade."""
 FEATURE_RADIUS = 2.0
 FEATURE_FOV_RAD = math.radians(40.0)
 CONDITION_FOV_DEG = (10.0, 70.0)

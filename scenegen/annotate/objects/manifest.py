@@ -10,6 +10,8 @@ from scenegen.errors import SceneGenError, UsageError
 
 MANIFEST = Path(__file__).parents[3] / "assets_manifest" / "extractors.jsonl"
 OFFLINE = "efficientnet_lite0"
+FEATURE_RULE = 1
+"""Of extractors and projection; raise it with any change of what the features are, so that older ones are remade."""
 
 
 @dataclass(frozen=True, slots=True)
