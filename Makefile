@@ -6,7 +6,7 @@ DEMO := demo
 .PHONY: demo test lint clean
 .DELETE_ON_ERROR:
 
-demo: .venv/.render  ## render, verify and show a small dataset made of the embedded assets
+demo: .venv/.demo  ## render, verify and show a small dataset made of the embedded assets, with objects and depth
 	$(BIN)/scenegen render --preset preview --num-scenes 6 --out $(DEMO)/data
 	$(BIN)/scenegen verify --data $(DEMO)/data
 	$(BIN)/scenegen view --data $(DEMO)/data --out $(DEMO)/gallery
@@ -23,13 +23,13 @@ lint: .venv/.test
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; bpy 4.5 fits Python 3.11 only (set PYTHON=/path/to/python3.11)"; exit 1; }
 	$(PYTHON) -m venv .venv
 
-.venv/.render: pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[render]'
+.venv/.demo: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[render,depth]'
 	@touch $@
 
 .venv/.test: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[render,depth,train,dev]'
-	@touch $@ .venv/.render
+	@touch $@ .venv/.demo
 
 clean:
 	rm -rf .venv $(DEMO) .pytest_cache .mypy_cache .ruff_cache

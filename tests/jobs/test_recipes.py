@@ -65,6 +65,12 @@ def test_a_preempted_slurm_task_stops_scenegen_and_queues_up_again(stand_ins: Pa
     assert (stand_ins / "asked").read_text() == "render --num-scenes 100 --out /shared/data --array auto"
 
 
+def test_the_same_slurm_script_makes_the_objects_once_the_scenes_are_there(stand_ins: Path):
+    assert start_task(stand_ins, CODE="0", STAGE="objects").wait(20) == 0
+    assert (stand_ins / "asked").read_text() == "objects --data /shared/data --array auto"
+    assert start_task(stand_ins, STAGE="everything").wait(20) == 2
+
+
 @pytest.mark.parametrize("code", [0, 1, 3])
 def test_a_slurm_task_that_ends_by_itself_is_not_queued_again(stand_ins: Path, code: int):
     assert start_task(stand_ins, CODE=str(code)).wait(20) == code
