@@ -36,7 +36,7 @@ def show_stage(
     alone = loader_options(recipe, options, Ranks(0, 1, device))
     with closing(loader.training_batches(stage.source("train"), alone, 0)) as steps:
         micro_batches = next(steps)
-    say(f"  first batch {len(micro_batches)} micro-batches; the first:")
+    say(f"  first batch {_count(len(micro_batches), 'micro-batch', 'es')}; the first:")
     for line in _lines(micro_batches[0]):
         say(f"              {line}")
     for network in (module, *module.frozen()):
@@ -111,6 +111,10 @@ def _range(tensor: Tensor) -> str:
 def _parameters(networks: Iterable[nn.Module]) -> Iterator[nn.Parameter]:
     for network in networks:
         yield from network.parameters()
+
+
+def _count(number: int, what: str, plural: str) -> str:
+    return f"{number} {what}{plural if number != 1 else ''}"
 
 
 def _mib(size: int) -> str:

@@ -6,6 +6,7 @@ parameter, in the order of `names`; only this file knows whether a part is the w
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
@@ -37,10 +38,7 @@ class Parallel:
         if self.sharded:
             _shard(module)
         elif ranks.world_size > 1:
-            ids = [ranks.device] if ranks.device.type == "cuda" else None
-            self._ddp = DistributedDataParallel(
-                module, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+            self._ddp = _replicate(module, ranks)
         trained = {name: value for name, value in module.named_parameters() if value.requires_grad}
         if not trained:
             raise UsageError("this stage has nothing to train: every parameter is frozen")
@@ -116,6 +114,14 @@ class Parallel:
             for shard in shards:
                 shard.reshard()
                 shard.set_reshard_after_forward(shard is not self.module, recurse=False)
+
+
+def _replicate(module: TrainingModule, ranks: Ranks) -> DistributedDataParallel:
+    """Buffers are constants of the networks and never travel."""
+    ids = [ranks.device] if ranks.device.type == "cuda" else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # newer releases rename broadcast_buffers; older know only this
+        return DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 def _shard(module: TrainingModule) -> None:

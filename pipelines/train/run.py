@@ -10,7 +10,7 @@ from models.checkpoints import CheckpointError
 from pipelines.encoders.registry import load_encoders
 from pipelines.errors import PipelineError
 from pipelines.names import STAGE_NAMES, StageName
-from pipelines.train.assemble import data_options, loop_options, stage_context
+from pipelines.train.assemble import data_options, loop_options, stage_context, stage_recipe
 from pipelines.train.atomic import complete_folder
 from pipelines.train.config import TrainConfig
 from pipelines.train.data import loader
@@ -71,7 +71,8 @@ class Run:
     def _show(self, name: StageName) -> None:
         missing = missing_networks(name, self._known(name).weights)
         if missing:
-            self._say(f"{name}: can be shown when the stages are trained that it builds on ({', '.join(missing)})")
+            steps = stage_recipe(name, self._config).steps
+            self._say(f"{name}: {steps} steps; more when the stages before it have made {', '.join(missing)}")
         elif self._ranks.is_main:
             describe_datasets(name, data_options(self._config, self._encoders))
             show_stage(self._stage(name), loader, self._options, self._ranks.device, self._say)

@@ -54,6 +54,7 @@ class SphereSource:
 
     count: int
     first: int = 0
+    edge: int = EDGE
 
     def __len__(self) -> int:
         return self.count
@@ -63,7 +64,7 @@ class SphereSource:
 
     def load(self, index: int, epoch: int) -> SphereBatch:
         rng = np.random.default_rng((self.first + index, epoch))
-        axis = (np.arange(EDGE) + 0.5) / EDGE - 0.5
+        axis = (np.arange(self.edge) + 0.5) / self.edge - 0.5
         distance = np.linalg.norm(np.stack(np.meshgrid(axis, axis, axis)), axis=0)
         radius = 0.1 + 0.05 * (self.first + index)
         shares = np.stack([np.tanh((radius - distance) * (1 + channel)) for channel in range(8)])
@@ -84,11 +85,14 @@ class SphereSource:
         return SphereBatch(*(torch.cat([vars(s)[name] for s in samples]) for name in vars(samples[0])))
 
 
+def flow_config(edge: int = EDGE, width: int = WIDTH, blocks: int = 2) -> FlowConfig:
+    shared = {"in_channels": 8, "out_channels": 8, "cond_channels": 3, "qk_rms_norm": True, "patch_size": 1}
+    return FlowConfig(resolution=edge, model_channels=width, num_blocks=blocks, num_heads=2, **shared)
+
+
 class SphereModule(TrainingModule):
-    def __init__(self, spoil: frozenset[int], spoil_gradient: bool) -> None:
+    def __init__(self, config: FlowConfig, spoil: frozenset[int] = frozenset(), spoil_gradient: bool = False) -> None:
         super().__init__()
-        shared = {"in_channels": 8, "out_channels": 8, "cond_channels": 3, "qk_rms_norm": True}
-        config = FlowConfig(resolution=EDGE, model_channels=WIDTH, num_blocks=2, num_heads=2, patch_size=1, **shared)
         self.flow = SparseStructureFlow(config)
         for parameter in self.flow.parameters():  # zero-initialised heads would hide half of the network from a test
             nn.init.normal_(parameter, std=0.05)
@@ -129,7 +133,7 @@ class SphereStage:
         if not self.made:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
-                self.made.append(SphereModule(self.spoil, self.spoil_gradient))
+                self.made.append(SphereModule(flow_config(), self.spoil, self.spoil_gradient))
         return self.made[0]
 
     def networks(self) -> Mapping[str, nn.Module]:

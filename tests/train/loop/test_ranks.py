@@ -40,11 +40,14 @@ def given(folder, run, steps):
     return {int(step): sorted(index for rank in ranks for index in rank[step]) for step in ranks[0]}
 
 
-def two_ranks(folder):
+def free_port():
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+        return free.getsockname()[1]
+
+
+def two_ranks(folder):
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.train.loop.rank", str(folder)]
     processes = [
         subprocess.Popen(
