@@ -47,7 +47,13 @@ class Session:
         return bpy.context.scene
 
     def clear(self) -> None:
-        """Take everything of the last scene away; what carries a fake user (cached assets) stays."""
+        """Take everything of the last scene away; what carries a fake user (cached assets) stays.
+
+        Cycles' persistent data go as well: they know an image by its address, and a new image at the address of one
+        that was freed would be shown with the old one's pixels.
+        """
+        self.scene.render.use_persistent_data = False  # frees them
+        self.scene.render.use_persistent_data = True
         self.scene.camera = None
         self.scene.world = None
         for kind in _OWNED_BY_SCENE:

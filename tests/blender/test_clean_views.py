@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from scenegen.assets.library import CanonicalMesh
 from scenegen.config import RenderConfig
@@ -110,6 +111,25 @@ def test_an_asset_is_the_same_after_another_and_after_a_broken_one(renderer, lib
     for a, b in zip(first, renderer.render("torus", cameras, samples=4), strict=True):
         np.testing.assert_array_equal(a.depth, b.depth)
         assert np.abs(a.rgba.astype(int) - b.rgba).max() <= 1
+
+
+def test_textures_of_former_assets_do_not_come_back(renderer, library: ShapeLibrary):
+    """Cycles knows images by their address, and Blender gives freed addresses to the next asset's images."""
+    camera = CameraSpec(look_at((2.0, 0.1, 0.5), (0.0, 0.0, 0.0)), math.radians(20), (16, 16))
+    for number in range(8):
+        colour = np.roll([255, 0, 0], number) // (1 + number // 3)
+        library.add(f"painted-{number}", _painted(colour))
+        (view,) = renderer.render(f"painted-{number}", [camera], samples=8)
+        assert view.rgba[8, 8, :3].argmax() == colour.argmax(), f"asset {number}"
+
+
+def _painted(colour: np.ndarray) -> trimesh.Trimesh:
+    """A box with an image of one colour."""
+    box = trimesh.creation.box((1.0, 0.9, 0.9))
+    picture = Image.fromarray(np.broadcast_to(colour.astype(np.uint8), (16, 16, 3)).copy())
+    material = trimesh.visual.material.PBRMaterial(baseColorTexture=picture, metallicFactor=0.0, roughnessFactor=1.0)
+    box.visual = trimesh.visual.TextureVisuals(uv=box.vertices[:, :2] + 0.5, material=material)
+    return box
 
 
 def test_a_file_that_is_not_the_canonical_mesh_is_refused(renderer, library: ShapeLibrary):
