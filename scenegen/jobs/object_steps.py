@@ -60,9 +60,8 @@ def choose_steps(text: str, encoders: Encoders) -> tuple[str, ...]:
     wanted = {name.strip() for name in text.split(",") if name.strip()}
     unknown = sorted(wanted - set(STEPS))
     if unknown or not wanted:
-        raise UsageError(
-            f"there is no step {', '.join(unknown) or text!r}; --steps can be {AUTO} or: {', '.join(STEPS)}"
-        )
+        named = ", ".join(map(repr, unknown or [text]))
+        raise UsageError(f"there is no step {named}; --steps can be {AUTO} or: {', '.join(STEPS)}")
     if "latents" in wanted and not encoders:
         raise UsageError(
             "the step latents needs --structure-encoder, --slat-encoder, or both: a path or an address such as "
@@ -155,10 +154,9 @@ class StepMetas:
         return {name: getattr(options, name) for name in names} | {"render": kept}
 
     def _features(self) -> dict[str, Any]:
-        extractor, weights = self._tools.extractor, self._tools.weights
         return {
-            "extractor": extractor.name,
-            "weights": weights.sha256() if weights else "",
+            "extractor": self._tools.extractor.name,
+            "weights": self._weights_sha256(),
             "visibility": self._options.visibility,
             "views": self._of_table(objects.VIEWS, "views"),
         }
@@ -167,8 +165,17 @@ class StepMetas:
         settings = {**self._tools.encoder_settings}
         settings |= {"rotations": self._options.rotations, "object_seed": self._options.object_seed}
         if self._tools.encoders.slat:
-            settings["features"] = self._of_table(table_of("features", self._options), "features")
+            features = settings["features"] = self._of_table(table_of("features", self._options), "features")
+            if features["weights"] != self._weights_sha256():
+                raise SceneGenError(
+                    f"the features that are there were made with other weights of {self._tools.extractor.name} than "
+                    "those given, and turned assets would not fit them; give the same, or make both: "
+                    "--steps features,latents"
+                )
         return settings
+
+    def _weights_sha256(self) -> str:
+        return self._tools.weights.sha256() if self._tools.weights else ""
 
     def _of_table(self, table: str, step: str) -> dict[str, Any]:
         """The settings that all of this process's files of another table have in common."""

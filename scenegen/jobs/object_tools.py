@@ -46,9 +46,10 @@ class ToolsWork:
 class ObjectTools:
     """One child process that opens the assets, and Blender when it is asked for views."""
 
-    def __init__(self, work: ToolsWork, threads: int) -> None:
+    def __init__(self, work: ToolsWork, threads: int, memory_bytes: int = 0) -> None:
+        """memory_bytes: limit of the child's data; 0 for none."""
         self._work, self._threads = work, threads
-        self._child = KillableChild(work.target)
+        self._child = KillableChild(work.target, memory_bytes)
 
     def geometry(self, uid: str, sha256: str) -> ObjectGeometry:
         """Raises AssetError with the reason if the asset cannot be used."""
@@ -57,10 +58,10 @@ class ObjectTools:
         except Exception as error:  # noqa: BLE001 - a malformed file may make anything stumble
             raise _asset_error(uid, "geometry", error) from None
 
-    def spool_views(self, shard: ObjectShard, uid: str) -> Iterator[dict[str, Any]]:
+    def spool_views(self, shard: ObjectShard, uid: str) -> Iterator[dict[str, float]]:
         """Have all views of an asset rendered and spooled.
 
-        Yields {"seconds": {"render": ..., "encode": ...}} a view.
+        Yields the seconds of each view, {"render": ..., "encode": ...}.
         Raises AssetError if the asset cannot be rendered, SceneGenError for what no asset can survive.
         """
         for tries in range(1, _TRIES + 1):
@@ -112,7 +113,7 @@ def make_geometry(config: DatasetConfig, uid: str, sha256: str) -> ObjectGeometr
     return geometry
 
 
-def render_views(work: ToolsWork, threads: int, shard: ObjectShard, uid: str) -> Iterator[dict[str, Any]]:
+def render_views(work: ToolsWork, threads: int, shard: ObjectShard, uid: str) -> Iterator[dict[str, float]]:
     """See ObjectTools.spool_views."""
     options, renderer = work.options, _renderer(work.config, work.device, threads)
     cameras = [
@@ -133,7 +134,7 @@ def render_views(work: ToolsWork, threads: int, shard: ObjectShard, uid: str) ->
             raise SceneError(f"{kind} view {index}: {problem}")
         rows.append(encode_object_view(view))
         encoded = time.perf_counter()
-        yield {"seconds": {"render": rendered - started, "encode": encoded - rendered}}
+        yield {"render": rendered - started, "encode": encoded - rendered}
         started = encoded
     spool_asset(Root.open(work.location), shard, work.meta, uid, rows)
 

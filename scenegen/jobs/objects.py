@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +19,8 @@ from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES,
 from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.object_assets import USED, WantedAssets, wanted_assets
-from scenegen.jobs.object_makers import FeaturesMaker, GeometryMaker, LatentsMaker, NetworkWork, ViewsMaker
+from scenegen.jobs.object_makers import GeometryMaker, ViewsMaker
+from scenegen.jobs.object_network_makers import FeaturesMaker, LatentsMaker, NetworkWork
 from scenegen.jobs.object_options import ObjectOptions
 from scenegen.jobs.object_steps import StepMetas, Toolkit
 from scenegen.jobs.object_tools import ToolsWork
@@ -66,11 +67,11 @@ def make_objects(run: ObjectsRun) -> ObjectsResult:
 
     Raises UsageError, ScenesMissingError before anything is made, SceneGenError for what stops every asset.
     """
+    assignment = resolve_assignment(run.job.array, os.environ)
     root = Root.open(run.out)
     wanted = wanted_assets(Root.open(run.data), run.assets)
     cut = AssetCut.of(wanted.sha256_of_uid, run.options.objects_per_shard)
     _refuse_other_cut(root, cut)
-    assignment = resolve_assignment(run.job.array, os.environ)
     mine = [cut.shards[number] for number in assignment.shards(len(cut.shards))]
     say(f"objects: {len(cut.assets)} assets; {assignment.describe(len(cut.shards))}")
     if run.job.retry_failed:
@@ -126,9 +127,10 @@ class _Share:
             maker, unit = (GeometryMaker, "assets") if step == "geometry" else (ViewsMaker, "views")
             return ActorKind(step, unit, maker, tools, _DIES_HINT)
         extracts = step == "features" or run.tools.encoders.slat is not None
+        features = meta.settings.get("features", meta.settings)
         work = NetworkWork(
             place,
-            run.options,
+            replace(run.options, visibility=features.get("visibility", run.options.visibility)),
             meta,
             torch_device(run.job.device),
             run.tools.extractor if extracts else None,

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenegen.annotate.options import ESTIMATORS, ESTIMATORS_OF_PRESET, EstimatorOptions
+from scenegen.config import JobConfig
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, UsageError
+from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.commands import DatasetOptions, JobOptions, open_root, tell
 from scenegen.jobs.object_options import ObjectOptions, object_preset
 
@@ -67,11 +69,14 @@ class Render(DatasetOptions, JobOptions):
         root = open_root(self.out)
         command = self._with_stored_preset(root)
         stages = command._checked_stages()
-        stored = command._stored(root) if "render" in stages else None  # refuses what cannot be meant
+        # What cannot be meant is refused first, then what is missing is said, then work begins.
+        command._job()
+        resolve_assignment(self.array, os.environ)
+        stored = command._stored(root) if "render" in stages else None
         tools = command._check_networks(stages)
         run_stage: dict[str, Callable[[], int]] = {
             "render": lambda: command._render(root, stored),
-            "objects": lambda: command._make_objects(tools),
+            "objects": lambda: command._make_objects(root, tools),
             "annotate": command._annotate,
         }
         for stage in STAGES:
@@ -86,28 +91,27 @@ class Render(DatasetOptions, JobOptions):
         from scenegen.jobs.render import render
 
         assert stored is not None
-        job = self.job_config(array=self.array, max_failed=self.max_failed, retry_failed=self.retry_failed)
-        result = render(root, stored, job, self.log_json)
+        result = render(root, stored, self._job(), self.log_json)
         tell(result.summary)
         return result.exit_code
 
-    def _make_objects(self, tools: "Toolkit | None") -> int:
-        from scenegen.jobs.assignment import resolve_assignment
+    def _make_objects(self, root: Root, tools: "Toolkit | None") -> int:
+        from scenegen.jobs.config_file import read_config
         from scenegen.jobs.object_assets import ScenesMissingError
         from scenegen.jobs.objects import ObjectsRun, make_objects
 
         assert tools is not None
-        later = f"scenegen objects --data {self.out} --preset {self.preset}"
+        stored = read_config(root)
+        preset = (stored.preset if stored else "") or self.preset
+        later = f"when all are there: scenegen objects --data {self.out} --preset {preset}"
         if resolve_assignment(self.array, os.environ).count > 1:
-            tell(
-                f"objects wait for the scenes of all tasks; when all are there: {later} (an array job, or a single one)"
-            )
+            tell(f"objects wait for the scenes of all tasks; {later} (as an array job, or alone)")
             return EXIT_DONE
-        job = self.job_config(array=self.array, max_failed=self.max_failed, retry_failed=self.retry_failed)
         try:
-            result = make_objects(ObjectsRun(self.out, self.out, self.objects, tools, job, log_json=self.log_json))
+            run = ObjectsRun(self.out, self.out, self.objects, tools, self._job(), log_json=self.log_json)
+            result = make_objects(run)
         except ScenesMissingError:
-            tell(f"objects wait for the scenes of other processes; when all are there: {later}")
+            tell(f"objects wait for the scenes of other processes; {later}")
             return EXIT_DONE
         tell(result.summary)
         return result.exit_code
@@ -160,6 +164,9 @@ class Render(DatasetOptions, JobOptions):
             raise MissingWeightsError("\n".join([*missing, advice]))
         return tools
 
+    def _job(self) -> JobConfig:
+        return self.job_config(array=self.array, max_failed=self.max_failed, retry_failed=self.retry_failed)
+
     def _weights_of(self, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(text for text in self.weights if text.partition("=")[0] in names)
 
@@ -171,8 +178,9 @@ class Render(DatasetOptions, JobOptions):
         if stored is None or stored.preset in ("", self.preset):
             return self
         here, there = Render(preset=self.preset), Render(preset=stored.preset)
-        untouched = [name for name in ("estimators", "objects") if getattr(self, name) == getattr(here, name)]
-        return dataclasses.replace(self, **{name: getattr(there, name) for name in untouched})
+        estimators = there.estimators if self.estimators == here.estimators else self.estimators
+        objects = _untouched_from(there.objects, self.objects, here.objects)
+        return dataclasses.replace(self, estimators=estimators, objects=objects)
 
     def _stored(self, root: Root) -> "StoredConfig":
         """What is to be made, or what was begun. Raises UsageError for what cannot be meant or is not what is there."""
@@ -196,6 +204,12 @@ class Render(DatasetOptions, JobOptions):
         if unknown:
             raise UsageError(f"there is no stage {unknown[0]!r}; --stages can be: {', '.join(STAGES)}")
         return stages
+
+
+def _untouched_from(there: ObjectOptions, mine: ObjectOptions, here: ObjectOptions) -> ObjectOptions:
+    """The options of `there`, but for those in which `mine` differs from the defaults that it began with."""
+    mine_by_name, here_by_name = dataclasses.asdict(mine), dataclasses.asdict(here)
+    return dataclasses.replace(there, **{n: v for n, v in mine_by_name.items() if v != here_by_name[n]})
 
 
 def _write_index(root: Root) -> None:

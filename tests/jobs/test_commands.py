@@ -141,7 +141,7 @@ def test_objects_of_array_tasks_wait_and_the_command_for_later_is_said(scenegen,
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--steps", "bake"], 2, "no step bake"),
+        (["--steps", "bake"], 2, "no step 'bake'"),
         (["--steps", "latents"], 2, "--structure-encoder"),
         (["--condition-px", "0"], 2, "condition-px is 0"),
         (["--extractor", "clip"], 2, "no feature extractor 'clip'"),
