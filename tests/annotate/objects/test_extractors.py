@@ -1,5 +1,8 @@
 """Feature extractors: real weights of the small one, tiny networks in both published layouts of DINOv2."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -142,6 +145,14 @@ def test_weights_in_a_folder_of_the_users_are_found_in_either_layout(tmp_path):
 def test_unknown_extractors_are_refused_with_those_that_exist():
     with pytest.raises(UsageError, match=r"no feature extractor 'clip'; choose from dinov2, efficientnet_lite0"):
         choose_extractor("clip")
+
+
+def test_what_a_command_needs_is_imported_without_torch():
+    code = (
+        "import sys, scenegen.annotate.objects.manifest, scenegen.layout.clean_cameras, scenegen.contract.crops;"
+        "assert not {'torch', 'transformers', 'models', 'bpy', 'huggingface_hub'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_every_extractor_states_its_licences_and_channels():
