@@ -16,6 +16,7 @@ from pipelines.errors import UsageError
 from pipelines.flow_matching import FlowPath
 from pipelines.names import SizeName
 from pipelines.samplers import SamplerConfig
+from pipelines.train.data.options import Augmentation
 from pipelines.train.losses.images import ImageWeights
 from pipelines.train.losses.meshes import MeshWeights
 from pipelines.train.losses.splats import GaussianWeights
@@ -36,10 +37,14 @@ class Published:
 
 @dataclass(frozen=True)
 class Recipe(LoopRecipe):
-    """What the loop reads, and where it comes from: `stated` by each source, `takes` names the one that is used."""
+    """What the loop reads, and where it comes from: `stated` by each source, `takes` names the one that is used.
+
+    augmentation: how samples are varied; None leaves it to the data options.
+    """
 
     takes: str = ""
     stated: tuple[Published, ...] = ()
+    augmentation: Augmentation | None = None
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,17 @@ class FlowRecipe(Recipe):
 
 @dataclass(frozen=True)
 class StructureVaeRecipe(Recipe):
-    """dice_weight, cross_entropy_weight: of the occupancy losses. kl_weight: of the divergence per latent value."""
+    """dice_weight, cross_entropy_weight: of the occupancy losses. kl_weight: of the divergence per latent value.
+
+    crop: edge of the part of the grid around an occupied voxel that a sample is trained on; None for the whole grid.
+    initial_log_variance: of the posterior of a fresh encoder; at 0 its noise would drown the mean for long.
+    """
 
     dice_weight: float = 1.0
     cross_entropy_weight: float = 0.0
     kl_weight: float = 1e-3
+    crop: int | None = None
+    initial_log_variance: float = -6.0
 
 
 @dataclass(frozen=True)

@@ -104,12 +104,17 @@ def stage_entry(name: str) -> StageEntry:
 
 
 def make_stage(name: str, context: StageContext) -> Stage:
-    """A stage, ready to be trained. Of the weights it sees those that its entry names. Raises UsageError."""
-    entry = stage_entry(name)
+    """A stage, ready to be trained. Of the weights it sees those that its entry names. Raises UsageError.
+
+    A recipe that says how samples are varied is followed in that.
+    """
+    entry, augmentation = stage_entry(name), context.recipe.augmentation
+    data = context.data if augmentation is None else replace(context.data, augmentation=augmentation)
     named = entry.needs + entry.starts_from + entry.uses
     used = {network: place for network, place in context.weights.items() if network in named}
     module, _, class_name = entry.place.partition(":")
-    stage: Stage = getattr(importlib.import_module(module), class_name)(entry, replace(context, weights=used))
+    make = getattr(importlib.import_module(module), class_name)
+    stage: Stage = make(entry, replace(context, weights=used, data=data))
     return stage
 
 

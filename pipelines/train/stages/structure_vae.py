@@ -35,9 +35,11 @@ class StructureVaeModule(TrainingModule):
         self._recipe = recipe
 
     def forward(self, batch: ShapeBatch) -> Losses:
-        recipe, target = self._recipe, batch.target_occupancy()
+        recipe, target, noise = self._recipe, batch.target_occupancy(), batch.noise
+        if recipe.crop and self.training:
+            target, noise = cropped(target, noise, batch.drop_B, recipe.crop)
         mean, log_variance = self.encoder(target)
-        logits = self.decoder(posterior_sample(mean, log_variance, batch.noise))
+        logits = self.decoder(posterior_sample(mean, log_variance, noise))
         terms = {
             "dice": dice_B(logits, target),
             "cross_entropy": cross_entropy_B(logits, target),
@@ -70,6 +72,9 @@ class StructureVaeStage(StageBase):
     @cached_property
     def _module(self) -> StructureVaeModule:
         encoder = self.context.trained("structure_encoder", SparseStructureEncoder)
+        if "structure_encoder" not in self.context.weights:
+            head: Any = encoder.out_layer[-1]
+            nn.init.constant_(head.bias.chunk(2)[1], self.recipe.initial_log_variance)
         decoder = self.context.trained("structure_decoder", SparseStructureDecoder)
         return StructureVaeModule(encoder, decoder, self.recipe)
 
@@ -91,3 +96,24 @@ class StructureVaeStage(StageBase):
         path = folder / "reconstructions.png"
         voxel_table({"reconstructed": module.reconstruct(target), "target": target}).save(path)
         return [path]
+
+
+def cropped(occupancy_B1RRR: Tensor, noise_BCrrr: Tensor, pick_B: Tensor, edge: int) -> tuple[Tensor, Tensor]:
+    """A cube of `edge` voxels of each sample around one of its occupied voxels, and the noise of the same cells.
+
+    pick_B: in [0, 1), which voxel. The cubes are aligned with the cells of the latent grid.
+    """
+    R = occupancy_B1RRR.shape[-1]
+    cell = R // noise_BCrrr.shape[-1]
+    voxels, cells = [], []
+    for grid, noise, pick in zip(occupancy_B1RRR, noise_BCrrr, pick_B.tolist(), strict=True):
+        occupied_V3 = grid[0].nonzero()
+        centre_3 = occupied_V3[int(pick * len(occupied_V3))]
+        low = ((centre_3 - edge // 2).clamp(0, R - edge) // cell).tolist()
+        cells.append(noise[_cube(low, edge // cell)])
+        voxels.append(grid[_cube([cell * x for x in low], edge)])
+    return torch.stack(voxels), torch.stack(cells)
+
+
+def _cube(low: list[int], edge: int) -> tuple[slice, ...]:
+    return (slice(None), *(slice(x, x + edge) for x in low))

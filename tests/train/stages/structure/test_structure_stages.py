@@ -9,8 +9,10 @@ import torch
 
 from models.checkpoints import write_network
 from pipelines.errors import PipelineError, UsageError
+from pipelines.train.data.options import NO_AUGMENTATION, Augmentation
 from pipelines.train.recipes import FlowRecipe, recipe
 from pipelines.train.stages.registry import make_stage, missing_networks, stage_entry
+from pipelines.train.stages.structure_vae import cropped
 
 NAMES = ("structure_vae", "structure_base", "object", "coarse", "fine")
 STAGES = pytest.mark.parametrize("name", NAMES)
@@ -192,3 +194,31 @@ def test_a_recipe_of_another_kind_is_refused(stage):
     with pytest.raises(UsageError, match="StructureVaeRecipe"):
         make_stage("structure_vae", context)
     assert isinstance(recipe("coarse", "tiny"), FlowRecipe)
+
+
+def test_crops_are_cut_around_occupied_voxels_with_the_noise_of_the_same_cells():
+    generator = torch.Generator().manual_seed(0)
+    occupancy = (torch.rand(4, 1, 64, 64, 64, generator=generator) > 0.9999).float()
+    where = torch.arange(16.0**3).view(1, 1, 16, 16, 16).expand(4, 1, -1, -1, -1)  # a value that tells the cell
+    pick = torch.rand(4, generator=generator)
+    voxels, cells = cropped(occupancy, where, pick, edge=32)
+    for b in range(4):
+        assert voxels[b].any()
+        first = int(cells[b].min())
+        low = [4 * axis for axis in (first // 256, first // 16 % 16, first % 16)]
+        assert torch.equal(voxels[b, 0], occupancy[b, 0][tuple(slice(x, x + 32) for x in low)])
+
+
+def test_a_vae_that_is_trained_on_crops_is_validated_on_whole_grids(stage, batch):
+    made = stage("structure_vae", crop=32)
+    module, samples = made.module(), batch(made)
+    seen = []
+    module.encoder.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[-1]))
+    module.train()(samples)
+    module.eval()(samples)
+    assert seen == [32, 64]
+
+
+def test_a_recipe_decides_how_samples_are_varied_where_it_says_so(stage):
+    assert stage("coarse", augmentation=NO_AUGMENTATION).context.data.augmentation == NO_AUGMENTATION
+    assert stage("coarse", augmentation=None).context.data.augmentation == Augmentation()
