@@ -16,8 +16,11 @@ class MeanColours:
 
     name, channels = "mean_colours", 3
 
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
+
     def __call__(self, rgba_KHW4: np.ndarray) -> torch.Tensor:
-        colours = torch.from_numpy(rgba_KHW4[..., :3].copy()).movedim(-1, 1).float() / 255
+        colours = torch.from_numpy(rgba_KHW4[..., :3].copy()).to(self._device).movedim(-1, 1).float() / 255
         return functional.avg_pool2d(colours, 2)
 
 

@@ -93,3 +93,13 @@ def test_features_that_half_precision_cannot_hold_are_refused(torus, torus_views
 def test_views_of_two_assets_are_no_views_of_one(torus_views):
     with pytest.raises(ValueError, match="one asset"):
         FeatureViews.of(MeanColours(), [torus_views[0], replace(torus_views[1], asset_uid="other")])
+
+
+@pytest.mark.gpu
+def test_features_on_a_gpu_are_those_of_the_cpu(torus, torus_views, views):
+    on_gpu = FeatureViews.of(MeanColours("cuda"), torus_views)
+    for visibility in ("seen", "all"):
+        ours, theirs = (voxel_features(one, torus.voxels, visibility) for one in (on_gpu, views))
+        same = ours.views_seen == theirs.views_seen  # a depth at the tolerance may fall to either side
+        assert same.mean() > 0.99
+        np.testing.assert_allclose(ours.feats[same], theirs.feats[same], atol=2e-3)
