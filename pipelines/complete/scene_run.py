@@ -40,7 +40,7 @@ from pipelines.encoders.protocol import SceneFeatures
 from pipelines.frames import Cube, fine_cube
 from pipelines.samplers import SamplerConfig
 
-JobT = TypeVar("JobT", StructureJob, TextureJob)
+ItemT = TypeVar("ItemT", StructureJob, TextureJob, Latent)
 ResultT = TypeVar("ResultT")
 ENCODED_AT_ONCE = 8  # instances, four images each
 
@@ -186,13 +186,12 @@ class SceneRun:
         each = memory.structure_bytes(
             networks.base, networks.branch, networks.decoder, sizes.tokens, sizes.scene_grid**2
         )
-        return self._sampled(
-            step,
-            jobs,
-            lambda job: each,
-            sampler,
-            lambda batch, done: complete_structure(networks, batch, scene, self._depth_ratio, sampler, done),
-        )
+
+        def run(batch: Sequence[StructureJob]) -> Sequence[Tensor | InstanceFailure]:
+            done = self._counter(step, sampler.steps, batch)
+            return complete_structure(networks, batch, scene, self._depth_ratio, sampler, done)
+
+        return self._batched(step, jobs, lambda job: each, run)
 
     def _texture(
         self,
@@ -215,73 +214,73 @@ class SceneRun:
             )
             for i, shape in shapes.items()
         ]
-        count = self._networks.encoders.sizes.tokens
+        tokens_each = self._networks.encoders.sizes.tokens
+
+        def cost(job: TextureJob) -> int:
+            return memory.texture_bytes(networks.base, networks.branch, tokens_each, len(job.voxels_N3))
+
+        def run(batch: Sequence[TextureJob]) -> Sequence[Latent | InstanceFailure]:
+            done = self._counter("texture", sampler.steps, batch)
+            return texture(networks, batch, scene, camera, sampler, done)
+
         with self._computer.using(*self._networks.of_texture()):
-            latents = self._sampled(
-                "texture",
-                jobs,
-                lambda job: memory.texture_bytes(networks.base, networks.branch, count, len(job.voxels_N3)),
-                sampler,
-                lambda batch, done: texture(networks, batch, scene, camera, sampler, done),
-            )
+            latents: dict[int, Latent] = self._batched("texture", jobs, cost, run)
         for i, latent in latents.items():
             self._ledger.note(i, visible_share=latent.visible_share)
         return latents
 
-    def _sampled(
-        self,
-        step: Step,
-        jobs: Sequence[JobT],
-        cost: Callable[[JobT], int],
-        sampler: SamplerConfig,
-        run: Callable[[Sequence[JobT], Callable[[int], None]], Sequence[ResultT | InstanceFailure]],
-    ) -> dict[int, ResultT]:
-        """A sampler on all jobs, in batches; results of the instances that did not fail."""
-
-        def batch(some: Sequence[JobT]) -> Sequence[ResultT | InstanceFailure]:
-            ids = tuple(job.instance_id for job in some)
-            with self._ledger.measure(step, ids):
-                return run(some, lambda number: self._observer(Progress(step, number, sampler.steps, ids)))
-
-        results = in_batches(jobs, cost, self._budget, batch)
-        return self._ledger.sort_out(dict(zip([job.instance_id for job in jobs], results, strict=True)))
-
     def _decode(self, latents: Mapping[int, Latent]) -> None:
         device, decoder = self._computer.device, self._networks.mesh_decoder
+
+        def cost(latent: Latent) -> int:
+            return memory.mesh_bytes(decoder, len(latent.voxels_N3))
+
+        def to_meshes(batch: Sequence[Latent]) -> Sequence[ColouredMesh | InstanceFailure]:
+            meshes = decode_meshes(decoder, batch, device)
+            self._counter("mesh", 1, batch)(1)
+            return meshes
+
         with self._computer.using(decoder):
-            meshes: dict[int, ColouredMesh] = self._decoded(
-                "mesh", latents, lambda some: decode_meshes(decoder, some, device)
-            )
+            meshes: dict[int, ColouredMesh] = self._batched("mesh", list(latents.values()), cost, to_meshes)
         for i, mesh in meshes.items():
             self._ledger.note(i, mesh=mesh)
-        if not self._settings.gaussians:
-            return
-        splatter = self._networks.gaussian_decoder
-        with self._computer.using(splatter):
-            clouds: dict[int, Gaussians] = self._decoded(
-                "gaussians", {i: latents[i] for i in meshes}, lambda some: decode_gaussians(splatter, some, device)
-            )
+        if self._settings.gaussians:
+            self._splat([latents[i] for i in meshes], cost)
+
+    def _splat(self, latents: Sequence[Latent], cost: Callable[[Latent], int]) -> None:
+        """cost: of the mesh decoder, which is the larger one."""
+        device, decoder = self._computer.device, self._networks.gaussian_decoder
+
+        def to_gaussians(batch: Sequence[Latent]) -> Sequence[Gaussians | InstanceFailure]:
+            clouds = decode_gaussians(decoder, batch, device)
+            self._counter("gaussians", 1, batch)(1)
+            return clouds
+
+        with self._computer.using(decoder):
+            clouds: dict[int, Gaussians] = self._batched("gaussians", latents, cost, to_gaussians)
         for i, gaussians in clouds.items():
             self._ledger.note(i, gaussians=gaussians)
 
-    def _decoded(
+    def _batched(
         self,
         step: Step,
-        latents: Mapping[int, Latent],
-        run: Callable[[Sequence[Latent]], Sequence[ResultT | InstanceFailure]],
+        items: Sequence[ItemT],
+        cost: Callable[[ItemT], int],
+        run: Callable[[Sequence[ItemT]], Sequence[ResultT | InstanceFailure]],
     ) -> dict[int, ResultT]:
-        ids = {id(latent): i for i, latent in latents.items()}
+        """A step on all instances, in batches; results of those that did not fail."""
 
-        def batch(some: Sequence[Latent]) -> Sequence[ResultT | InstanceFailure]:
-            members = tuple(ids[id(latent)] for latent in some)
-            with self._ledger.measure(step, members):
-                decoded = run(some)
-            self._observer(Progress(step, len(members), len(latents), members))
-            return decoded
+        def timed(batch: Sequence[ItemT]) -> Sequence[ResultT | InstanceFailure]:
+            with self._ledger.measure(step, [item.instance_id for item in batch]):
+                return run(batch)
 
-        cost = lambda latent: memory.mesh_bytes(self._networks.mesh_decoder, len(latent.voxels_N3))  # noqa: E731
-        results = in_batches(list(latents.values()), cost, self._budget, batch)
-        return self._ledger.sort_out(dict(zip(latents, results, strict=True)))
+        results = in_batches(items, cost, self._budget, timed)
+        return self._ledger.sort_out(dict(zip([item.instance_id for item in items], results, strict=True)))
+
+    def _counter(self, step: Step, total: int, batch: Sequence[ItemT]) -> Callable[[int], None]:
+        """Tells the observer how far a batch is."""
+        ids = tuple(item.instance_id for item in batch)
+        return lambda done: self._observer(Progress(step, done, total, ids))
 
     def _framed_camera(self) -> FramedCamera:
         depth_HW = self._frame.apply(self._view.depth_HW, np.nan)

@@ -65,6 +65,7 @@ class TextureJob:
 class Latent:
     """A structured latent on its voxels, on the CPU. visible_share: of its voxels, seen inside of the mask."""
 
+    instance_id: int
     voxels_N3: Tensor
     feats_NZ: Tensor
     visible_share: float
@@ -163,4 +164,4 @@ def _latent(job: TextureJob, feats_NZ: Tensor, share: float) -> Latent | Instanc
         return InstanceFailure(
             "the sampled texture latent is not finite; check the checkpoint, or try --precision fp32"
         )
-    return Latent(job.voxels_N3, feats_NZ, share)
+    return Latent(job.instance_id, job.voxels_N3, feats_NZ, share)
