@@ -54,6 +54,7 @@ class Annotator:
             "event": "done",
             "shard": file.shard,
             "units": run.times.views,
+            "rows": run.times.views,
             "bytes": made.result(),
             "seconds": seconds,
         }

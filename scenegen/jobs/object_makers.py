@@ -63,6 +63,6 @@ class ViewsMaker:
                 yield report.failed(error)
         record_failures(root, shard, failures)
         rows = (row for uid in good_assets(root, shard) for row in spooled_rows(root, shard, meta, uid))
-        size = write_rows(root, shard, meta, rows)
+        written = write_rows(root, shard, meta, rows)
         discard_spool(root, shard, meta)
-        yield report.done(size)
+        yield report.done(written)

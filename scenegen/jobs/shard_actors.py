@@ -45,8 +45,8 @@ class ShardMaker(Protocol):
         """Make the files of one shard.
 
         Yields {"event": "progress", "shard", "units"} as units are done, {"event": "failed_asset", "shard", "asset",
-        "reason"} for what is left out, and at the end {"event": "done", "shard", "units", "bytes", "seconds"}: all its
-        units, the bytes of its file, and the seconds of each part by name.
+        "reason"} for what is left out, and at the end {"event": "done", "shard", "units", "rows", "bytes", "seconds"}:
+        the units made now, rows and bytes of the file, and the seconds of each part by name.
         """
         ...
 
@@ -77,13 +77,14 @@ class ActorPlan:
 
 @dataclass(slots=True)
 class ShardTally:
-    """What happened. units: of finished shards. seconds: of each part, summed over workers. failed: (shard, reason).
+    """What happened in shards that were finished. seconds: of each part, summed over workers. failed: (shard, reason).
 
     assets_failed: assets that were left out.
     """
 
     shards: int = 0
     units: int = 0
+    rows: int = 0
     bytes: int = 0
     seconds: Counter[str] = field(default_factory=Counter)
     failed: list[tuple[int, str]] = field(default_factory=list)
@@ -119,7 +120,7 @@ def run_step(
         progress = StepProgress(kind.name, kind.unit, log_json)
         tally = make_shards(kind, plan(machine), pieces, progress.on_event, stop)
     if tally.units:
-        progress.say(progress.summary(tally.units, tally.bytes, tally.seconds))
+        progress.say(progress.summary(tally.units, tally.bytes / max(tally.rows, 1), tally.seconds))
     return tally
 
 
@@ -196,6 +197,7 @@ class _Run:
         if event["event"] == "done":
             self._tally.shards += 1
             self._tally.units += event["units"]
+            self._tally.rows += event["rows"]
             self._tally.bytes += event["bytes"]
             self._tally.seconds.update(event["seconds"])
         self._made_any |= event["event"] == "progress"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from scenegen.errors import AssetError
+from scenegen.shards.tables import Written
 
 if TYPE_CHECKING:
     from scenegen.jobs.shard_actors import Event
@@ -40,7 +41,8 @@ class ShardReport:
     def failed(self, error: AssetError) -> "Event":
         return {"event": "failed_asset", "shard": self._shard, "asset": error.uid, "reason": error.reason}
 
-    def done(self, size_bytes: int) -> "Event":
+    def done(self, file: Written) -> "Event":
+        """The file is written; it may hold more than was made now."""
         seconds = {part: round(value, 3) for part, value in self._seconds.items()}
-        totals = {"units": self._units, "bytes": size_bytes, "seconds": seconds}
+        totals = {"units": self._units, "rows": file.rows, "bytes": file.bytes, "seconds": seconds}
         return {"event": "done", "shard": self._shard, **totals}

@@ -42,13 +42,13 @@ class StepProgress:
                 self._last_line = now
                 self.say(f"{self._units} {self._unit}, {self._units / (now - self._started):.3g} {self._unit}/s")
 
-    def summary(self, units: int, size_bytes: int, seconds: Mapping[str, float]) -> str:
-        """Rate, the seconds of each step of one unit, and bytes of a unit, of what was made since the beginning."""
+    def summary(self, units: int, row_bytes: float, seconds: Mapping[str, float]) -> str:
+        """Rate, and the seconds of each part of one unit, of what was made since the beginning; bytes of a row."""
         elapsed = max(time.monotonic() - self._started, 1e-6)
         steps = ", ".join(f"{name} {1000 * value / max(units, 1):.0f} ms" for name, value in seconds.items())
         return (
             f"{units} {self._unit} in {elapsed:.1f} s ({units / elapsed:.3g} {self._unit}/s; each: {steps}), "
-            f"{size_bytes / max(units, 1) / 1000:.3g} kB each"
+            f"{row_bytes / 1000:.0f} kB a row"
         )
 
 

@@ -14,7 +14,7 @@ from scenegen.contract.index import list_tables, shard_name
 from scenegen.contract.objects import ObjectGeometry, StepMeta
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
-from scenegen.shards.tables import columns_of_rows, says_the_same, write_table
+from scenegen.shards.tables import Written, columns_of_rows, says_the_same, write_table
 
 MAY_DIFFER = ("code_version",)
 _THIN_GEOMETRY = ["asset_uid", "asset_sha256", "status"]
@@ -60,8 +60,8 @@ def tables_of(root: Root) -> dict[str, int]:
     return {table: files for table, files in list_tables(root).items() if table.startswith(objects.OBJECTS)}
 
 
-def write_rows(root: Root, shard: ObjectShard, meta: StepMeta, rows: Iterator[pa.RecordBatch]) -> int:
-    """Write the file of one table and shard, whole or not at all; returns its bytes.
+def write_rows(root: Root, shard: ObjectShard, meta: StepMeta, rows: Iterator[pa.RecordBatch]) -> Written:
+    """Write the file of one table and shard, whole or not at all.
 
     Raises CannotStoreError, SceneGenError if the rows are not of the shard's assets in their order.
     """

@@ -67,7 +67,7 @@ def write_sidecar(root: Root, file: SidecarFile, meta: EstimatorMeta, rows: Iter
         if row_keys(written) != wanted:
             raise SceneGenError(f"{file.name} has not the rows of {file.views}; was the shard made anew meanwhile?")
 
-    return write_table(root, file.name, sidecar_schema(meta, config_digest(root, file.views)), rows, check)
+    return write_table(root, file.name, sidecar_schema(meta, config_digest(root, file.views)), rows, check).bytes
 
 
 def is_current(root: Root, file: SidecarFile, meta: EstimatorMeta) -> bool:

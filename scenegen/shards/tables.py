@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,33 +16,40 @@ from scenegen.shards.parquet import RowWriter
 _DEAD_AFTER_S = 3600.0
 
 
+class Written(NamedTuple):
+    """What a new file holds."""
+
+    rows: int
+    bytes: int
+
+
 def write_table(
     root: Root, name: str, schema: pa.Schema, rows: Iterator[pa.RecordBatch], check: Callable[[pq.ParquetFile], None]
-) -> int:
-    """Write the rows of a file, read them back and put it in place; returns its bytes.
+) -> Written:
+    """Write the rows of a file, read them back and put it in place.
 
     check: looks at the written file and raises what is wrong with it. Nothing is left behind when `rows` or `check`
     raises. Raises CannotStoreError when the place does not take it.
     """
     _remove_leftovers(root, name)
-    size = 0
+    written = Written(0, 0)
 
     def write(path: Path) -> None:
-        nonlocal size
+        nonlocal written
         with RowWriter(path, schema) as writer:
             for row in rows:
                 writer.write(row)
-        size = path.stat().st_size
-        with pq.ParquetFile(path, page_checksum_verification=True) as written:
-            for number in range(written.num_row_groups):
-                written.read_row_group(number)
-            check(written)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for number in range(file.num_row_groups):
+                file.read_row_group(number)
+            check(file)
+            written = Written(file.num_row_groups, path.stat().st_size)
 
     try:
         root.write_atomic(name, write)
     except OSError as error:
         raise CannotStoreError(root.location, error) from error
-    return size
+    return written
 
 
 def columns_of_rows(file: pq.ParquetFile, columns: Sequence[str]) -> list[tuple[Any, ...]]:
