@@ -1,7 +1,7 @@
 """What a maker of shards counts, and the events that it says; see scenegen.jobs.shard_actors.ShardMaker."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ class ShardReport:
 
     def __init__(self, shard: int) -> None:
         self._shard, self._units = shard, 0
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -31,7 +31,8 @@ class ShardReport:
 
     def add(self, seconds: Mapping[str, float]) -> None:
         """Time that was measured elsewhere, by part."""
-        self._seconds.update(seconds)
+        for part, value in seconds.items():
+            self._seconds[part] += value
 
     def progress(self) -> "Event":
         """One more unit is made."""

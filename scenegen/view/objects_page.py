@@ -11,12 +11,12 @@ from PIL import Image
 
 from scenegen.contract.crops import premultiplied
 from scenegen.contract.object_dataset import ObjectDataset
-from scenegen.contract.objects import VIEWS, ObjectGeometry
+from scenegen.contract.objects import VIEWS, ObjectGeometry, ViewKind
 from scenegen.view.voxels import PrincipalColours, voxel_picture
 
 PICTURES = "objects"
 _TILE_PX = 224
-_SHOWN_VIEWS = {"condition": 3, "feature": 2}
+_SHOWN_VIEWS: dict[ViewKind, int] = {"condition": 3, "feature": 2}
 _PLAIN = np.array([[186, 196, 210]], np.uint8)
 _SAMPLED_ASSETS, _SAMPLED_VOXELS = 40, 400
 
