@@ -48,6 +48,19 @@ class CompleterCondition(Condition):
     partial_mask_B64RRR: Tensor
     clean_instance_BMC: Tensor | None = None
 
+    def with_negative(self) -> Self:
+        """These items, and behind them as many without condition, for guidance in one pass.
+
+        All unconditional items see the same nothing, so one row of zeros stands for them: the control branch runs once
+        for all of them, at the time and depth ratio of the first, which must be those of all.
+        """
+        latent, mask = self.partial_latent_BCRRR, self.partial_mask_B64RRR
+        return replace(
+            self,
+            partial_latent_BCRRR=torch.cat([latent, torch.zeros_like(latent[:1])]),
+            partial_mask_B64RRR=torch.cat([mask, torch.zeros_like(mask[:1])]),
+        )
+
 
 class StructureCompleter(nn.Module):
     """Velocity of the frozen base, steered by a trainable branch that reads the visible part of the object.
@@ -124,16 +137,19 @@ class StructureCompleter(nn.Module):
         teach: bool,
     ) -> tuple[Tensor, Tensor]:
         run, tokens = self.execution.run_block, DenseTokens()
-        emb, ratio = base.embed_time(t_B), self.dpt_ratio_embedder(depth_ratio_B)
-        control = self.embed_partial(cond, base.pos_emb)
+        emb, control = base.embed_time(t_B), self.embed_partial(cond, base.pos_emb)
+        own = len(control)  # half of the items and one more for a condition `with_negative`
+        if own not in (len(h), len(h) // 2 + 1):
+            raise ValueError(f"a condition of {own} items does not fit a batch of {len(h)}")
+        own_emb, ratio = emb[:own], self.dpt_ratio_embedder(depth_ratio_B[:own])
         teacher = h.detach()
         losses = []
         for i, base_block in enumerate(base.blocks):
             h = run(base_block, h, emb, of_block(cond.instance_masked_BMC, i), tokens)
             if i < len(self.blocks):
                 contexts = of_block(cond.instance_BMC, i), of_block(cond.scene_BMC, i)
-                control = run(self.blocks[i], control, emb, ratio, *contexts, tokens)
-                h = h + self.control_path[i](control)
+                control = run(self.blocks[i], control, own_emb, ratio, *contexts, tokens)
+                h = h + _repeat_last(self.control_path[i](control), len(h))
             if teach:
                 with torch.no_grad():
                     teacher = base_block(teacher, emb, cond.clean_instance_BMC, tokens)
@@ -146,3 +162,8 @@ class StructureCompleter(nn.Module):
         latent = self.input_layer_vox_partial(grid_to_tokens(cond.partial_latent_BCRRR, patch))
         mask = self.input_layer_mask_partial(grid_to_tokens(cond.partial_mask_B64RRR, patch))
         return latent + pos_emb + mask
+
+
+def _repeat_last(x: Tensor, count: int) -> Tensor:
+    """`count` items: the last one again and again behind the others."""
+    return x if len(x) == count else torch.cat([x, x[-1:].expand(count - len(x), *x.shape[1:])])

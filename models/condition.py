@@ -26,16 +26,6 @@ class Condition:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return type(self)(**{name: None if x is None else torch.zeros_like(x) for name, x in values.items()})
 
-    def with_negative(self) -> Self:
-        """These items, and behind them as many without condition, for guidance in one pass."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{name: _with_zeros(x) for name, x in values.items()})
-
 
 def of_block(context: Context, block: int) -> Tensor | KeyValues:
     return context if isinstance(context, Tensor) else context[block]
-
-
-def _with_zeros(x: Context | None) -> Context | None:
-    """Keys and values stay as they are: items beyond them have no context."""
-    return torch.cat([x, torch.zeros_like(x)]) if isinstance(x, Tensor) else x

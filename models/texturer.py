@@ -53,6 +53,11 @@ class TexturerCondition(Condition):
     voxel_feats_NF: Tensor
     clean_instance_BTC: Tensor | None = None
 
+    def with_negative(self) -> Self:
+        """These items, and behind them the same voxels without condition, for guidance in one pass."""
+        feats = self.voxel_feats_NF
+        return replace(self, voxel_feats_NF=torch.cat([feats, torch.zeros_like(feats)]))
+
 
 class Texturer(nn.Module):
     """Velocity of the frozen base, steered by a trainable branch that reads the image at every voxel.

@@ -25,7 +25,7 @@ class KeyValues(NamedTuple):
 
     k_BMHD: normed if the attention norms them. v_BMHD: without the linear's bias. bias_HD: that bias. Attention is an
     average, so the bias passes through it unchanged and is added behind it. A context of zeros then contributes
-    nothing, and batch items beyond the B contexts stand for it: the unconditional half of a guided batch is free.
+    nothing, so the unconditional items of a guided batch need none: they lie behind the B with a context.
     """
 
     k_BMHD: Tensor

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.execution import AttentionKernel
-from models.sparse.segments import AttentionPlan, dense_attention, pad_rows
+from models.sparse.segments import AttentionPlan, contexts_given, dense_attention, pad_rows
 from models.sparse.voxels import VoxelSet
 
 
@@ -25,7 +25,7 @@ class TokenLayout(Protocol):
     def self_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor: ...
 
     def cross_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """To each batch item's own context. Items beyond the contexts that k and v hold get zeros."""
+        """To each batch item's own context. Items behind those with a context get zeros."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class DenseTokens:
         return dense_attention(q, k, v)
 
     def cross_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        given = len(k)
+        given = contexts_given(len(k), len(q))
         return pad_rows(dense_attention(q[:given], k, v), len(q))
 
 

@@ -73,7 +73,7 @@ class AttentionPlan(Protocol):
     def cross_attention(self, q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor) -> Tensor:
         """Attention of segment b's rows to context b, for segments that lie end to end (one per batch item).
 
-        Rows of segments beyond the B contexts get zeros.
+        Rows of segments behind those with a context get zeros.
         """
 
 
@@ -129,7 +129,7 @@ class BucketedAttention:
         return torch.cat(slots).index_select(0, self.source_N)
 
     def cross_attention(self, q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor) -> Tensor:
-        given = self.lengths[: len(k_BLHD)]
+        given = self.lengths[: contexts_given(len(k_BLHD), len(self.lengths))]
         pieces = zip(q_NHD[: sum(given)].split(given), k_BLHD, v_BLHD, strict=True)
         return pad_rows(torch.cat([dense_attention(q[None], k[None], v[None])[0] for q, k, v in pieces]), len(q_NHD))
 
@@ -180,7 +180,7 @@ class VarlenAttention:
 
     def cross_attention(self, q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor) -> Tensor:
         B, L = k_BLHD.shape[:2]
-        given = self.lengths[:B]
+        given = self.lengths[: contexts_given(B, len(self.lengths))]
         key_starts = torch.arange(0, (B + 1) * L, L, dtype=torch.int32, device=q_NHD.device)
         q, k, v = q_NHD[: sum(given)], k_BLHD.flatten(0, 1), v_BLHD.flatten(0, 1)
         out = self._kernel(q, k, v, self.starts[: B + 1], key_starts, max(given, default=0), L)
@@ -193,6 +193,14 @@ class VarlenAttention:
 
         q, k, v = (x.contiguous() for x in (q, k, v))
         return varlen_attn(q, k, v, starts, key_starts, longest, longest_key)
+
+
+def contexts_given(contexts: int, items: int) -> int:
+    """How many items, the first ones, have a context: all of them; or, for guidance in one pass, all but those without
+    condition, which are as many again or one that stands for them all. Raises ValueError for anything else."""
+    if items not in (contexts, contexts + 1, 2 * contexts):
+        raise ValueError(f"{contexts} contexts do not fit {items} batch items")
+    return contexts
 
 
 def pad_rows(x: Tensor, rows: int) -> Tensor:
