@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,19 +17,12 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, UsageError
 from scenegen.jobs.annotate_shards import AnnotateWork, Annotator
 from scenegen.jobs.assignment import resolve_assignment
+from scenegen.jobs.run_result import RunResult
 from scenegen.jobs.step_progress import say
 from scenegen.shards.sidecars import missing_shards, sidecar_files
 
 if TYPE_CHECKING:
     from scenegen.jobs.shard_actors import ShardTally
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotateResult:
-    """How a run ended. exit_code: see scenegen.errors."""
-
-    exit_code: int
-    summary: str
 
 
 def check_estimators(names: str, weights: Sequence[str] = (), download: bool = False) -> dict[str, Weights]:
@@ -60,7 +52,7 @@ def annotate(
     array: str = "auto",
     ray_address: str | None = None,
     log_json: Path | None = None,
-) -> AnnotateResult:
+) -> RunResult:
     """Make the missing sidecars of this process's share of the shards, one estimator after the other.
 
     Raises UsageError, MissingWeightsError before anything is computed, SceneGenError for what stops every shard.
@@ -85,11 +77,11 @@ def annotate(
         tally = _run_estimator(work, mine, job, stop, log_json)
         failed += len(tally.failed) if tally else 0
         if tally and tally.interrupted:
-            return AnnotateResult(EXIT_INTERRUPTED, "stopped as asked; run the same command again to go on")
+            return RunResult(EXIT_INTERRUPTED, "stopped as asked; run the same command again to go on")
     table = error_table(root, [record.name for record in records])
     if failed:
-        return AnnotateResult(EXIT_TOO_MANY_FAILURES, f"{table}\n{failed} sidecars failed; mend the cause, run again")
-    return AnnotateResult(EXIT_DONE, table)
+        return RunResult(EXIT_TOO_MANY_FAILURES, f"{table}\n{failed} sidecars failed; mend the cause, run again")
+    return RunResult(EXIT_DONE, table)
 
 
 def _run_estimator(

@@ -136,6 +136,8 @@ class StepMetas:
 
     def meta(self, step: str) -> StepMeta:
         """Reads what the tables say that the step builds on. Raises SceneGenError if one is missing."""
+        if step != "geometry":
+            self._of_table(objects.OBJECTS, "geometry")
         settings = {
             "geometry": lambda: {"grid": objects.GRID},
             "views": self._views,

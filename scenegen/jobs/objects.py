@@ -21,10 +21,11 @@ from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.object_assets import USED, WantedAssets, wanted_assets
 from scenegen.jobs.object_makers import GeometryMaker, ViewsMaker
 from scenegen.jobs.object_network_makers import FeaturesMaker, LatentsMaker, NetworkWork
-from scenegen.jobs.object_options import ObjectOptions
+from scenegen.jobs.object_options import STEPS, ObjectOptions
 from scenegen.jobs.object_steps import StepMetas, Toolkit
 from scenegen.jobs.object_tools import ToolsWork
 from scenegen.jobs.resources import Machine, plan_workers
+from scenegen.jobs.run_result import RunResult
 from scenegen.jobs.step_progress import say
 from scenegen.shards.object_spool import SPOOL
 from scenegen.shards.objects import AssetCut, ObjectShard, failures_of, is_made, read_meta, tables_of
@@ -35,14 +36,6 @@ if TYPE_CHECKING:
 _LOOKS_AT_ONCE = 16
 _LISTED = 5
 _DIES_HINT = "give it more memory, or fewer --workers"
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectsResult:
-    """How a run ended. exit_code: see scenegen.errors."""
-
-    exit_code: int
-    summary: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +55,7 @@ class ObjectsRun:
     log_json: Path | None = None
 
 
-def make_objects(run: ObjectsRun) -> ObjectsResult:
+def make_objects(run: ObjectsRun) -> RunResult:
     """Make the missing files of this process's share of the shards, one step after the other.
 
     Raises UsageError, ScenesMissingError before anything is made, SceneGenError for what stops every asset.
@@ -71,10 +64,13 @@ def make_objects(run: ObjectsRun) -> ObjectsResult:
     root = Root.open(run.out)
     wanted = wanted_assets(Root.open(run.data), run.assets)
     cut = AssetCut.of(wanted.sha256_of_uid, run.options.objects_per_shard)
-    _refuse_other_cut(root, cut)
-    mine = [cut.shards[number] for number in assignment.shards(len(cut.shards))]
-    say(f"objects: {len(cut.assets)} assets; {assignment.describe(len(cut.shards))}")
+    shards = cut.shards
+    _refuse_other_cut(root, cut, len(shards))
+    mine = [shards[number] for number in assignment.shards(len(shards))]
+    say(f"objects: {len(cut.assets)} assets; {assignment.describe(len(shards))}")
     if run.job.retry_failed:
+        if STEPS[0] not in run.tools.steps:
+            raise UsageError(f"--retry-failed begins with {STEPS[0]}: add it and what follows to --steps")
         _forget_failed(root, mine)
     share = _Share(run, root, wanted, cut, mine, threading.Event())
     with contextlib.ExitStack() as session:
@@ -82,7 +78,7 @@ def make_objects(run: ObjectsRun) -> ObjectsResult:
             result = share.make(step, session)
             if result:
                 return result
-    return _conclude(run, root, cut, mine)
+    return _conclude(run, root, len(shards), mine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +92,7 @@ class _Share:
     mine: Sequence[ObjectShard]
     stop: threading.Event
 
-    def make(self, step: str, session: contextlib.ExitStack) -> ObjectsResult | None:
+    def make(self, step: str, session: contextlib.ExitStack) -> RunResult | None:
         """Make one step; a result if the run ends with it. session: gets Ray when it is needed."""
         meta = StepMetas(self.root, self.cut, self.mine, self.wanted, self.run.options, self.run.tools).meta(step)
         with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
@@ -111,11 +107,11 @@ class _Share:
         kind, plan = self._kind(step, meta), self._plan_views if step == "views" else self._plan_others(step)
         tally = run_step(kind, plan, missing, self.run.job, self.stop, self.run.log_json)
         if tally.interrupted:
-            return ObjectsResult(EXIT_INTERRUPTED, "stopped as asked; run the same command again to go on")
+            return RunResult(EXIT_INTERRUPTED, "stopped as asked; run the same command again to go on")
         if tally.failed:
             shards = ", ".join(str(shard) for shard, _ in tally.failed[:_LISTED])
             reason = f"{step}: shards {shards} failed ({tally.failed[0][1]})"
-            return ObjectsResult(EXIT_TOO_MANY_FAILURES, f"{reason}; mend the cause, then run again")
+            return RunResult(EXIT_TOO_MANY_FAILURES, f"{reason}; mend the cause, then run again")
         return None
 
     def _kind(self, step: str, meta: StepMeta) -> "ActorKind":
@@ -157,14 +153,19 @@ def torch_device(device: str) -> Literal["auto", "cuda", "cpu"]:
     return "cuda" if device in ("optix", "cuda") else "cpu" if device == "cpu" else "auto"
 
 
-def _refuse_other_cut(root: Root, cut: AssetCut) -> None:
-    """Tables of another list of assets must not lie beside these. Raises UsageError."""
+def _refuse_other_cut(root: Root, cut: AssetCut, num_shards: int) -> None:
+    """Tables of another list of assets must not lie beside these. Raises UsageError.
+
+    Of each table one file is opened: with the right number of shards the others are of the same list, or made again.
+    """
+    opened = set()
     for name in root.list():
-        parsed = parse_shard_name(name)
-        if not parsed or not parsed[0].startswith(tables.OBJECTS):
+        table, _, count = parse_shard_name(name) or ("", 0, 0)
+        if not table.startswith(tables.OBJECTS) or (count == num_shards and table in opened):
             continue
+        opened.add(table)
         try:
-            fits = parsed[2] == len(cut.shards) and read_meta(root, name).assets_digest == cut.digest
+            fits = count == num_shards and read_meta(root, name).assets_digest == cut.digest
         except (ValueError, OSError):  # damaged: it will be made again
             continue
         if not fits:
@@ -183,21 +184,21 @@ def _forget_failed(root: Root, shards: Sequence[ObjectShard]) -> None:
                 root.remove(shard.file(table))
 
 
-def _conclude(run: ObjectsRun, root: Root, cut: AssetCut, mine: Sequence[ObjectShard]) -> ObjectsResult:
+def _conclude(run: ObjectsRun, root: Root, num_shards: int, mine: Sequence[ObjectShard]) -> RunResult:
     """Judge the share of failures among the assets of this process."""
     failures = {uid: reason for shard in mine for uid, reason in failures_of(root, shard).items()}
     assets = sum(len(shard.assets) for shard in mine)
     if failures and len(failures) / assets > run.job.max_failed:
         uid, reason = next(iter(failures.items()))
-        return ObjectsResult(
+        return RunResult(
             EXIT_TOO_MANY_FAILURES,
             f"{len(failures)} of {assets} assets failed, more than --max-failed {run.job.max_failed:g}; the first: "
             f"{uid}: {reason}. Mend the cause, then run again with --retry-failed",
         )
-    complete = all(count == len(cut.shards) for count in tables_of(root).values())
+    complete = all(count == num_shards for count in tables_of(root).values())
     if complete:
         root.remove_folder(SPOOL)
     there = ", ".join(tables_of(root))
     failed = f", {len(failures)} of them failed" if failures else ""
     state = "complete" if complete else "not complete: other tasks make the rest"
-    return ObjectsResult(EXIT_DONE, f"objects of {assets} assets{failed}: {there}; {state}")
+    return RunResult(EXIT_DONE, f"objects of {assets} assets{failed}: {there}; {state}")

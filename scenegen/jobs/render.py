@@ -16,6 +16,7 @@ from scenegen.jobs.config_file import StoredConfig, begin, refuse_other
 from scenegen.jobs.forecast import calibrate
 from scenegen.jobs.progress import Progress
 from scenegen.jobs.resources import WorkerPlan, plan_workers
+from scenegen.jobs.run_result import RunResult
 from scenegen.jobs.signals import stop_on_signal
 from scenegen.jobs.supervisor import WORKER_COMMAND
 from scenegen.shards.ledger import ShardLedger, finished_shard
@@ -25,14 +26,6 @@ from scenegen.shards.writer import reopen_failed
 
 _LOOKS_AT_ONCE = 16
 _WORTH_A_FORECAST_PX = 20 * 1024**2  # pixels in all; fewer take hardly longer than the trial scenes
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How a run ended. exit_code: see scenegen.errors."""
-
-    exit_code: int
-    summary: str
 
 
 def render(

@@ -17,11 +17,12 @@ from scenegen.annotate.weights import MissingWeightsError
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
-from scenegen.jobs.annotate import AnnotateResult, annotate, sidecar_meta
+from scenegen.jobs.annotate import annotate, sidecar_meta
 from scenegen.jobs.annotate_shards import AnnotateWork, Annotator
 from scenegen.jobs.config_file import require_config
 from scenegen.jobs.render import render
 from scenegen.jobs.resources import Machine
+from scenegen.jobs.run_result import RunResult
 from scenegen.jobs.shard_actors import ActorKind, ActorPlan, make_shards, plan_actors
 from scenegen.shards.sidecars import missing_shards
 from scenegen.shards.verify import remedy, verify_dataset
@@ -45,7 +46,7 @@ def folder(rendered, tmp_path):
 PLAIN_OPTIONS = EstimatorOptions()
 
 
-def run(folder, *, options=PLAIN_OPTIONS, estimators="simulated", **more) -> AnnotateResult:
+def run(folder, *, options=PLAIN_OPTIONS, estimators="simulated", **more) -> RunResult:
     return annotate(str(folder), estimators, (), options, workers=1, **more)
 
 

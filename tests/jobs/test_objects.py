@@ -19,8 +19,9 @@ from scenegen.jobs.object_makers import GeometryMaker, ViewsMaker
 from scenegen.jobs.object_options import ObjectOptions, object_preset
 from scenegen.jobs.object_steps import Encoders, StepMetas, choose_steps, find_tools
 from scenegen.jobs.object_tools import ToolsWork
-from scenegen.jobs.objects import ObjectsResult, ObjectsRun, make_objects
+from scenegen.jobs.objects import ObjectsRun, make_objects
 from scenegen.jobs.render import render
+from scenegen.jobs.run_result import RunResult
 from scenegen.shards.objects import AssetCut
 from scenegen.shards.verify_objects import verify_objects
 
@@ -39,7 +40,7 @@ def scenes(ray_address: str, tmp_path_factory) -> Path:
     return folder
 
 
-def run(folder: Path, steps: str = "auto", options=OPTIONS, encoders=Encoders(), **more) -> ObjectsResult:  # noqa: B008
+def run(folder: Path, steps: str = "auto", options=OPTIONS, encoders=Encoders(), **more) -> RunResult:  # noqa: B008
     tools = find_tools(choose_steps(steps, encoders), options, encoders)
     job = JobConfig(workers=1, array=more.pop("array", "auto"), retry_failed=more.pop("retry_failed", False))
     return make_objects(ObjectsRun(str(folder), str(folder), options, tools, job, **more))
@@ -99,13 +100,14 @@ def test_a_lost_file_is_made_again_byte_for_byte_and_no_other(made: Path, folder
 
 def test_other_settings_make_their_step_anew_and_those_that_follow_from_it(folder: Path):
     before = times(folder)
-    run(folder, options=replace(OPTIONS, visibility="all"))
-    assert changed_tables(before, times(folder)) == {"objects_features_efficientnet_lite0"}
-    before = times(folder)
     run(folder, steps="views", options=replace(OPTIONS, feature_views=1))
     assert changed_tables(before, times(folder)) == {"objects_views"}
     assert any("made from other views" in problem for problem in problems_of(folder))
-    run(folder, steps="features", options=replace(OPTIONS, feature_views=99))
+    before = times(folder)
+    # Features are of the views that are there, whatever the options say of views.
+    run(folder, steps="features", options=replace(OPTIONS, feature_views=99, visibility="all"))
+    assert changed_tables(before, times(folder)) == {"objects_features_efficientnet_lite0"}
+    assert ObjectDataset.open(folder).meta("objects_features_efficientnet_lite0").settings["visibility"] == "all"
     assert problems_of(folder) == []
 
 
@@ -150,9 +152,9 @@ def work_on(folder: Path, step: str, target: str) -> tuple[ToolsWork, AssetCut]:
 def test_assets_that_hang_or_crash_become_failed_rows_and_the_others_go_on(tmp_path: Path):
     troubled = "tests.jobs.troubled_objects:serve"
     geometry, cut = work_on(tmp_path, "geometry", troubled)
-    views, _ = work_on(tmp_path, "views", troubled)
     (shard,) = cut.shards
     assert [*GeometryMaker(geometry, 1).make(shard)][-1]["units"] == 4
+    views, _ = work_on(tmp_path, "views", troubled)
     events = [*ViewsMaker(views, 1).make(shard)]
     reasons = {event["asset"].split("-")[-1]: event["reason"] for event in events if event["event"] == "failed_asset"}
     assert reasons == {
@@ -210,8 +212,10 @@ def test_tables_of_another_list_of_assets_are_not_mixed(folder: Path):
 
 def test_a_step_without_what_it_builds_on_says_which(scenes: Path, tmp_path: Path):
     folder = shutil.copytree(scenes, tmp_path / "data")
-    with pytest.raises(SceneGenError, match=r"objects_views-.* is missing; make it first: --steps views"):
+    with pytest.raises(SceneGenError, match=r"objects-.* is missing; make it first: --steps geometry"):
         run(folder, steps="features")
+    with pytest.raises(UsageError, match="--retry-failed begins with geometry"):
+        run(folder, steps="views", retry_failed=True)
 
 
 def test_the_step_of_latents_needs_an_encoder_and_is_left_out_without_one():
