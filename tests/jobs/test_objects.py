@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,22 +140,22 @@ def test_latents_are_made_by_given_encoders_and_built_on_the_features(folder: Pa
     assert not [problem for problem in problems_of(folder) if "is missing" not in problem]
 
 
-def work_on(folder: Path, step: str, target: str) -> tuple[ToolsWork, AssetCut]:
+def work_on(folder: Path, step: str, target: str, names: Sequence[str], renderer: str) -> tuple[ToolsWork, AssetCut]:
     assets = wanted_assets(Root.open(folder), "starter")
-    config = replace(assets.config, renderer="boxes")
-    chosen = [f"blendswap-cc0-{name}" for name in ("chair", "lamp2", "sofa", "stool")]
+    config = replace(assets.config, renderer=renderer)
+    chosen = [f"blendswap-cc0-{name}" for name in names]
     cut = AssetCut.of({uid: assets.sha256_of_uid[uid] for uid in chosen}, 8)
     tools = find_tools(("geometry", "views"), OPTIONS, Encoders())
     meta = StepMetas(Root.open(folder), cut, cut.shards, replace(assets, config=config), OPTIONS, tools).meta(step)
-    return ToolsWork(str(folder), config, OPTIONS, meta, "cpu", 4.0, target), cut
+    return ToolsWork(str(folder), config, OPTIONS, meta, "cpu", 4.0 if renderer == "boxes" else 300.0, target), cut
 
 
 def test_assets_that_hang_or_crash_become_failed_rows_and_the_others_go_on(tmp_path: Path):
-    troubled = "tests.jobs.troubled_objects:serve"
-    geometry, cut = work_on(tmp_path, "geometry", troubled)
+    troubled = ("tests.jobs.troubled_objects:serve", ("chair", "lamp2", "sofa", "stool"), "boxes")
+    geometry, cut = work_on(tmp_path, "geometry", *troubled)
     (shard,) = cut.shards
     assert [*GeometryMaker(geometry, 1).make(shard)][-1]["units"] == 4
-    views, _ = work_on(tmp_path, "views", troubled)
+    views, _ = work_on(tmp_path, "views", *troubled)
     events = [*ViewsMaker(views, 1).make(shard)]
     reasons = {event["asset"].split("-")[-1]: event["reason"] for event in events if event["event"] == "failed_asset"}
     assert reasons == {
@@ -166,6 +167,20 @@ def test_assets_that_hang_or_crash_become_failed_rows_and_the_others_go_on(tmp_p
     status = {uid.split("-")[-1]: dataset.geometry(uid).status for uid in dataset.uids()}
     assert status == {"chair": "failed", "lamp2": "failed", "sofa": "failed", "stool": "ok"}
     assert problems_of(tmp_path) == []
+
+
+@pytest.mark.bpy
+def test_blender_renders_the_views_and_they_agree_with_the_mesh(tmp_path: Path):
+    how = ("scenegen.jobs.object_tools:serve", ["stool"], "blender")
+    geometry, cut = work_on(tmp_path, "geometry", *how)
+    (shard,) = cut.shards
+    [*GeometryMaker(geometry, 1).make(shard)]
+    views, _ = work_on(tmp_path, "views", *how)
+    assert [*ViewsMaker(views, 1).make(shard)][-1]["rows"] == 3
+    assert problems_of(tmp_path) == []  # depth of every view lies in the unit cube, colours where there is depth
+    dataset = ObjectDataset.open(tmp_path)
+    assert dataset.meta("objects_views").renderer.startswith("blender 4.5")
+    assert dataset.view("blendswap-cc0-stool", "condition", 0).crop.shape == (16, 16, 3)
 
 
 def small_store(folder: Path) -> Path:
