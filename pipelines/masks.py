@@ -5,6 +5,8 @@ Shapes: H W image, h w window of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,20 +27,29 @@ def ellipse_kernel(size: int = 7) -> Tensor:
 
 def dilate(mask_HW: Tensor, kernel: Tensor, iterations: int = 1) -> Tensor:
     """Binary dilation; nothing comes in from outside the image."""
-    weight = kernel.float()[None, None]
-    grown = mask_HW.float()[None, None]
+    grown = mask_HW.bool()
     for _ in range(iterations):
-        grown = (F.conv2d(grown, weight, padding=kernel.shape[0] // 2) > 0).float()
-    return grown[0, 0].bool()
+        grown = _combined(grown, kernel, torch.Tensor.logical_or_)
+    return grown
 
 
 def erode(mask_HW: Tensor, kernel: Tensor, iterations: int = 1) -> Tensor:
     """Binary erosion; outside the image counts as empty."""
-    weight = kernel.float()[None, None]
-    shrunk = mask_HW.float()[None, None]
+    shrunk = mask_HW.bool()
     for _ in range(iterations):
-        shrunk = (F.conv2d(shrunk, weight, padding=kernel.shape[0] // 2) >= weight.sum()).float()
-    return shrunk[0, 0].bool()
+        shrunk = _combined(shrunk, kernel, torch.Tensor.logical_and_)
+    return shrunk
+
+
+def _combined(mask_HW: Tensor, kernel: Tensor, combine_: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """A mask and its copies moved by every pixel of the kernel: bytes, many times quicker than a convolution."""
+    H, W = mask_HW.shape
+    radius = kernel.shape[0] // 2
+    padded = F.pad(mask_HW, (radius,) * 4)
+    result = mask_HW.clone()
+    for row, column in kernel.nonzero().tolist():
+        combine_(result, padded[row : row + H, column : column + W])
+    return result
 
 
 def edge_mask(mask_HW: Tensor, kernel_size: int = 7, iterations: int = 2) -> Tensor:

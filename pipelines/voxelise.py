@@ -12,7 +12,6 @@ from torch import Tensor
 
 from models.layers.grids import patchify
 
-CUBE_MARGIN = 1e-6  # points are clipped this far inside the cube, so that its far faces fall into the last voxel
 RESOLUTION = 64
 FOLD = 4
 
@@ -52,15 +51,15 @@ def voxelise(
     weight_P: confidence per point (1 interior, 0.5 edge of a mask); ones if not given.
     """
     weight_P = torch.ones(len(points_P3), device=points_P3.device) if weight_P is None else weight_P.float()
-    points = points_P3.double()
+    index_P3 = points_P3.double().add(0.5).mul_(resolution).floor_().long()
     if clip:
-        points = points.clamp(-0.5 + CUBE_MARGIN, 0.5 - CUBE_MARGIN)
-    index_P3 = ((points + 0.5) * resolution).floor()
-    inside = ((index_P3 >= 0) & (index_P3 < resolution)).all(1)
-    x_P, y_P, z_P = index_P3[inside].long().unbind(1)
-    code_P = (x_P * resolution + y_P) * resolution + z_P
+        index_P3.clamp_(0, resolution - 1)
+    else:
+        inside = ((index_P3 >= 0) & (index_P3 < resolution)).all(1)
+        index_P3, weight_P = index_P3[inside], weight_P[inside]
+    code_P = (index_P3[:, 0] * resolution + index_P3[:, 1]) * resolution + index_P3[:, 2]
     count = torch.bincount(code_P, minlength=resolution**3)  # counting a small grid beats sorting many points
-    total = weight_P.new_zeros(resolution**3).index_add(0, code_P, weight_P[inside])
+    total = weight_P.new_zeros(resolution**3).index_add(0, code_P, weight_P)
     code_V = count.nonzero()[:, 0]
     index_V3 = torch.stack([code_V // resolution**2, code_V // resolution % resolution, code_V % resolution], dim=1)
     return VoxelGrid(index_V3, total[code_V] / count[code_V], resolution)

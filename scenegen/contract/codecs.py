@@ -69,10 +69,10 @@ def decode_planes(blob: bytes, height: int, width: int, channels: int = 1) -> np
     raw = np.frombuffer(_ZSTD.decompress(blob, decompressed_size=2 * count), np.uint8)
     if raw.size != 2 * count:
         raise ValueError(f"a plane blob holds {raw.size} bytes instead of {2 * count}")
-    difference = np.empty((channels, height, width), np.uint16)
-    as_bytes = difference.view(np.uint8).reshape(-1, 2)
-    as_bytes[:, 0], as_bytes[:, 1] = raw[:count], raw[count:]
-    planes = np.cumsum(difference, axis=-1, dtype=np.uint16)
+    difference = raw[count:].astype(np.uint16)
+    difference <<= 8
+    difference |= raw[:count]
+    planes = np.cumsum(difference.reshape(channels, height, width), axis=-1, dtype=np.uint16)
     return planes[0] if channels == 1 else planes.transpose(1, 2, 0)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipelines.images import crop_box, cut, squeezed, squeezed_mask
+from pipelines.images import crop_box, cut, squeezed_mask
 from pipelines.train.data import errors
+from pipelines.train.data.resize import resized, resized_tensor
 from pipelines.train.data.samples import InstanceImages
 from pipelines.train.data.scene_views import SceneView
 from scenegen.contract.crops import object_crop
@@ -23,28 +24,27 @@ def instance_images(view: SceneView, seen: ViewObject, size: int, clean_3SS: Ten
     """Scene and crop of an object, as `pipelines.images` has them for completion."""
     left, upper, right, lower = seen.facts.visible_box_px
     box = crop_box((left, upper, right - 1, lower - 1))
-    mask_HW = view.instance_id == seen.instance_id
-    crop_4SS = cropped(view.rgb, mask_HW, box, size)
-    return InstanceImages(view.scene_id, view.image_3SS(size), view.mask_SS(mask_HW, size), crop_4SS, clean_3SS)
+    crop_4SS = cropped(view.rgb, view.instance_id, seen.instance_id, box, size)
+    mask_SS = view.mask_SS(seen.instance_id, size)
+    return InstanceImages(view.scene_id, view.image_3SS(size), mask_SS, crop_4SS, clean_3SS)
 
 
-def cropped(rgb_HW3: np.ndarray, mask_HW: np.ndarray, box: tuple[int, int, int, int], size: int) -> Tensor:
-    """[4, S, S] uint8: a box of an image and of a mask, black beyond the image."""
-    crop_4SS = np.empty((4, size, size), np.uint8)
-    crop_4SS[:3] = squeezed(cut(rgb_HW3, box), size).transpose(2, 0, 1)
-    crop_4SS[3] = squeezed_mask(cut(mask_HW, box), size)
-    return torch.from_numpy(crop_4SS)
+def cropped(
+    rgb_HW3: np.ndarray, ids_HW: np.ndarray, instance_id: int, box: tuple[int, int, int, int], size: int
+) -> Tensor:
+    """[4, S, S] uint8: a box of an image and of the mask of one id (not 0), black beyond the image."""
+    mask_SS = torch.from_numpy(squeezed_mask(cut(ids_HW, box) == instance_id, size).copy())
+    return torch.cat([resized(cut(rgb_HW3, box), size), mask_SS[None]])
 
 
 def blurred(image_CSS: Tensor, edge_px: int | None) -> Tensor:
     """An image, with or without a mask, scaled down to `edge_px` and back; as it is for None."""
     if edge_px is None:
         return image_CSS
-    lost_CSS, size = np.empty(image_CSS.shape, np.uint8), image_CSS.shape[-1]
-    lost_CSS[:3] = squeezed(squeezed(image_CSS[:3].numpy().transpose(1, 2, 0), edge_px), size).transpose(2, 0, 1)
-    for mask in range(3, len(image_CSS)):
-        lost_CSS[mask] = squeezed_mask(squeezed_mask(image_CSS[mask].numpy(), edge_px), size)
-    return torch.from_numpy(lost_CSS)
+    size = image_CSS.shape[-1]
+    colours_3SS = resized_tensor(resized_tensor(image_CSS[:3], edge_px), size)
+    masks = [squeezed_mask(squeezed_mask(mask_SS.numpy(), edge_px), size).copy() for mask_SS in image_CSS[3:]]
+    return torch.cat([colours_3SS, *(torch.from_numpy(mask_SS)[None] for mask_SS in masks)])
 
 
 def drawn_view(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> tuple[ViewKind, int]:

@@ -63,6 +63,13 @@ def visible_points(view: SceneView, seen: ViewObject, alpha: float) -> VisiblePo
     return VisiblePoints(points_P3, confidence_P, alpha if estimator != GROUND_TRUTH else 0.0, estimator)
 
 
+def moved(points_P3: np.ndarray, linear_33: np.ndarray, offset_3: np.ndarray) -> np.ndarray:
+    """[P, 3] float32: linear p + offset. Column after column in memory, which makes bounds and comparisons quick."""
+    moved_3P = linear_33.astype(np.float32) @ points_P3.T
+    moved_3P += offset_3.astype(np.float32)[:, None]
+    return moved_3P.T
+
+
 def unprojected(
     depth_hw: np.ndarray, mask_hw: np.ndarray, corner_px: tuple[int, int], K_px: np.ndarray, T_outer_cam: np.ndarray
 ) -> np.ndarray:
@@ -72,10 +79,11 @@ def unprojected(
     """
     rows, columns = np.nonzero(mask_hw)
     K, T = K_px.astype(np.float32), T_outer_cam.astype(np.float32)
+    x_w = (np.arange(mask_hw.shape[1], dtype=np.float32) + np.float32(corner_px[0] + 0.5) - K[0, 2]) / K[0, 0]
+    y_h = (np.arange(mask_hw.shape[0], dtype=np.float32) + np.float32(corner_px[1] + 0.5) - K[1, 2]) / K[1, 1]
     depth_P = depth_hw[mask_hw]
-    x_P = (columns + np.float32(corner_px[0] + 0.5) - K[0, 2]) / K[0, 0] * depth_P
-    y_P = (rows + np.float32(corner_px[1] + 0.5) - K[1, 2]) / K[1, 1] * depth_P
-    return np.stack([x_P, y_P, depth_P], axis=1).astype(np.float32) @ T[:3, :3].T + T[:3, 3]
+    camera_3P = np.stack([x_w[columns] * depth_P, y_h[rows] * depth_P, depth_P])
+    return moved(camera_3P.T, T[:3, :3], T[:3, 3])
 
 
 def _aligned(view: SceneView, instance_id: int, window: tuple[slice, slice]) -> np.ndarray:

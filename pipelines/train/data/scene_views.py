@@ -17,11 +17,11 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.errors import UsageError
-from pipelines.images import squeezed, squeezed_mask
 from pipelines.train.data import errors
 from pipelines.train.data.options import Augmentation, DataOptions
 from pipelines.train.data.randomness import Stream, generator
 from pipelines.train.data.readers import Readers
+from pipelines.train.data.resize import resized, resized_tensor
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.records import View, ViewObject
 from scenegen.contract.sidecar import DepthEstimate
@@ -36,7 +36,7 @@ class SceneView:
 
     place: for messages. scene_id: the same for all samples that see the same (equally blurred) image. blurred_px: edge
     to which its image was scaled down and back before the encoders see it; None if it was not. estimator: "" if all
-    depth is the truth.
+    depth is the truth. images, ids: by size, once made.
     """
 
     place: str
@@ -46,7 +46,8 @@ class SceneView:
     view: View
     blurred_px: int | None
     estimator: str
-    cache: dict[int, Tensor] = field(default_factory=dict)
+    images: dict[int, Tensor] = field(default_factory=dict)
+    ids: dict[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def rgb(self) -> np.ndarray:
@@ -74,24 +75,31 @@ class SceneView:
 
     def image_3SS(self, size: int) -> Tensor:
         """uint8: the whole image as a square. The same tensor for every sample of the view."""
-        if size not in self.cache:
-            image_SS3 = squeezed(self.rgb, size)
+        if size not in self.images:
+            image_3SS = resized(self.rgb, size)
             if self.blurred_px is not None:
-                image_SS3 = squeezed(squeezed(image_SS3, self.blurred_px), size)
-            self.cache[size] = torch.from_numpy(np.ascontiguousarray(image_SS3.transpose(2, 0, 1)))
-        return self.cache[size]
+                image_3SS = resized_tensor(resized_tensor(image_3SS, self.blurred_px), size)
+            self.images[size] = image_3SS
+        return self.images[size]
 
-    def mask_SS(self, mask_HW: np.ndarray, size: int) -> Tensor:
-        """uint8, 0 or 255: a mask of the whole view as a square, as blurred as the image."""
-        mask_SS = squeezed_mask(mask_HW, size)
-        if self.blurred_px is not None:
-            mask_SS = squeezed_mask(squeezed_mask(mask_SS, self.blurred_px), size)
-        return torch.from_numpy(mask_SS.copy())
+    def mask_SS(self, instance_id: int, size: int) -> Tensor:
+        """uint8, 0 or 255: the mask of one object as a square, as blurred as the image."""
+        if size not in self.ids:
+            ids_SS = _nearest(self.instance_id.astype(np.int32), size)
+            self.ids[size] = ids_SS if self.blurred_px is None else _nearest(_nearest(ids_SS, self.blurred_px), size)
+        return torch.from_numpy((self.ids[size] == instance_id).astype(np.uint8) * 255)
 
     def depth_SS(self, size: int) -> Tensor:
         """float32 true depth, nearest-resized like masks."""
-        resized = Image.fromarray(self.depth_m).resize((size, size), Image.Resampling.NEAREST)
-        return torch.from_numpy(np.array(resized))
+        return torch.from_numpy(_nearest(self.depth_m, size))
+
+
+def _nearest(map_HW: np.ndarray, size: int) -> np.ndarray:
+    """A whole 32-bit map as a square. Of ids, compared afterwards, it is `squeezed_mask` of the comparison.
+
+    (Pillow rounds 16-bit images another way.)
+    """
+    return np.array(Image.fromarray(map_HW).resize((size, size), Image.Resampling.NEAREST))
 
 
 class SceneViews:

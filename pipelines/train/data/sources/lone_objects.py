@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pipelines.images import crop_box, squeezed, squeezed_mask
+from pipelines.images import crop_box, squeezed_mask
 from pipelines.train.data import errors
 from pipelines.train.data.batches import StructureBatch
 from pipelines.train.data.catalogue import catalogue_of_assets
@@ -21,6 +21,7 @@ from pipelines.train.data.options import DataOptions
 from pipelines.train.data.points import interior, unprojected
 from pipelines.train.data.randomness import Stream, draw_step, generator
 from pipelines.train.data.readers import Readers
+from pipelines.train.data.resize import resized
 from pipelines.train.data.samples import InstanceImages, SampleName, StructureSample
 from pipelines.train.data.scene_views import blurred_px
 from pipelines.train.data.sources.base import LATENT_SHAPE, SourceBase
@@ -90,7 +91,7 @@ def _images(view: ObjectView, scene_id: int, size: int, blur: int | None) -> Ins
     box = crop_box((int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())))
     return InstanceImages(
         scene_id,
-        torch.from_numpy(np.ascontiguousarray(squeezed(rgb, size).transpose(2, 0, 1))),
+        resized(rgb, size),
         torch.from_numpy(squeezed_mask(mask_HW, size).copy()),
-        blurred(cropped(rgb, mask_HW, box, size), blur),
+        blurred(cropped(rgb, mask_HW, True, box, size), blur),
     )
