@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -95,6 +96,7 @@ class CompleteCommand:
         from pipelines.complete.terminal import Terminal
 
         self.check()
+        self.out.parent.mkdir(parents=True, exist_ok=True)  # an unwritable place is noticed before the work
         computer = Computer.choose(self.device, self.precision, self.offload)
         inputs = self._inputs(computer)
         compat = OFFICIAL if self.official_behaviour else MENDED
@@ -129,6 +131,12 @@ class CompleteCommand:
             raise UsageError("--shards needs --view: the number of the view")
         if self.out.suffix.lower() != ".glb":
             raise UsageError(f"--out writes binary glTF; call it {self.out.with_suffix('.glb').name}")
+        wanted = {"xatlas": self.texture, "fast_simplification": self.texture or self.max_faces}
+        missing = [package for package, option in wanted.items() if option and find_spec(package) is None]
+        if missing:
+            raise UsageError(
+                f"--texture and --max-faces need {', '.join(missing)}; pip install 'fixer3d[texture]', or leave them out"
+            )
 
     def weights(self) -> dict[str, str | Path]:
         """--encoder-weights by name."""
