@@ -135,7 +135,7 @@ class CompleteCommand:
         missing = [package for package, option in wanted.items() if option and find_spec(package) is None]
         if missing:
             raise UsageError(
-                f"--texture and --max-faces need {', '.join(missing)}; pip install 'fixer3d[texture]', or leave them out"
+                f"--texture and --max-faces need {', '.join(missing)}: pip install 'fixer3d[texture]'"
             )
 
     def weights(self) -> dict[str, str | Path]:
