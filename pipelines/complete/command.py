@@ -134,9 +134,7 @@ class CompleteCommand:
         wanted = {"xatlas": self.texture, "fast_simplification": self.texture or self.max_faces}
         missing = [package for package, option in wanted.items() if option and find_spec(package) is None]
         if missing:
-            raise UsageError(
-                f"--texture and --max-faces need {', '.join(missing)}: pip install 'fixer3d[texture]'"
-            )
+            raise UsageError(f"--texture and --max-faces need {', '.join(missing)}: pip install 'fixer3d[texture]'")
 
     def weights(self) -> dict[str, str | Path]:
         """--encoder-weights by name."""

@@ -107,25 +107,22 @@ class SceneRun:
         seen: dict[int, Observation] = {}
         for number, instance_id in enumerate(instance_ids, start=1):
             with self._ledger.measure("observe", [instance_id]):
-                mask_HW = np.asarray(masks[instance_id], bool)
-                self._view.check_mask(instance_id, mask_HW)
                 try:
-                    one = self._look(instance_id, mask_HW)
+                    seen[instance_id] = one = self._look(instance_id, np.asarray(masks[instance_id], bool))
+                    self._ledger.note(
+                        instance_id,
+                        points=len(one.points_P3),
+                        cut_by_border=one.cut_by_border,
+                        coarse=_placement(one.coarse),
+                        partial_V3=one.coarse_voxels().index_V3.to(torch.uint8).numpy(),
+                    )
                 except NotEnoughSeen as reason:
                     self._ledger.skip(instance_id, str(reason))
-                    continue
-            seen[instance_id] = one
-            self._ledger.note(
-                instance_id,
-                points=len(one.points_P3),
-                cut_by_border=one.cut_by_border,
-                coarse=_placement(one.coarse),
-                partial_V3=one.coarse_voxels().index_V3.to(torch.uint8).numpy(),
-            )
             self._observer(Progress("observe", number, len(instance_ids), (instance_id,)))
         return seen
 
     def _look(self, instance_id: int, mask_HW: np.ndarray) -> Observation:
+        self._view.check_mask(instance_id, mask_HW)
         return observe(
             instance_id,
             mask_HW,
