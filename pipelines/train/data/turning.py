@@ -4,7 +4,7 @@ Stored latents are of poses that were rendered and encoded beforehand. Without t
 anew, and each of its voxels takes the image features of the nearest canonical voxel, for the frozen encoder to encode;
 that is at most a voxel's diagonal away from what sampling the views again would give, and needs no views.
 
-Shapes: N voxels, M canonical voxels, C feature channels.
+Shapes: N voxels, M canonical voxels, C feature channels, L points, K neighbours, S steps along an axis.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scenegen.contract.objects import GRID, ObjectGeometry
 from scenegen.contract.voxels import CUBE_MARGIN, surface_voxels
 
 TOO_MANY = "too many voxels"
-_AROUND = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+_REACHES = (1, 2, 3)
 _QUERIES_AT_ONCE = 256
 
 
@@ -87,21 +87,36 @@ def transformed(points_P3: np.ndarray, T: np.ndarray) -> np.ndarray:
 def nearest_voxels(points_N3: np.ndarray, voxels_M3: np.ndarray) -> np.ndarray:
     """[N] rows of the voxels whose centres are nearest to points, all in grid coordinates (voxel i is [i, i + 1)).
 
-    A point's own voxel where it is one of them; else the nearest of its neighbours; else the nearest of all.
+    A point's own voxel where it is one of them; else among more and more of its neighbours.
     """
-    row_of = np.full((GRID + 2,) * 3, -1, np.int32)  # with a border, so that neighbours need no test
-    row_of[tuple(voxels_M3.astype(int).T + 1)] = np.arange(len(voxels_M3))
-    cell_N3 = np.clip(np.floor(points_N3).astype(int), 0, GRID - 1)
-    found_N = row_of[tuple(cell_N3.T + 1)].astype(np.int64)
-    (beside,) = np.nonzero(found_N < 0)
-    around = cell_N3[beside, None] + _AROUND
-    rows = row_of[tuple(np.moveaxis(around, -1, 0) + 1)]
-    distance = np.square(around + 0.5 - points_N3[beside, None]).sum(axis=-1)
-    distance[rows < 0] = np.inf
-    best = distance.argmin(axis=1)
-    found_N[beside] = np.where(np.isfinite(distance.min(axis=1)), rows[np.arange(len(rows)), best], -1)
-    (lost,) = np.nonzero(found_N < 0)
-    for part in np.split(lost, range(_QUERIES_AT_ONCE, len(lost), _QUERIES_AT_ONCE)):
-        distance = np.square(points_N3[part, None] - (voxels_M3 + 0.5)).sum(axis=-1)
-        found_N[part] = distance.argmin(axis=1)
+    edge = GRID + 2 * _REACHES[-1]  # with a border, so that neighbours need no test
+    stride_3 = np.array([edge * edge, edge, 1])
+    row_of = np.full(edge**3, -1, np.int32)
+    row_of[(voxels_M3.astype(np.int64) + _REACHES[-1]) @ stride_3] = np.arange(len(voxels_M3))
+    cell_N3 = np.clip(np.floor(points_N3).astype(np.int64), 0, GRID - 1)
+    code_N = (cell_N3 + _REACHES[-1]) @ stride_3
+    found_N = row_of[code_N].astype(np.int64)
+    (left,) = np.nonzero(found_N < 0)
+    for reach in _REACHES:
+        row_L, squared_L = _nearest_around(row_of, stride_3, code_N[left], (cell_N3 - points_N3)[left], reach)
+        sure_L = squared_L <= (reach + 0.5) ** 2  # whatever lies further out is further away
+        found_N[left[sure_L]] = row_L[sure_L]
+        left = left[~sure_L]
+    for part in np.split(left, range(_QUERIES_AT_ONCE, len(left), _QUERIES_AT_ONCE)):
+        squared = np.square(points_N3[part, None] - (voxels_M3 + 0.5)).sum(axis=-1)
+        found_N[part] = squared.argmin(axis=1)
     return found_N
+
+
+def _nearest_around(
+    row_of: np.ndarray, stride_3: np.ndarray, code_L: np.ndarray, corner_L3: np.ndarray, reach: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Row and squared distance (inf if there is none) of the nearest voxel among the neighbours up to `reach` away."""
+    steps = np.arange(-reach, reach + 1)
+    offsets = (steps[:, None, None] * stride_3[0] + steps[:, None] * stride_3[1] + steps * stride_3[2]).ravel()
+    row_LK = row_of[code_L[:, None] + offsets]
+    x_LS, y_LS, z_LS = np.square(corner_L3[:, :, None] + steps + 0.5).astype(np.float32).transpose(1, 0, 2)
+    squared_LK = (x_LS[:, :, None, None] + y_LS[:, None, :, None] + z_LS[:, None, None, :]).reshape(row_LK.shape)
+    squared_LK[row_LK < 0] = np.inf
+    best_L1 = squared_LK.argmin(axis=1)[:, None]
+    return np.take_along_axis(row_LK, best_L1, 1)[:, 0], np.take_along_axis(squared_LK, best_L1, 1)[:, 0]

@@ -100,9 +100,9 @@ def test_turned_voxels_take_the_features_of_the_place_they_come_from(tiny_data):
 def test_the_nearest_voxel_is_the_nearest_of_all():
     rng = np.random.default_rng(0)
     voxels = np.unique(rng.integers(20, 44, (300, 3)), axis=0)
-    points = rng.uniform(10, 54, (400, 3))
+    points = np.concatenate([rng.uniform(10, 54, (400, 3)), voxels + rng.normal(0.5, 0.8, voxels.shape)])
     distance = np.square(points[:, None] - (voxels + 0.5)).sum(-1)
-    found = distance[np.arange(400), nearest_voxels(points, voxels)]
+    found = distance[np.arange(len(points)), nearest_voxels(points, voxels)]
     np.testing.assert_allclose(found, distance.min(1))
 
 
