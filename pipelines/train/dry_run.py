@@ -24,7 +24,7 @@ def show_stage(
     """Print it, as if this process trained alone."""
     recipe, module = stage.recipe, stage.module()
     say(
-        f"{stage.name}: {recipe.steps} steps of {recipe.batch_size} samples, learning rate {recipe.learning_rate:g}, "
+        f"{stage.name}: {recipe.steps} steps of batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, "
         f"EMA {recipe.ema_decay:g}"
     )
     for split in ("train", "val"):

@@ -11,6 +11,7 @@ STAGE/
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -54,7 +55,11 @@ def train_stage(
         make_writable(folder)
     description = describe_run(stage, options)
     done = finished_stage(folder, description, stage.recipe.steps)
-    return done or StageTraining(stage, loader, options, ranks, folder, description).run(stop)
+    if done is None:
+        return StageTraining(stage, loader, options, ranks, folder, description).run(stop)
+    if ranks.is_main:
+        sys.stderr.write(f"{stage.name}: finished before, see {folder}\n")
+    return done
 
 
 class StageTraining:
@@ -177,6 +182,8 @@ class StageTraining:
         result = finished_stage(self._folder, self._description, steps)
         if result is None:
             raise PipelineError(f"rank {self._ranks.rank} does not see {self._folder}; all ranks need one file system")
+        if self._log:
+            self._log.say(f"{self._stage.name}: finished, see {self._folder}")
         return result
 
     def _fact_batches(self) -> Generator[Batch, None, None]:
@@ -194,11 +201,11 @@ class StageTraining:
         millions = sum(parameter.numel() for parameter in self._learner.parallel.module.parameters()) / 1e6
         goes_on = f", going on from step {self._first_step}" if self._first_step else ""
         self._log.say(
-            f"{name}: {recipe.steps} steps of {recipe.batch_size} samples, {millions:.3g} M parameters, "
+            f"{name}: {recipe.steps} steps of batch {recipe.batch_size}, {millions:.3g} M parameters, "
             f"{self._ranks.world_size} x {self._ranks.device.type}{goes_on}"
         )
         if not len(self._validation):
-            self._log.say(f"{name}: this data has no held-out assets, so nothing is validated")
+            self._log.say(f"{name}: no held-out asset fits this stage, so nothing is validated")
 
     def _not_finite(self, last: StepMetrics) -> str:
         losses = ", ".join(f"{name} {value:.4g}" for name, value in last.losses.items() if "_t" not in name)

@@ -36,7 +36,11 @@ class MetricsLog:
         self._board = _board(folder / "tensorboard", first_step, stream)
         self._first, self._started = first_step, time.monotonic()
         self._last_line = -math.inf
-        self._bar = tqdm(total=total_steps, initial=first_step, unit="step", desc=name) if stream.isatty() else None
+        self._bar = (
+            tqdm(total=total_steps, initial=first_step, unit="step", desc=name, file=stream)
+            if stream.isatty()
+            else None
+        )
 
     def say(self, line: str) -> None:
         """A line for people."""
