@@ -49,9 +49,8 @@ class View:
 
     def rays_3HW(self) -> Tensor:
         """[3, H, W] directions in world axes through the pixel centres, of planar depth 1 (not of unit length)."""
-        width, height = self.size_px
-        columns, rows = (torch.arange(n, device=self.K_norm.device) + 0.5 for n in (width, height))
-        K = self.K_px
+        (width, height), K = self.size_px, self.K_px
+        columns, rows = (torch.arange(n, device=K.device, dtype=K.dtype) + 0.5 for n in (width, height))
         x_HW = ((columns - K[0, 2]) / K[0, 0]).expand(height, width)
         y_HW = ((rows - K[1, 2]) / K[1, 1])[:, None].expand(height, width)
         return torch.einsum("ij,jhw->ihw", self.T_world_cam[:3, :3], torch.stack([x_HW, y_HW, torch.ones_like(x_HW)]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from models.compat import MENDED, ReferenceCompat
 from pipelines.errors import UsageError
@@ -79,13 +79,28 @@ class StructureVaeRecipe(Recipe):
 
 
 @dataclass(frozen=True)
-class DecoderRecipe(Recipe):
+class SlatRecipe(Recipe):
+    """max_voxels: larger structured latents are left out, where the data allow larger ones."""
+
+    max_voxels: int = 32_768
+
+
+@dataclass(frozen=True)
+class SlatFlowRecipe(FlowRecipe, SlatRecipe):
+    """A rectified flow of structured latents."""
+
+
+@dataclass(frozen=True)
+class DecoderRecipe(SlatRecipe):
     """A decoder of structured latents, trained on pictures.
 
+    views, view_px: how many a sample, and their edge where they are stored larger (None: as they are).
     image: of the loss between pictures. perceptual: the distance in it where no weights of LPIPS are given; None leaves
     it out.
     """
 
+    views: int = 4
+    view_px: int | None = 512
     image: ImageWeights = field(default_factory=ImageWeights)
     perceptual: str | None = "efficientnet_lite0_distance"
 
@@ -136,9 +151,10 @@ def slat_vae() -> GaussianRecipe:
     return replace(_taking(GaussianRecipe, Published("TRELLIS configs", 1_000_000, 1e-4)), kl_weight=1e-6)
 
 
-def slat_base() -> FlowRecipe:
+def slat_base() -> SlatFlowRecipe:
     """B: TRELLIS's SLAT flow on turned assets."""
-    return _taking(FlowRecipe, Published("supplement", 450_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5))
+    stated = Published("supplement", 450_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5)
+    return _taking(SlatFlowRecipe, *stated)
 
 
 def gaussian_decoder() -> GaussianRecipe:
@@ -153,10 +169,10 @@ def mesh_decoder() -> MeshRecipe:
     return _taking(MeshRecipe, Published("supplement", 80_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5))
 
 
-def texturer() -> FlowRecipe:
+def texturer() -> SlatFlowRecipe:
     """H: Occlusion-Aware 3D Texturer."""
     stated = Published("supplement", 90_000, 5e-5), Published("3D-Fixer configs", 450_000, 1e-5)
-    return replace(_taking(FlowRecipe, *stated), alignment_weight=0.5)
+    return replace(_taking(SlatFlowRecipe, *stated), alignment_weight=0.5)
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -201,6 +217,13 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
 }
 
 
+# What else smaller systems have otherwise, where a recipe has it: less of everything that a step costs.
+_SMALLER: dict[SizeName, dict[str, int | None]] = {
+    "tiny": {"max_voxels": 6000, "views": 2, "view_px": 64, "statistics_samples": 64},
+    "small": {"max_voxels": 16_384, "view_px": 256},
+}
+
+
 def recipe(stage: str, size: SizeName) -> Recipe:
     """The published recipe of a stage, with steps, batch and learning rate for the size.
 
@@ -212,8 +235,10 @@ def recipe(stage: str, size: SizeName) -> Recipe:
     if size == "official":
         return published
     steps, batch_size, learning_rate = _SCALED[size][stage]
+    smaller: dict[str, Any] = {name: value for name, value in _SMALLER[size].items() if hasattr(published, name)}
     return replace(
         published,
+        **smaller,
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,

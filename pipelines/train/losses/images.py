@@ -70,12 +70,6 @@ def psnr_B(prediction_BCHW: Tensor, target_BCHW: Tensor) -> Tensor:
     return -10 * (prediction_BCHW - target_BCHW).square().flatten(1).mean(1).clamp(min=1e-10).log10()
 
 
-def over_background(rgba_B4HW: Tensor, background_B: Tensor) -> Tensor:
-    """[B, 3, H, W]: straight-alpha pictures over a grey of [B] brightness."""
-    alpha = rgba_B4HW[:, 3:]
-    return rgba_B4HW[:, :3] * alpha + (1 - alpha) * background_B.view(-1, 1, 1, 1)
-
-
 def _window(like: Tensor) -> Tensor:
     """[1, 1, K, K] Gaussian weights that sum to 1."""
     offset = torch.arange(SSIM_WINDOW, device=like.device, dtype=like.dtype) - SSIM_WINDOW // 2

@@ -37,22 +37,30 @@ class MeshWeights:
 @dataclass(frozen=True)
 class MeshViews:
     """The true mesh and how it looks. renders: geometry alone, one a view. pictures_K3HW: what cameras saw of the
-    asset, over the background that a decoded mesh gets too. normals_K3HW: see `normal_image`."""
+    asset, over `background`, a grey. normals_K3HW: see `normal_image`."""
 
     vertices_P3: Tensor
     faces_F3: Tensor
     views: Sequence[View]
     renders: Sequence[MeshRender]
     pictures_K3HW: Tensor
+    background: Tensor
     normals_K3HW: Tensor
 
     @classmethod
     @torch.no_grad()
-    def of(cls, vertices_P3: Tensor, faces_F3: Tensor, views: Sequence[View], pictures_K3HW: Tensor) -> Self:
+    def of(
+        cls,
+        vertices_P3: Tensor,
+        faces_F3: Tensor,
+        views: Sequence[View],
+        pictures_K3HW: Tensor,
+        background: Tensor,
+    ) -> Self:
         renders = [render_mesh(vertices_P3, faces_F3, view) for view in views]
         pairs = zip(renders, views, strict=True)
         normals = torch.stack([normal_image(facing_camera(r, view), r.covered_HW) for r, view in pairs])
-        return cls(vertices_P3, faces_F3, views, renders, pictures_K3HW, normals)
+        return cls(vertices_P3, faces_F3, views, renders, pictures_K3HW, background, normals)
 
 
 @dataclass(frozen=True)
@@ -63,11 +71,11 @@ class MeshLoss:
     weights: MeshWeights
     resolution: int
 
-    def __call__(self, mesh: Mesh, truth: MeshViews, background: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, mesh: Mesh, truth: MeshViews) -> tuple[Tensor, dict[str, Tensor]]:
         """A scalar, and its parts unweighted by name. Raises ValueError for a mesh that was not made for training."""
         if mesh.training is None:
             raise ValueError("the losses need what FlexiCubes gives in training; extract the mesh with training=True")
-        renders = draw(mesh, truth.views, background)
+        renders = draw(mesh, truth.views, truth.background)
         normals_K3HW = torch.stack([normal_image(r.normal_3HW, r.covered_HW) for r in renders])
         colours_K6HW = _attributes(renders)
         terms = {
@@ -83,9 +91,9 @@ class MeshLoss:
         return torch.stack(weighted).sum(), terms
 
 
-def draw(mesh: Mesh, views: Sequence[View], background: float) -> list[MeshRender]:
+def draw(mesh: Mesh, views: Sequence[View], background: Tensor) -> list[MeshRender]:
     """A decoded mesh with its colours over a grey of this brightness, and its predicted normals over black."""
-    behind = mesh.vertices_V3.new_tensor([background] * COLOURS + [0.0] * COLOURS)
+    behind = torch.cat([background.expand(COLOURS), torch.zeros_like(background).expand(COLOURS)])
     return [render_mesh(mesh.vertices_V3, mesh.faces_F3, view, mesh.attributes_VA, behind) for view in views]
 
 

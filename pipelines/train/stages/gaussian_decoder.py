@@ -25,8 +25,8 @@ from pipelines.train.losses.splats import GaussianLoss
 from pipelines.train.recipes import GaussianRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
-from pipelines.train.stages.decoded import coin, draw_views, measured_pictures, pictures_beside_truth, true_views
-from pipelines.train.stages.slat import features, perceptual_distance, posterior_mean
+from pipelines.train.stages.decoded import WHITE, TrueViews, coin, measured_pictures, pictures_beside_truth
+from pipelines.train.stages.slat import features, perceptual_distance, posterior_mean, slat_data
 
 
 class GaussianDecoderModule(TrainingModule):
@@ -41,7 +41,8 @@ class GaussianDecoderModule(TrainingModule):
     ) -> None:
         super().__init__()
         self.decoder = decoder
-        self._encoder, self._distance = (encoder,), distance  # in a tuple, so that it is not registered
+        self._encoder = (encoder,)  # in a tuple, so that it is not registered
+        self._view_px, self._distance = recipe.view_px, distance
         self._loss = GaussianLoss(ImageLoss(recipe.image, distance), recipe.gaussians)
 
     def frozen(self) -> Iterable[nn.Module]:
@@ -51,10 +52,9 @@ class GaussianDecoderModule(TrainingModule):
         return self.decoder.blocks
 
     def forward(self, batch: RenderBatch) -> Losses:
-        voxels, background_B = batch.voxels, coin(batch.drop_B)
+        voxels, truth = batch.voxels, TrueViews.of(batch, coin(batch.drop_B), self._view_px)
         gaussians = self.decoder(SparseTensor(self._drawn_latent(batch, voxels), voxels))
-        pictures = draw_views(gaussians, batch, background_B)
-        loss_B, terms = self._loss(gaussians, pictures, true_views(batch, background_B))
+        loss_B, terms = self._loss(gaussians, truth.draw(gaussians), truth.pictures_BK3HW)
         return Losses(loss_B, torch.ones_like(loss_B), terms)
 
     @torch.no_grad()
@@ -82,7 +82,7 @@ class GaussianDecoderStage(StageBase):
         self.recipe = context.recipe_as(GaussianRecipe)
 
     def source(self, split: Split) -> SampleSource[Any]:
-        return RenderSource(self.context.data, split, self.context.seed)
+        return RenderSource(slat_data(self.context, self.recipe), split, self.context.seed)
 
     @cached_property
     def _module(self) -> GaussianDecoderModule:
@@ -99,8 +99,10 @@ class GaussianDecoderStage(StageBase):
 
     def measure(self, module: GaussianDecoderModule, batches: Iterable[RenderBatch]) -> Mapping[str, Sequence[float]]:
         """PSNR and SSIM of views of objects that are not trained on."""
-        return measured_pictures((batch, module.decode(batch)) for batch in batches)
+        px = self.recipe.view_px
+        return measured_pictures((TrueViews.of(batch, WHITE, px), module.decode(batch)) for batch in batches)
 
     def snapshot(self, module: GaussianDecoderModule, batch: RenderBatch, folder: Path) -> list[Path]:
         """Views and what is decoded, one object a row."""
-        return pictures_beside_truth(module.decode(batch), batch, folder / "decoded.png")
+        truth = TrueViews.of(batch, WHITE, self.recipe.view_px)
+        return pictures_beside_truth(module.decode(batch), truth, folder / "decoded.png")

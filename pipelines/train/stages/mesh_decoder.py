@@ -25,9 +25,9 @@ from pipelines.train.losses.perceptual import PerceptualDistance
 from pipelines.train.recipes import MeshRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
-from pipelines.train.stages.decoded import coin, true_views, views_of
+from pipelines.train.stages.decoded import WHITE, TrueViews, coin
 from pipelines.train.stages.mesh_measures import mesh_scores, meshes_beside_truth
-from pipelines.train.stages.slat import perceptual_distance, posterior_mean
+from pipelines.train.stages.slat import perceptual_distance, posterior_mean, slat_data
 from pipelines.train.stages.structure import columns
 
 
@@ -39,7 +39,8 @@ class MeshDecoderModule(TrainingModule):
     ) -> None:
         super().__init__()
         self.decoder = decoder
-        self._encoder, self._distance = (encoder,), distance  # in a tuple, so that it is not registered
+        self._encoder = (encoder,)  # in a tuple, so that it is not registered
+        self._view_px, self._distance = recipe.view_px, distance
         resolution = decoder.config.resolution * UPSAMPLING
         self._loss = MeshLoss(ImageLoss(recipe.image, distance), recipe.mesh, resolution)
 
@@ -50,13 +51,8 @@ class MeshDecoderModule(TrainingModule):
         return self.decoder.blocks
 
     def forward(self, batch: RenderBatch) -> Losses:
-        background_B = coin(batch.drop_B)
-        parts = [
-            self._loss(mesh, truth, float(background))
-            for mesh, truth, background in zip(
-                self.decode(batch, training=True), true_meshes(batch, background_B), background_B, strict=True
-            )
-        ]
+        truths = true_meshes(batch, TrueViews.of(batch, coin(batch.drop_B), self._view_px))
+        parts = [self._loss(mesh, truth) for mesh, truth in zip(self.decode(batch, training=True), truths, strict=True)]
         terms = {name: torch.stack([terms[name] for _, terms in parts]) for name in parts[0][1]}
         loss_B = torch.stack([loss for loss, _ in parts])
         return Losses(loss_B, torch.ones_like(loss_B), terms)
@@ -70,11 +66,11 @@ class MeshDecoderModule(TrainingModule):
         return meshes
 
 
-def true_meshes(batch: RenderBatch, background_B: Tensor | float) -> list[MeshViews]:
+def true_meshes(batch: RenderBatch, seen: TrueViews) -> list[MeshViews]:
     """What the decoded meshes are held against, by sample. Raises ValueError without meshes."""
     if batch.vertices is None or batch.faces is None:
         raise ValueError("the mesh decoder is trained on meshes; make its source with mesh=True")
-    items = zip(batch.vertices, batch.faces, views_of(batch), true_views(batch, background_B), strict=True)
+    items = zip(batch.vertices, batch.faces, seen.views, seen.pictures_BK3HW, seen.background_B, strict=True)
     return [MeshViews.of(*item) for item in items]
 
 
@@ -86,7 +82,7 @@ class MeshDecoderStage(StageBase):
         self.recipe = context.recipe_as(MeshRecipe)
 
     def source(self, split: Split) -> SampleSource[Any]:
-        return RenderSource(self.context.data, split, self.context.seed, mesh=True)
+        return RenderSource(slat_data(self.context, self.recipe), split, self.context.seed, mesh=True)
 
     @cached_property
     def _module(self) -> MeshDecoderModule:
@@ -106,7 +102,7 @@ class MeshDecoderStage(StageBase):
         """Chamfer distance, normal consistency and IoU of silhouettes."""
         rows = []
         for batch in batches:
-            pairs = zip(module.decode(batch, training=False), true_meshes(batch, 1.0), strict=True)
+            pairs = zip(module.decode(batch, training=False), self._truths(batch), strict=True)
             rows += [mesh_scores(mesh, truth) for mesh, truth in pairs]
         return columns(rows)
 
@@ -114,5 +110,8 @@ class MeshDecoderStage(StageBase):
     def snapshot(self, module: MeshDecoderModule, batch: RenderBatch, folder: Path) -> list[Path]:
         """Colours and normals, true and decoded, one object a row."""
         path = folder / "meshes.png"
-        meshes_beside_truth(module.decode(batch, training=False), true_meshes(batch, 1.0)).save(path)
+        meshes_beside_truth(module.decode(batch, training=False), self._truths(batch)).save(path)
         return [path]
+
+    def _truths(self, batch: RenderBatch) -> list[MeshViews]:
+        return true_meshes(batch, TrueViews.of(batch, WHITE, self.recipe.view_px))

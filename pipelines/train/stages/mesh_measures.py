@@ -45,7 +45,7 @@ def meshes_beside_truth(meshes: Sequence[Mesh], truths: Sequence[MeshViews], vie
     rows = []
     for mesh, truth in zip(meshes, truths, strict=True):
         row = []
-        for k, render in enumerate(draw(mesh, truth.views[:views], 1.0)):
+        for k, render in enumerate(draw(mesh, truth.views[:views], truth.background)):
             decoded = normal_image(render.normal_3HW, render.covered_HW)
             colours = truth.pictures_K3HW[k] if render.attributes_AHW is None else render.attributes_AHW[:COLOURS]
             row += [truth.pictures_K3HW[k], colours, truth.normals_K3HW[k], decoded]

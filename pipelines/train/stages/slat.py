@@ -6,7 +6,7 @@ Shapes: B samples, K views, H W their size, N voxels of all samples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
@@ -22,10 +22,12 @@ from pipelines.latent_statistics import OFFICIAL_SLAT, SlatStatistics
 from pipelines.rendering import Splats, View, render_splats
 from pipelines.rendering.orbit import orbit_views
 from pipelines.train.data.batches import SparseBatch
+from pipelines.train.data.options import DataOptions
 from pipelines.train.losses.flow import FlowPoint, flow_point
 from pipelines.train.losses.images import psnr_B
 from pipelines.train.losses.perceptual import EfficientNetDistance, Lpips, PerceptualDistance
 from pipelines.train.pictures import image_picture, table_of_pictures
+from pipelines.train.recipes import DecoderRecipe, SlatRecipe
 from pipelines.train.sizes import official
 from pipelines.train.stages.context import StageContext
 
@@ -60,6 +62,14 @@ class SlatCodec:
         """The Gaussians of each sample."""
         decoded: list[Gaussians] = self.decoder(SparseTensor(self.statistics.restore(normalised_N8), voxels))
         return decoded
+
+
+def slat_data(context: StageContext, recipe: SlatRecipe) -> DataOptions:
+    """The data options, with what the recipe asks of the samples."""
+    data = replace(context.data, max_voxels=min(context.data.max_voxels, recipe.max_voxels))
+    if isinstance(recipe, DecoderRecipe):
+        data = replace(data, views_per_sample=recipe.views)
+    return data
 
 
 @torch.no_grad()

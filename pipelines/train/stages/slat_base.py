@@ -22,7 +22,7 @@ from pipelines.train.data.batches import LatentBatch
 from pipelines.train.data.sources.latents import LatentSource
 from pipelines.train.losses.flow import drop_rows
 from pipelines.train.losses.per_voxel import voxel_mean_B
-from pipelines.train.recipes import FlowRecipe
+from pipelines.train.recipes import SlatFlowRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
 from pipelines.train.stages.slat import (
@@ -31,6 +31,7 @@ from pipelines.train.stages.slat import (
     mean_psnr,
     orbit_BK3HW,
     sampled_beside_truth,
+    slat_data,
     sparse_flow_point,
 )
 
@@ -38,7 +39,7 @@ from pipelines.train.stages.slat import (
 class SlatBaseModule(TrainingModule):
     """The flow transformer, and the frozen networks around it."""
 
-    def __init__(self, flow: SLatFlow, codec: SlatCodec, encoders: ImageEncoders, recipe: FlowRecipe) -> None:
+    def __init__(self, flow: SLatFlow, codec: SlatCodec, encoders: ImageEncoders, recipe: SlatFlowRecipe) -> None:
         super().__init__()
         self.flow = flow
         self.codec = codec
@@ -82,10 +83,10 @@ class SlatBaseStage(StageBase):
 
     def __init__(self, entry: StageEntry, context: StageContext) -> None:
         super().__init__(entry, context)
-        self.recipe = context.recipe_as(FlowRecipe)
+        self.recipe = context.recipe_as(SlatFlowRecipe)
 
     def source(self, split: Split) -> SampleSource[Any]:
-        return LatentSource(self.context.data, split, self.context.seed)
+        return LatentSource(slat_data(self.context, self.recipe), split, self.context.seed)
 
     @cached_property
     def _module(self) -> SlatBaseModule:

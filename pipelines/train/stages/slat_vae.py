@@ -27,8 +27,8 @@ from pipelines.train.losses.splats import GaussianLoss
 from pipelines.train.recipes import GaussianRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
-from pipelines.train.stages.decoded import coin, draw_views, measured_pictures, pictures_beside_truth, true_views
-from pipelines.train.stages.slat import STATISTICS_FACT, features, perceptual_distance
+from pipelines.train.stages.decoded import WHITE, TrueViews, coin, measured_pictures, pictures_beside_truth
+from pipelines.train.stages.slat import STATISTICS_FACT, features, perceptual_distance, slat_data
 
 
 class SlatVaeModule(TrainingModule):
@@ -43,7 +43,7 @@ class SlatVaeModule(TrainingModule):
     ) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
-        self._kl_weight, self._distance = recipe.kl_weight, distance
+        self._kl_weight, self._view_px, self._distance = recipe.kl_weight, recipe.view_px, distance
         self._loss = GaussianLoss(ImageLoss(recipe.image, distance), recipe.gaussians)
 
     def frozen(self) -> Iterable[nn.Module]:
@@ -56,9 +56,8 @@ class SlatVaeModule(TrainingModule):
         x = features(batch, batch.voxels)
         mean_N8, log_variance_N8 = self.encoder(x)
         gaussians = self.decoder(x.replace(posterior_sample(mean_N8, log_variance_N8, batch.noise_N8)))
-        background_B = coin(batch.drop_B)
-        pictures = draw_views(gaussians, batch, background_B)
-        loss_B, terms = self._loss(gaussians, pictures, true_views(batch, background_B))
+        truth = TrueViews.of(batch, coin(batch.drop_B), self._view_px)
+        loss_B, terms = self._loss(gaussians, truth.draw(gaussians), truth.pictures_BK3HW)
         terms["divergence"] = voxel_mean_B(divergence_B(mean_N8, log_variance_N8), x.voxels.lengths)
         return Losses(loss_B + self._kl_weight * terms["divergence"], torch.ones_like(loss_B), terms)
 
@@ -78,7 +77,7 @@ class SlatVaeStage(StageBase):
         self.recipe = context.recipe_as(GaussianRecipe)
 
     def source(self, split: Split) -> SampleSource[Any]:
-        return RenderSource(self.context.data, split, self.context.seed, features=True)
+        return RenderSource(slat_data(self.context, self.recipe), split, self.context.seed, features=True)
 
     @cached_property
     def _module(self) -> SlatVaeModule:
@@ -94,7 +93,8 @@ class SlatVaeStage(StageBase):
 
     def measure(self, module: SlatVaeModule, batches: Iterable[RenderBatch]) -> Mapping[str, Sequence[float]]:
         """PSNR and SSIM of views that the encoder has not seen, reconstructed from the posterior's mean."""
-        return measured_pictures((batch, module.reconstruct(batch)) for batch in batches)
+        px = self.recipe.view_px
+        return measured_pictures((TrueViews.of(batch, WHITE, px), module.reconstruct(batch)) for batch in batches)
 
     def facts(self, module: SlatVaeModule, batches: Iterable[RenderBatch]) -> dict[str, Any]:
         """Mean and deviation of every latent channel, which the flows are trained and sampled with."""
@@ -103,7 +103,8 @@ class SlatVaeStage(StageBase):
 
     def snapshot(self, module: SlatVaeModule, batch: RenderBatch, folder: Path) -> list[Path]:
         """Views and their reconstructions, one object a row."""
-        return pictures_beside_truth(module.reconstruct(batch), batch, folder / "reconstructions.png")
+        truth = TrueViews.of(batch, WHITE, self.recipe.view_px)
+        return pictures_beside_truth(module.reconstruct(batch), truth, folder / "reconstructions.png")
 
 
 @torch.no_grad()

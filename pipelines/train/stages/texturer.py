@@ -24,7 +24,7 @@ from pipelines.train.data.batches import TextureBatch
 from pipelines.train.data.sources.texture import TextureSource
 from pipelines.train.losses.flow import drop_condition
 from pipelines.train.losses.per_voxel import voxel_mean_B
-from pipelines.train.recipes import FlowRecipe
+from pipelines.train.recipes import SlatFlowRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
 from pipelines.train.stages.slat import (
@@ -33,6 +33,7 @@ from pipelines.train.stages.slat import (
     mean_psnr,
     orbit_BK3HW,
     sampled_beside_truth,
+    slat_data,
     sparse_flow_point,
 )
 from pipelines.train.stages.texture_views import psnr_in_view, voxel_views
@@ -51,7 +52,7 @@ class TexturerModule(TrainingModule):
     """The trained branch, and the frozen networks around it."""
 
     def __init__(
-        self, branch: Texturer, base: SLatFlow, codec: SlatCodec, encoders: ImageEncoders, recipe: FlowRecipe
+        self, branch: Texturer, base: SLatFlow, codec: SlatCodec, encoders: ImageEncoders, recipe: SlatFlowRecipe
     ) -> None:
         super().__init__()
         self.branch = branch
@@ -127,10 +128,12 @@ class TexturerStage(StageBase):
 
     def __init__(self, entry: StageEntry, context: StageContext) -> None:
         super().__init__(entry, context)
-        self.recipe = context.recipe_as(FlowRecipe)
+        self.recipe = context.recipe_as(SlatFlowRecipe)
 
     def source(self, split: Split) -> SampleSource[Any]:
-        return TextureSource(self.context.data, split, self.context.seed, clean=self.recipe.alignment_weight > 0)
+        return TextureSource(
+            slat_data(self.context, self.recipe), split, self.context.seed, clean=self.recipe.alignment_weight > 0
+        )
 
     @cached_property
     def _module(self) -> TexturerModule:
