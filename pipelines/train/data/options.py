@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pipelines.errors import UsageError
+from pipelines.train.data.locations import DataLocation
+from pipelines.train.data.readers import Readers
+from scenegen.contract.objects import FEATURES_PREFIX, LATENTS_PREFIX, OBJECTS, VIEWS
 
 AlphaRule = Literal["official", "uniform", "estimate", "truth"]
 """How the share alpha of estimated depth is drawn: min(1, 1.01 U), U, always 1, always 0; U uniform in [0, 1)."""
@@ -14,23 +17,6 @@ Oversize = Literal["reject", "rescale", "squash"]
 """What becomes of an object that is larger than the coarse cube around its visible part. reject: another sample is
 taken. rescale: the cube grows until the object fits, up to a limit. squash: what sticks out is moved onto the walls
 (official)."""
-
-
-@dataclass(frozen=True)
-class DataLocation:
-    """One dataset.
-
-    shards: folder or URI of the views. objects: of the objects tables; None if they are in the same place.
-    weight: how often each of its samples is seen in an epoch; may be a fraction.
-    """
-
-    shards: str
-    objects: str | None = None
-    weight: float = 1.0
-
-    @property
-    def objects_location(self) -> str:
-        return self.objects if self.objects is not None else self.shards
 
 
 @dataclass(frozen=True)
@@ -63,7 +49,7 @@ class DataOptions:
     outline. max_voxels: of a structured latent. max_mesh_faces: of a mesh that is voxelised.
     held_out: share of assets kept for validation where a dataset has only one split.
     extractor: features in voxels for SLAT stages. latents: table of stored latents; None encodes online.
-    views_per_sample, view_px: of renders that decoders are trained on.
+    views_per_sample: renders that decoders are trained on.
     bad_rows: raise, or take another sample. bad_row_budget: how many, as a share of what was loaded.
     """
 
@@ -81,7 +67,6 @@ class DataOptions:
     extractor: str | None = None
     latents: str | None = None
     views_per_sample: int = 4
-    view_px: int | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
     bad_rows: Literal["raise", "replace"] = "raise"
     bad_row_budget: float = 0.001
@@ -96,8 +81,13 @@ class DataOptions:
             raise UsageError(f"a share of {self.held_out:g} of the assets cannot be held out; give one in [0, 1)")
 
     def describe(self) -> dict[str, Any]:
-        """As JSON, for digests: everything but where the data lie and what becomes of bad rows."""
+        """As JSON, for digests: what the data are, but not where they lie; and everything but the rule for bad rows.
+
+        Reads the data's metadata. Raises UsageError if they are not there.
+        """
         options = asdict(self)
         for name in ("locations", "bad_rows", "bad_row_budget"):
             del options[name]
-        return {**options, "weights": [location.weight for location in self.locations]}
+        tables = {OBJECTS, VIEWS, f"{FEATURES_PREFIX}{self.extractor}", f"{LATENTS_PREFIX}{self.latents}"}
+        pairs = zip(Readers(self.locations).describe(tables), self.locations, strict=True)
+        return {**options, "datasets": [{**fact, "weight": location.weight} for fact, location in pairs]}

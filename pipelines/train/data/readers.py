@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pipelines.errors import UsageError
-from pipelines.train.data.options import DataLocation
+from pipelines.train.data.locations import DataLocation
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.object_dataset import ObjectDataset
+from scenegen.contract.objects import OBJECTS
 
 
 class Readers:
@@ -39,6 +40,24 @@ class Readers:
         if number not in self._objects:
             self._objects[number] = _opened(ObjectDataset, self._locations[number].objects_location)
         return self._objects[number]
+
+    def describe(self, tables: Collection[str]) -> list[dict[str, Any]]:
+        """What each location holds, as JSON: the same for copies of the same data, and for no others.
+
+        tables: of objects, those that are used; tables beside them may come and go.
+        """
+        return [self._described(number, tables) for number in range(len(self))]
+
+    def _described(self, number: int, tables: Collection[str]) -> dict[str, Any]:
+        dataset, objects = self.dataset(number), self.objects(number)
+        metas = {table: objects.meta(table) for table in objects.tables if table in tables}
+        return {
+            "config_digest": dataset.metadata().get("config_digest", ""),
+            "views": len(dataset),
+            "estimators": list(dataset.estimators()),
+            "assets_digest": objects.meta(OBJECTS).assets_digest,
+            "tables": {table: dict(meta.settings) for table, meta in metas.items()},
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_locations": self._locations}

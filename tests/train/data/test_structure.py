@@ -156,3 +156,17 @@ def test_two_datasets_are_mixed_by_weight(tiny_data):
     half = len(source) // 2
     assert source.weights().tolist() == [1.0] * half + [0.5] * half
     assert source.load(half, 0).name.dataset == 1
+
+
+def test_the_description_is_of_the_data_and_not_of_their_place(tiny_data, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in tiny_data.iterdir():
+        (copy / file.name).symlink_to(file)
+    described = [DataOptions((DataLocation(str(place)),)).describe() for place in (tiny_data, copy)]
+    assert described[0] == described[1]
+    for file in copy.glob("*-00001-of-00002.parquet"):
+        file.unlink()
+    assert DataOptions((DataLocation(str(copy)),)).describe() != described[0]
+    with pytest.raises(UsageError, match="no finished shard"):
+        DataOptions((DataLocation(str(tmp_path)),)).describe()
