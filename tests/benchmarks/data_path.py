@@ -191,7 +191,7 @@ def measure(source: Any, count: int, peer_ms: float) -> dict[str, Any]:
 
 def run(source: Any, count: int, per_view: int) -> dict[str, Any]:
     """Samples in the order of training, collated by four; the first ones, which open files, are not counted."""
-    order = SampleOrder.of(source, seed=0, per_view=per_view)
+    order = SampleOrder(source.groups(), source.weights(), 0, per_view)
     rejected: Counter[str] = Counter()
     warm, picks = order.step(1, 16), order.step(0, count)
     made, read, out, voxels = 0, bytes_read(), 0, []

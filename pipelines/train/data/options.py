@@ -50,6 +50,8 @@ class DataOptions:
     held_out: share of assets kept for validation where a dataset has only one split.
     extractor: features in voxels for SLAT stages. latents: table of stored latents; None encodes online.
     views_per_sample: renders that decoders are trained on.
+    per_view: most objects of one view that come together in a batch; decoding a view is a quarter to a half of the
+    work of its first sample, and encoding its scene a sixth of a step's encoding.
     bad_rows: raise, or take another sample. bad_row_budget: how many, as a share of what was loaded.
     """
 
@@ -68,6 +70,7 @@ class DataOptions:
     latents: str | None = None
     views_per_sample: int = 4
     augmentation: Augmentation = field(default_factory=Augmentation)
+    per_view: int = 4
     bad_rows: Literal["raise", "replace"] = "raise"
     bad_row_budget: float = 0.001
 
@@ -77,6 +80,8 @@ class DataOptions:
         for location in self.locations:
             if not location.weight > 0:
                 raise UsageError(f"the weight {location.weight:g} of {location.shards} is not positive; leave it out")
+        if self.per_view < 1:
+            raise UsageError(f"{self.per_view} objects of a view cannot come together; give 1 or more")
         if not 0 <= self.held_out < 1:
             raise UsageError(f"a share of {self.held_out:g} of the assets cannot be held out; give one in [0, 1)")
 

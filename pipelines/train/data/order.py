@@ -1,8 +1,8 @@
 """Which samples a step trains on, as a pure function of the seed. The state of the order is the number of the step.
 
-An epoch shows every sample once (more or less often by its weight), shuffled in bundles: up to `PER_VIEW` objects of
+An epoch shows every sample once (more or less often by its weight), shuffled in bundles: up to `per_view` objects of
 one view come together, so that a worker decodes the view once and the image encoders see its scene once. Which objects
-go together, and when, is another in every epoch. A batch of 128 still holds 32 views or more.
+go together, and when, is another in every epoch. With bundles of 4 a batch of 128 still holds 32 views.
 
 Hashes shuffle, not a generator: their order depends on nothing but these lines.
 Shapes: L samples, G groups (views), B samples of a step.
@@ -17,14 +17,17 @@ import numpy as np
 
 from pipelines.train.stage import SampleSource
 
-PER_VIEW = 4
-
 _SAMPLE, _BUNDLE, _PHASE = range(3)  # what a hash is for
 
 
 @runtime_checkable
 class Grouped(Protocol):
-    """A source that also says which samples share work, and how often each is seen."""
+    """A source that also says which samples share work, and how often each is seen.
+
+    per_view: most samples of a group that come together.
+    """
+
+    per_view: int
 
     def groups(self) -> np.ndarray:
         """[L] int64, rising: samples of one number share a decoded view."""
@@ -49,7 +52,7 @@ class SampleOrder:
     groups_L, weights_L: as in Grouped. per_view: largest bundle.
     """
 
-    def __init__(self, groups_L: np.ndarray, weights_L: np.ndarray, seed: int, per_view: int = PER_VIEW) -> None:
+    def __init__(self, groups_L: np.ndarray, weights_L: np.ndarray, seed: int, per_view: int) -> None:
         if not len(groups_L):
             raise ValueError("there is no sample to put in order")
         self._seed, self._per_view = seed, per_view
@@ -62,11 +65,11 @@ class SampleOrder:
         self._current: tuple[int, Picks] | None = None
 
     @classmethod
-    def of(cls, source: SampleSource[Any], seed: int, per_view: int = PER_VIEW) -> SampleOrder:
+    def of(cls, source: SampleSource[Any], seed: int) -> SampleOrder:
         """Samples of a source that does not group them stand alone, and are seen once an epoch."""
         if isinstance(source, Grouped):
-            return cls(source.groups(), source.weights(), seed, per_view)
-        return cls(np.arange(len(source)), np.ones(len(source)), seed, per_view)
+            return cls(source.groups(), source.weights(), seed, source.per_view)
+        return cls(np.arange(len(source)), np.ones(len(source)), seed, per_view=1)
 
     def step(self, step: int, batch_size: int) -> Picks:
         """The samples of step 0, 1, …; a batch may span the end of an epoch."""

@@ -15,7 +15,7 @@ def steps(order, count, batch_size):
 
 
 def test_an_epoch_shows_every_sample_once_and_the_next_in_another_order():
-    index, visit = steps(SampleOrder(GROUPS, ONES, seed=0), 2, len(GROUPS))
+    index, visit = steps(SampleOrder(GROUPS, ONES, 0, 4), 2, len(GROUPS))
     first, second = index[: len(GROUPS)], index[len(GROUPS) :]
     assert sorted(first) == sorted(second) == [*range(len(GROUPS))]
     assert (first != second).mean() > 0.9
@@ -23,13 +23,15 @@ def test_an_epoch_shows_every_sample_once_and_the_next_in_another_order():
 
 
 def test_any_step_can_be_asked_for_alone_and_batches_only_cut_the_same_order():
-    whole, _ = steps(SampleOrder(GROUPS, ONES, 3), 60, 7)
-    np.testing.assert_array_equal(SampleOrder(GROUPS, ONES, 3).step(59, 7).index_B, whole[59 * 7 :])
-    np.testing.assert_array_equal(steps(SampleOrder(GROUPS, ONES, 3), 30, 14)[0], whole)
+    whole, _ = steps(SampleOrder(GROUPS, ONES, 3, 4), 60, 7)
+    np.testing.assert_array_equal(SampleOrder(GROUPS, ONES, 3, 4).step(59, 7).index_B, whole[59 * 7 :])
+    np.testing.assert_array_equal(steps(SampleOrder(GROUPS, ONES, 3, 4), 30, 14)[0], whole)
 
 
 def test_another_seed_is_another_order():
-    assert (SampleOrder(GROUPS, ONES, 0).step(0, 50).index_B != SampleOrder(GROUPS, ONES, 1).step(0, 50).index_B).any()
+    assert (
+        SampleOrder(GROUPS, ONES, 0, 4).step(0, 50).index_B != SampleOrder(GROUPS, ONES, 1, 4).step(0, 50).index_B
+    ).any()
 
 
 def test_objects_of_a_view_come_in_bundles_that_differ_from_epoch_to_epoch():
@@ -48,7 +50,7 @@ def test_objects_of_a_view_come_in_bundles_that_differ_from_epoch_to_epoch():
 def test_a_weight_is_how_often_a_sample_is_seen_in_an_epoch(weight):
     groups = np.arange(400)
     weights = np.where(groups < 200, 1.0, weight)
-    order = SampleOrder(groups, weights, 0)
+    order = SampleOrder(groups, weights, 0, 4)
     index, visit = steps(order, 8 * 4, round(200 * (1 + weight) / 4))
     seen = np.bincount(index, minlength=400)
     assert seen[200:].sum() / seen[:200].sum() == pytest.approx(weight, rel=0.05)
@@ -59,7 +61,7 @@ def test_a_weight_is_how_often_a_sample_is_seen_in_an_epoch(weight):
 
 def test_the_order_of_today_is_the_order_of_tomorrow():
     """Resuming an old run must find the old order: these are the hashes of these lines, not of a library."""
-    assert SampleOrder(np.arange(10), np.ones(10), seed=0).step(0, 10).index_B.tolist() == [
+    assert SampleOrder(np.arange(10), np.ones(10), 0, 4).step(0, 10).index_B.tolist() == [
         1,
         3,
         9,

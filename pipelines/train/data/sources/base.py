@@ -23,7 +23,7 @@ class SourceBase:
 
     def __init__(self, options: DataOptions, seed: int, readers: Readers, catalogue: Catalogue) -> None:
         self.options, self.seed, self.readers, self.catalogue = options, seed, readers, catalogue
-        self.policy = BadRowPolicy(options.bad_rows, options.bad_row_budget)
+        self.policy, self.per_view = BadRowPolicy(options.bad_rows, options.bad_row_budget), options.per_view
 
     def __len__(self) -> int:
         return len(self.catalogue)
