@@ -1,71 +1,60 @@
-"""Which tables a stage reads, whether they are there, and which data they are."""
+"""Which data a stage reads, and whether they are there."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pipelines.errors import UsageError
-from pipelines.names import StageName
-from pipelines.train.data.options import DataLocation, DataOptions
-from pipelines.train.identity import digest
-from scenegen.contract.dataset import Dataset
-from scenegen.contract.object_dataset import ObjectDataset
+from pipelines.names import STAGE_NAMES
+from pipelines.train.data.options import DataOptions
+from pipelines.train.data.readers import Readers
 from scenegen.contract.objects import FEATURES_PREFIX, LATENTS_PREFIX, OBJECTS, VIEWS
 
 _SEES_SCENES = ("coarse", "fine", "texturer")
 _SEES_NO_IMAGE = ("structure_vae",)
 _READS_LATENTS = ("slat_base", "texturer")  # or makes them of the features
 _READS_FEATURES = ("slat_vae", "gaussian_decoder", "mesh_decoder")
+_OF_SCENES = ("config_digest", "views", "estimators")  # what `DataOptions.describe` says of a dataset's scenes
 
 
-def describe_datasets(stage: StageName, options: DataOptions) -> list[dict[str, Any]]:
-    """What decides the samples of a stage, of each dataset, as JSON: digests and counts, not places.
+def check_tables(stage: str, options: DataOptions) -> None:
+    """Raises UsageError, with the command that makes it, for a table that a stage reads and a dataset lacks."""
+    readers = Readers(options.locations)
+    for number, location in enumerate(options.locations):
+        objects = readers.objects(number)
+        for table, how in _tables_read(stage, options.extractor, options.latents).items():
+            if table not in objects.tables:
+                raise UsageError(
+                    f"{stage} reads the table {table}, which {objects.root.location} does not have (it has "
+                    f"{', '.join(objects.tables)}). Make it with: scenegen objects --data {location.shards} {how}"
+                )
 
-    Raises UsageError, with the command that makes it, for a table that is missing.
-    """
-    return [_describe(stage, options, location) for location in options.locations]
+
+def only_what_is_read(stage: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """`DataOptions.describe` without what the stage does not read, so that more estimators or tables disturb no stage
+    that has no use for them. Stages that are not ours keep all."""
+    if stage not in STAGE_NAMES or "datasets" not in data:
+        return dict(data)
+    tables = _tables_read(stage, data.get("extractor"), data.get("latents"))
+    unread = () if stage in _SEES_SCENES else _OF_SCENES
+    kept = [{name: fact for name, fact in facts.items() if name not in unread} for facts in data["datasets"]]
+    return {
+        **data,
+        "datasets": [
+            {**facts, "tables": {name: made for name, made in facts.get("tables", {}).items() if name in tables}}
+            for facts in kept
+        ],
+    }
 
 
-def tables_read(stage: StageName, options: DataOptions) -> dict[str, str]:
+def _tables_read(stage: str, extractor: str | None, latents: str | None) -> dict[str, str]:
     """Objects table to the options of `scenegen objects` that make it."""
     tables = {OBJECTS: "--steps geometry"}
     if stage not in _SEES_NO_IMAGE:
         tables[VIEWS] = "--steps views"
-    if stage in _READS_LATENTS and options.latents:
-        tables[LATENTS_PREFIX + options.latents] = "--steps latents --slat-encoder PATH"
+    if stage in _READS_LATENTS and latents:
+        tables[LATENTS_PREFIX + latents] = "--steps latents --slat-encoder PATH"
     elif stage in _READS_LATENTS + _READS_FEATURES:
-        tables[f"{FEATURES_PREFIX}{options.extractor}"] = f"--steps features --extractor {options.extractor}"
+        tables[f"{FEATURES_PREFIX}{extractor}"] = f"--steps features --extractor {extractor}"
     return tables
-
-
-def _describe(stage: StageName, options: DataOptions, location: DataLocation) -> dict[str, Any]:
-    objects = _open_objects(location)
-    described: dict[str, Any] = {}
-    for table, how in tables_read(stage, options).items():
-        if table not in objects.tables:
-            raise UsageError(
-                f"{stage} reads the table {table}, which {objects.root.location} does not have (it has "
-                f"{', '.join(objects.tables)}). Make it with: scenegen objects --data {location.shards} {how}"
-            )
-        meta = objects.meta(table)
-        described["assets"] = meta.assets_digest[:12]
-        described[table] = digest(meta.settings)
-    return {**described, **_scenes(location)} if stage in _SEES_SCENES else described
-
-
-def _scenes(location: DataLocation) -> dict[str, Any]:
-    dataset = Dataset.open(location.shards)
-    metadata = dataset.metadata()
-    return {
-        "config": metadata["config_digest"][:12],
-        "seed": metadata["dataset_seed"],
-        "views": len(dataset),
-        "estimators": list(dataset.estimators()),
-    }
-
-
-def _open_objects(location: DataLocation) -> ObjectDataset:
-    try:
-        return ObjectDataset.open(location.objects_location)
-    except (FileNotFoundError, ValueError) as error:
-        raise UsageError(f"{error} --data {location.shards}") from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 
 from pipelines.train.checkpoints import Retention
+from pipelines.train.datasets import only_what_is_read
 from pipelines.train.distributed import Ranks
 from pipelines.train.identity import as_json
 from pipelines.train.parallel import Strategy
@@ -19,7 +19,7 @@ _NOT_DECIDING = ("steps", "micro_batch_tokens")
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """How a stage is trained. Of these, seed and precision decide the result, and `datasets`, which says what they are.
+    """How a stage is trained. Of these, seed and precision decide the result.
 
     precision: of forward passes; weights are float32. every: steps between two validations with a checkpoint, None for
     a tenth of all, between 10 and 1000. log_every: steps of one line of the metrics. max_skipped: steps in a row whose
@@ -28,7 +28,6 @@ class LoopOptions:
     """
 
     seed: int = 0
-    datasets: tuple[Mapping[str, Any], ...] = ()
     precision: torch.dtype = torch.float32
     strategy: Strategy = "ddp"
     compile_blocks: bool = False
@@ -52,7 +51,7 @@ def describe_run(stage: Stage, options: LoopOptions) -> dict[str, Any]:
             **described,
             "stage": stage.name,
             "precision": precision,
-            "datasets": dict(enumerate(options.datasets)),
+            "data": only_what_is_read(stage.name, described.get("data", {})),
             "recipe": {name: value for name, value in recipe.items() if name not in _NOT_DECIDING},
         }
     )

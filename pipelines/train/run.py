@@ -10,11 +10,11 @@ from models.checkpoints import CheckpointError
 from pipelines.encoders.registry import load_encoders
 from pipelines.errors import PipelineError
 from pipelines.names import STAGE_NAMES, StageName
-from pipelines.train.assemble import data_options, loop_options, stage_context, stage_recipe
+from pipelines.train.assemble import loop_options, stage_context, stage_recipe
 from pipelines.train.atomic import complete_folder
 from pipelines.train.config import TrainConfig
 from pipelines.train.data import loader
-from pipelines.train.datasets import describe_datasets
+from pipelines.train.datasets import check_tables
 from pipelines.train.distributed import Ranks, process_group
 from pipelines.train.dry_run import show_stage
 from pipelines.train.given import Known, given_pipeline
@@ -59,9 +59,8 @@ class Run:
             self._release()
 
     def _train(self, name: StageName, stop: threading.Event) -> None:
-        datasets = describe_datasets(name, data_options(self._config, self._encoders))
-        options = replace(self._options, datasets=tuple(datasets))
-        train_stage(self._stage(name), loader, options, self._ranks, self._config.run_dir / name, stop)
+        folder = self._config.run_dir / name
+        train_stage(self._stage(name), loader, self._options, self._ranks, folder, stop)
 
     def _is_given(self, name: StageName) -> bool:
         """Whether this stage is an autoencoder that is given: those of TRELLIS are used as they are."""
@@ -74,11 +73,12 @@ class Run:
             steps = stage_recipe(name, self._config).steps
             self._say(f"{name}: {steps} steps; more when the stages before it have made {', '.join(missing)}")
         elif self._ranks.is_main:
-            describe_datasets(name, data_options(self._config, self._encoders))
             show_stage(self._stage(name), loader, self._options, self._ranks.device, self._say)
 
     def _stage(self, name: StageName) -> Stage:
-        return make_stage(name, stage_context(name, self._config, self._encoders, self._known(name)))
+        context = stage_context(name, self._config, self._encoders, self._known(name))
+        check_tables(name, context.data)
+        return make_stage(name, context)
 
     def _known(self, name: StageName | None) -> Known:
         """What is given, and before it the results of the stages that come before `name` (None: of all)."""

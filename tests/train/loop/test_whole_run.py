@@ -30,12 +30,11 @@ def run(tiny_data, tmp_path_factory):
 
 def test_a_stage_is_trained_on_the_result_of_the_one_before_it(tiny_data, run, capsys):
     assert train(tiny_data, run, "structure_base", "--max-steps", "1") == 0
-    config = json.loads((run / "structure_base/config.json").read_text())
-    assert set(config["weights"]) == {"structure_encoder", "structure_decoder"}
-    assert (
-        config["datasets"]["0"]["assets"]
-        == json.loads((run / "structure_vae/config.json").read_text())["datasets"]["0"]["assets"]
+    of_base, of_vae = (
+        json.loads((run / name / "config.json").read_text()) for name in ("structure_base", "structure_vae")
     )
+    assert set(of_base["weights"]) == {"structure_encoder", "structure_decoder"}
+    assert set(of_base["data"]["datasets"][0]["tables"]) > set(of_vae["data"]["datasets"][0]["tables"])
     assert (run / "structure_base/result/structure_flow.safetensors").exists()
 
 
