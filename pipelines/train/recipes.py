@@ -107,11 +107,15 @@ class DecoderRecipe(SlatRecipe):
 
 @dataclass(frozen=True)
 class GaussianRecipe(DecoderRecipe):
-    """kl_weight: of the divergence per latent value; 0 where the encoder is frozen. statistics_samples: how many
-    samples the statistics of latents are measured over, where the encoder is trained."""
+    """Of the decoder alone, or with its encoder; the latter's part is:
+
+    kl_weight: of the divergence per latent value. initial_log_variance: as in StructureVaeRecipe.
+    statistics_samples: how many samples the statistics of latents are measured over.
+    """
 
     gaussians: GaussianWeights = field(default_factory=GaussianWeights)
     kl_weight: float = 0.0
+    initial_log_variance: float = -6.0
     statistics_samples: int = 512
 
 
@@ -188,10 +192,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "texturer": texturer,
 }
 
-# Steps, batch and learning rate of smaller systems, found by trying (pipelines/train/README.md).
+# Steps, batch and learning rate of smaller systems, found by trying (pipelines/train/stages/README.md).
 _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
     "tiny": {
-        "structure_vae": (600, 4, 2e-3),
+        "structure_vae": (400, 8, 5e-3),
         "structure_base": (800, 8, 1e-3),
         "object": (600, 8, 1e-3),
         "coarse": (800, 8, 1e-3),
@@ -219,8 +223,8 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
 
 # What else smaller systems have otherwise, where a recipe has it: less of everything that a step costs.
 _SMALLER: dict[SizeName, dict[str, int | None]] = {
-    "tiny": {"max_voxels": 6000, "views": 2, "view_px": 64, "statistics_samples": 64},
-    "small": {"max_voxels": 16_384, "view_px": 256},
+    "tiny": {"crop": 32, "max_voxels": 6000, "views": 2, "view_px": 64, "statistics_samples": 64},
+    "small": {"crop": 32, "max_voxels": 16_384, "view_px": 256},
 }
 
 

@@ -82,6 +82,8 @@ class SlatVaeStage(StageBase):
     @cached_property
     def _module(self) -> SlatVaeModule:
         encoder = self.context.trained("slat_encoder", SLatEncoder)
+        if "slat_encoder" not in self.context.weights:
+            nn.init.constant_(encoder.out_layer.bias.chunk(2)[1], self.recipe.initial_log_variance)
         decoder = self.context.trained("gaussian_decoder", GaussianDecoder)
         return SlatVaeModule(encoder, decoder, self.recipe, perceptual_distance(self.context, self.recipe.perceptual))
 
