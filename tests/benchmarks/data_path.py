@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=96)
     parser.add_argument("--latents")
     parser.add_argument("--extractor")
+    parser.add_argument("--only", choices=list(PEER_MS))
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -134,8 +135,8 @@ def main() -> None:
         "data": describe(sources["coarse"]()),
         "sources": {},
     }
-    for name, make in sources.items():
-        report["sources"][name] = measure(make(), asked.samples, PEER_MS[name])
+    for name in [asked.only] if asked.only else list(sources):
+        report["sources"][name] = measure(sources[name](), asked.samples, PEER_MS[name])
         print(name, json.dumps(report["sources"][name], indent=1))
     if asked.out:
         asked.out.write_text(json.dumps(report, indent=1) + "\n")
@@ -173,7 +174,7 @@ def measure(source: Any, count: int, peer_ms: float) -> dict[str, Any]:
     by_size = {size: run(source, count, size) for size in PER_VIEW}
     watch = Stopwatch()
     with watch.watching():
-        watched = run(source, count, per_view=4)
+        watched = run(source, count, per_view=4, watch=watch)
     parts = {label: 1000 * seconds / watched["made"] for label, seconds in watch.seconds.items()}
     parts["rest"] = watched["ms"] - sum(parts.values())
     best = by_size[4]
@@ -189,7 +190,7 @@ def measure(source: Any, count: int, peer_ms: float) -> dict[str, Any]:
     }
 
 
-def run(source: Any, count: int, per_view: int) -> dict[str, Any]:
+def run(source: Any, count: int, per_view: int, watch: Stopwatch | None = None) -> dict[str, Any]:
     """Samples in the order of training, collated by four; the first ones, which open files, are not counted."""
     order = SampleOrder(source.groups(), source.weights(), 0, per_view)
     rejected: Counter[str] = Counter()
@@ -197,6 +198,8 @@ def run(source: Any, count: int, per_view: int) -> dict[str, Any]:
     made, read, out, voxels = 0, bytes_read(), 0, []
     for index, visit in zip(warm.index_B, warm.visit_B, strict=True):
         _load(source, int(index), int(visit), Counter())
+    if watch is not None:
+        watch.seconds.clear()
     started, waiting = time.process_time(), []
     read = bytes_read()
     for index, visit in zip(picks.index_B, picks.visit_B, strict=True):

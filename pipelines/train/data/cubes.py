@@ -74,7 +74,7 @@ def place_in_scene(
     sure_P = visible.confidence_P > FOREGROUND
     if not sure_P.any():
         raise Rejected(NO_INTERIOR)
-    coarse = coarse_cube(_corners(_bounds(points_P3.T[:, sure_P].T)), torch.ones(2))
+    coarse = coarse_cube(_corners(_bounds(_chosen(points_P3, sure_P))), torch.ones(2))
     near_P = _inside(points_P3, coarse, _VISIBLE_HALF)
     bounds_23 = _bounds(vertices_V3)
     cube = _holding(coarse, bounds_23, rule)
@@ -83,7 +83,7 @@ def place_in_scene(
         bounds_23 = _bounds(vertices_V3)
     if rule.fine:
         cube = _fine(cube, bounds_23)
-    points_P3, confidence_P = points_P3.T[:, near_P].T, visible.confidence_P[near_P]
+    points_P3, confidence_P = _chosen(points_P3, near_P), visible.confidence_P[near_P]
     return _jittered(cube, points_P3, confidence_P, vertices_V3, bounds_23, turn)
 
 
@@ -138,6 +138,11 @@ def _inside(points_P3: np.ndarray, cube: Cube, half: float) -> np.ndarray:
 
 def _squashed(cube: Cube, vertices_V3: np.ndarray) -> np.ndarray:
     return cube.to_outer(cube.from_outer(torch.from_numpy(vertices_V3)).clamp(-_HALF, _HALF)).float().numpy()
+
+
+def _chosen(points_P3: np.ndarray, chosen_P: np.ndarray) -> np.ndarray:
+    """Some of the points, still column after column in memory."""
+    return np.compress(chosen_P, points_P3.T, axis=1).T
 
 
 def _bounds(points_P3: np.ndarray) -> np.ndarray:

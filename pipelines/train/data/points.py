@@ -65,7 +65,8 @@ def visible_points(view: SceneView, seen: ViewObject, alpha: float) -> VisiblePo
 
 def moved(points_P3: np.ndarray, linear_33: np.ndarray, offset_3: np.ndarray) -> np.ndarray:
     """[P, 3] float32: linear p + offset. Column after column in memory, which makes bounds and comparisons quick."""
-    moved_3P = linear_33.astype(np.float32) @ points_P3.T
+    moved_3P = np.empty((3, len(points_P3)), np.float32)
+    np.matmul(linear_33.astype(np.float32), points_P3.T, out=moved_3P)
     moved_3P += offset_3.astype(np.float32)[:, None]
     return moved_3P.T
 
