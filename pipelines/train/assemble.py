@@ -62,6 +62,7 @@ def data_options(config: TrainConfig, encoders: ImageEncoders) -> DataOptions:
         estimators=config.estimators,
         extractor=EXTRACTORS[config.encoders],
         latents=config.latents,
+        held_out=config.held_out,
         bad_rows=config.bad_rows,
     )
 

@@ -60,6 +60,8 @@ class TrainConfig:
     """Depth estimators to mix with the true depth; default: all that the shards have."""
     latents: str | None = None
     """A stored table of latents to train the SLAT stages on; default: encode while training."""
+    held_out: float = 0.05
+    """Share of the assets that validate, where a dataset does not say which do."""
     bad_rows: Literal["raise", "replace"] = "raise"
     """What becomes of a row that cannot be read: an error, or another sample (few, and logged)."""
 

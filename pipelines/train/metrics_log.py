@@ -18,6 +18,7 @@ from pipelines.train.report_queue import StepMetrics
 
 METRICS_FILE = "metrics.jsonl"
 _LINE_EVERY_S = 20.0
+_SHOWN = 8  # values of a validation that are told; all are logged
 
 
 class MetricsLog:
@@ -69,8 +70,9 @@ class MetricsLog:
 
     def validation(self, step: int, values: Mapping[str, float]) -> None:
         self._write("validation", step, values)
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if not name.startswith("loss_t"))
-        self.say(f"{self._name}: step {step}, held-out assets: {shown}")
+        named = [f"{name} {value:.4g}" for name, value in values.items() if not name.startswith("loss_t")]
+        more = f", {len(named) - _SHOWN} more in {METRICS_FILE}" if len(named) > _SHOWN else ""
+        self.say(f"{self._name}: step {step}, held-out assets: {', '.join(named[:_SHOWN])}{more}")
 
     def pictures(self, step: int, files: Sequence[Path]) -> None:
         from PIL import Image
