@@ -4,6 +4,8 @@ The light is a sky without edges whose radiance grows linearly towards one direc
 scenes' maps. It reaches every side, so that no view is dark, and no two faces of a box are alike. What a diffuse
 surface receives from it has a closed form: pi MEAN_RADIANCE (1 + 2/3 CONTRAST n . TOWARDS). Such a light is almost free
 of noise, so that images are not denoised: at equal cost they are nearer to the truth without (README.md).
+
+Only the part of the frame that the asset's box covers is rendered; the rest of the image is nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,12 +35,23 @@ TOWARDS = (0.36, -0.48, 0.8)
 """Unit vector, canonical frame: mostly from above, so that a view from below is lit as well."""
 
 
+_BORDER_PX = 2  # around the box: an edge's pixels reach half a pixel beyond it
+
+
 @dataclass(frozen=True, slots=True)
 class CleanView:
     """rgba: (H, W, 4) uint8, straight alpha. depth: (H, W) float32, planar z, canonical lengths, NaN on nothing."""
 
     rgba: np.ndarray
     depth: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What stands in Blender. box_83: the corners of its box, canonical."""
+
+    instances: InstanceTable
+    box_83: np.ndarray
 
 
 class CleanViewRenderer:
@@ -61,8 +74,8 @@ class CleanViewRenderer:
         """
         scene = self._session.scene
         with captured() as log:
-            instances = self._build(uid)
-            depths = self._depths(cameras, instances)
+            subject = self._build(uid)
+            depths = self._depths(cameras, subject)
         refuse_troubles(log.troubles())
         settings = replace(self._config, samples=samples, denoise=False)
         beauty_settings(scene, settings, self._session.device.is_gpu)
@@ -70,7 +83,7 @@ class CleanViewRenderer:
         scene.render.film_transparent = True
         for camera, depth in zip(cameras, depths, strict=True):
             with captured() as log:
-                point_camera(scene, camera)
+                _frame(scene, camera, subject)
                 file = self._session.render("clean.png")
             refuse_troubles(log.troubles())
             yield CleanView(_read_rgba(file), depth)
@@ -80,7 +93,7 @@ class CleanViewRenderer:
         self._assets.clear()
         self._session.close()
 
-    def _build(self, uid: str) -> InstanceTable:
+    def _build(self, uid: str) -> _Subject:
         """Empty Blender's scene and put the asset in, at identity."""
         self._assets.trim()
         self._session.clear()
@@ -92,18 +105,32 @@ class CleanViewRenderer:
         instances.add(scene_object, FIRST_OBJECT_ID)
         self._session.scene.world = _build_sky()
         build_camera(self._session.scene)
-        return instances
+        return _Subject(instances, np.array(scene_object.bound_box))
 
-    def _depths(self, cameras: Sequence[CameraSpec], instances: InstanceTable) -> list[np.ndarray]:
+    def _depths(self, cameras: Sequence[CameraSpec], subject: _Subject) -> list[np.ndarray]:
         """Exact depth of all views. Settings switch once an asset, because a switch costs a synchronisation."""
         scene, depths = self._session.scene, []
         with exact_settings(scene):
             for camera in cameras:
-                point_camera(scene, camera)
+                _frame(scene, camera, subject)
                 file = self._session.render("exact.exr")
-                depths.append(read_exact(file, instances, camera).depth_m)
+                depths.append(read_exact(file, subject.instances, camera).depth_m)
                 file.unlink()
         return depths
+
+
+def _frame(scene: "bpy.types.Scene", camera: CameraSpec, subject: _Subject) -> None:
+    """Point the scene's camera, and have only the part of the image rendered in which the subject's box lies."""
+    point_camera(scene, camera)
+    T = camera.matrix_world
+    image_83 = (subject.box_83 - T[:3, 3]) @ T[:3, :3] @ camera.K_px.T
+    pixels_82 = image_83[:, :2] / image_83[:, 2:]
+    low = (np.floor(pixels_82.min(axis=0)) - _BORDER_PX) / camera.size_px
+    high = (np.ceil(pixels_82.max(axis=0)) + _BORDER_PX) / camera.size_px
+    render = scene.render
+    render.use_border, render.use_crop_to_border = True, False
+    render.border_min_x, render.border_max_x = max(0.0, low[0]), min(1.0, high[0])
+    render.border_min_y, render.border_max_y = max(0.0, 1.0 - high[1]), min(1.0, 1.0 - low[1])  # from below
 
 
 def _build_sky() -> "bpy.types.World":
