@@ -200,7 +200,7 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
         "object": (600, 8, 1e-3),
         "coarse": (800, 8, 1e-3),
         "fine": (800, 8, 1e-3),
-        "slat_vae": (300, 2, 2e-3),
+        "slat_vae": (300, 2, 4e-3),
         "slat_base": (400, 2, 1e-3),
         "gaussian_decoder": (100, 2, 5e-4),
         "mesh_decoder": (100, 1, 2e-3),

@@ -21,6 +21,7 @@ from pipelines.errors import UsageError
 from pipelines.names import SIZE_NAMES, SizeName
 
 GRID, LATENT_GRID, LATENT_CHANNELS = 64, 16, 8
+OFFICIAL_GAUSSIANS = 32  # a voxel; fewer start as much larger as it takes to cover the same area
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,12 @@ def _system(
         completer=replace(structure_flow, num_blocks=branch_blocks),
         slat_encoder=SLatEncoderConfig(**trunk, in_channels=encoders.voxel_channels),
         gaussian_decoder=GaussianDecoderConfig(
-            **trunk, representation=GaussianConfig(num_gaussians=gaussians, lr={"_rotation": 0.1})
+            **trunk,
+            representation=GaussianConfig(
+                num_gaussians=gaussians,
+                scaling_bias=GaussianConfig.scaling_bias * (OFFICIAL_GAUSSIANS / gaussians) ** 0.5,
+                lr={"_rotation": 0.1},
+            ),
         ),
         mesh_decoder=MeshDecoderConfig(**trunk, use_color=True),
         slat_flow=slat_flow,

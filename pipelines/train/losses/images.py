@@ -36,10 +36,11 @@ class ImageLoss:
 
     def __call__(self, prediction_BCHW: Tensor, target_BCHW: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss [B], and its parts [B] unweighted by name. C is 3."""
-        terms = {
-            "absolute": (prediction_BCHW - target_BCHW).abs().flatten(1).mean(1),
-            "dissimilarity": 1 - ssim_B(prediction_BCHW, target_BCHW),
-        }
+        with torch.autocast(prediction_BCHW.device.type, enabled=False):  # variances need all digits
+            terms = {
+                "absolute": (prediction_BCHW - target_BCHW).abs().flatten(1).mean(1),
+                "dissimilarity": 1 - ssim_B(prediction_BCHW, target_BCHW),
+            }
         loss_B = self.weights.absolute * terms["absolute"] + self.weights.ssim * terms["dissimilarity"]
         if self.distance is not None and self.weights.perceptual:
             terms[self.distance.name] = self.distance(prediction_BCHW, target_BCHW)

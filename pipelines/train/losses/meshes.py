@@ -123,7 +123,9 @@ def tsdf_term(training: MeshTraining, truths: Sequence[MeshRender], views: Seque
     """
     parts = []
     for truth, view in zip(truths, views, strict=True):
-        corner_V3, K = view.to_camera(training.corner_V3), view.K_px.to(training.corner_V3)
+        with torch.autocast(training.corner_V3.device.type, enabled=False):  # half precision would miss the cells
+            corner_V3 = view.to_camera(training.corner_V3)
+        K = view.K_px.to(corner_V3)
         height, width = truth.depth_HW.shape
         with torch.no_grad():
             xy_V2 = (corner_V3[:, :2] / corner_V3[:, 2:] * K.diagonal()[:2] + K[:2, 2]).floor().long()

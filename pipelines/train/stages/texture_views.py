@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.gaussian_decoder import Gaussians
-from pipelines.cameras import project
+from pipelines.cameras import Projection, project
 from pipelines.rendering import Splats, View, render_splats
 from pipelines.train.data.batches import TextureBatch
 from pipelines.visibility import VoxelViews
@@ -52,10 +52,11 @@ def voxel_views(batch: TextureBatch) -> VoxelViews:
     """Where every voxel projects to, and how deep the image is there."""
     cameras, depth_BSS = cameras_of(batch), batch.depth_BSS
     coords = batch.coords_N4[:, 1:].split(torch.bincount(batch.coords_N4[:, 0], minlength=len(batch)).tolist())
-    projections = [
-        project(voxel_centres(coords_n3).float(), camera.T_grid_cam, K_norm)
+    exact = [  # in float64, which autocast leaves alone
+        project(voxel_centres(coords_n3).double(), camera.T_grid_cam, K_norm)
         for coords_n3, camera, K_norm in zip(coords, cameras, batch.K_norm_B33, strict=True)
     ]
+    projections = [Projection(seen.uv_P2.float(), seen.depth_P.float()) for seen in exact]
     depths = [(depth / camera.edge).float() for depth, camera in zip(depth_BSS, cameras, strict=True)]
     return VoxelViews(projections, depths, VISIBLE_WITHIN)
 

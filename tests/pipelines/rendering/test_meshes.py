@@ -166,3 +166,11 @@ def test_cuda_draws_what_the_cpu_draws() -> None:
     one, other = (render_mesh(points.to(d), faces.to(d), front_view(), points.to(d)) for d in ("cpu", "cuda"))
     torch.testing.assert_close(other.mask_HW.cpu(), one.mask_HW, atol=1e-4, rtol=0)
     torch.testing.assert_close(other.attributes_AHW.cpu(), one.attributes_AHW, atol=1e-4, rtol=0)
+
+
+def test_the_picture_does_not_depend_on_autocast() -> None:
+    points, faces = sphere(0.5, 16)
+    whole = render_mesh(points, faces, front_view(), points)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = render_mesh(points, faces, front_view(), points)
+    assert torch.equal(half.mask_HW, whole.mask_HW) and torch.equal(half.attributes_AHW, whole.attributes_AHW)

@@ -148,6 +148,13 @@ def test_gsplat_is_never_replaced_in_silence() -> None:
         render_splats(cloud(3), front_view(), backend="gsplat")
 
 
+def test_the_picture_does_not_depend_on_autocast() -> None:
+    whole = render_splats(cloud(20), front_view())
+    with torch.autocast("cpu", torch.bfloat16):
+        half = render_splats(cloud(20), front_view())
+    assert torch.equal(half.colour_3HW, whole.colour_3HW)
+
+
 @pytest.mark.gpu
 def test_both_rasterisers_draw_the_same_picture_and_gradients() -> None:
     view, results = front_view((64, 48)), []

@@ -120,6 +120,18 @@ def test_the_networks_of_one_stage_are_what_the_next_ones_need():
         made |= set(stage_entry(name).makes)
 
 
+@STAGES
+def test_half_precision_changes_a_loss_by_little(stage, batch, name):
+    """Geometry, statistics of pictures and heads stay in float32 under autocast."""
+    made = stage(name, **quick(name))
+    module, samples = made.module(), batch(made, 1)
+    with torch.no_grad():
+        full = module(samples)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = module(samples)
+    torch.testing.assert_close(half.loss_B, full.loss_B, rtol=0.03, atol=1e-3)
+
+
 # Latents: stored or encoded, and their statistics.
 
 

@@ -54,3 +54,12 @@ def test_the_mesh_and_the_pictures_of_a_sample_agree(stage) -> None:
             mask = render_mesh(sample.vertices_P3, sample.faces_F3.long(), view).covered_HW
             opaque = rgba[3] > 127
             assert (mask & opaque).sum() / (mask | opaque).sum() > 0.9
+
+
+def test_projections_do_not_depend_on_autocast(stage) -> None:
+    source = stage("texturer").source("train")
+    batch = source.collate([source.load(0, epoch=0)])
+    with torch.autocast("cpu", torch.bfloat16):
+        half = voxel_views(batch).projections[0]
+    whole = voxel_views(batch).projections[0]
+    assert torch.equal(half.uv_P2, whole.uv_P2) and torch.equal(half.depth_P, whole.depth_P)
