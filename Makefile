@@ -28,7 +28,7 @@ lint: .venv/.test
 	@touch $@
 
 .venv/.test: pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[render,depth,train,export,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[render,depth,train,export,serve,dev]'
 	@touch $@ .venv/.demo
 
 clean:

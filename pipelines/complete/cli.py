@@ -8,12 +8,21 @@ from collections.abc import Sequence
 import tyro
 
 from pipelines.complete.command import CompleteCommand
+from pipelines.complete.server.command import ServeCommand
 from pipelines.errors import EXIT_ERROR, EXIT_INTERRUPTED, PipelineError
+
+SERVE = "--serve"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; errors that a user can act on are a line or two, ours keep their traceback."""
-    command = tyro.cli(CompleteCommand, prog="fixer-complete", args=arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command: CompleteCommand | ServeCommand
+    if SERVE in given:
+        given.remove(SERVE)
+        command = tyro.cli(ServeCommand, prog=f"fixer-complete {SERVE}", args=given)
+    else:
+        command = tyro.cli(CompleteCommand, prog="fixer-complete", args=given)
     try:
         return command.run()
     except PipelineError as error:

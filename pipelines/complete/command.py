@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +25,10 @@ MISSING = "fixer-complete needs an image (--image and --masks) or a row of a dat
 
 @dataclass(frozen=True)
 class CompleteCommand:
-    """One image with instance masks in, a 3D scene of complete objects out."""
+    """One image with instance masks in, a 3D scene of complete objects out.
+
+    With --serve a web page instead; `fixer-complete --serve --help` says how.
+    """
 
     checkpoint: str
     """Folder or owner/repo on the hub with a pipeline.json: a run's `pipeline/`, or the released checkpoint."""
@@ -138,11 +142,7 @@ class CompleteCommand:
 
     def weights(self) -> dict[str, str | Path]:
         """--encoder-weights by name."""
-        pairs = [one.partition("=") for one in self.encoder_weights]
-        wrong = [name for name, equals, file in pairs if name not in ("dinov2", "moge2") or not equals or not file]
-        if wrong:
-            raise UsageError(f"--encoder-weights takes dinov2=FILE and moge2=FILE, not {wrong[0]!r}")
-        return {name: Path(file) for name, _, file in pairs}
+        return encoder_files(self.encoder_weights)
 
     def _inputs(self, computer: Computer) -> Inputs:
         from pipelines.complete import sources
@@ -201,3 +201,12 @@ class CompleteCommand:
         if self.report is not None:
             self.report.parent.mkdir(parents=True, exist_ok=True)
             self.report.write_text(json.dumps(report_of(completion, inputs.described), indent=1) + "\n")
+
+
+def encoder_files(given: Sequence[str]) -> dict[str, str | Path]:
+    """NAME=FILE ... by name. Raises UsageError."""
+    pairs = [one.partition("=") for one in given]
+    wrong = [name for name, equals, file in pairs if name not in ("dinov2", "moge2") or not equals or not file]
+    if wrong:
+        raise UsageError(f"--encoder-weights takes dinov2=FILE and moge2=FILE, not {wrong[0]!r}")
+    return {name: Path(file) for name, _, file in pairs}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from pipelines.complete.noise import instance_seed
-from pipelines.complete.records import InstanceCompletion, InstanceFailure, Step
+from pipelines.complete.records import InstanceCompletion, InstanceFailure, Step, Watcher
 from pipelines.complete.stopwatch import Stopwatch
 
 ResultT = TypeVar("ResultT")
@@ -19,9 +19,10 @@ ResultT = TypeVar("ResultT")
 class Ledger:
     """An instance counts as completed until it is said to be skipped or failed."""
 
-    def __init__(self, device: torch.device, seed: int) -> None:
+    def __init__(self, device: torch.device, seed: int, watcher: Watcher) -> None:
         self._stopwatch = Stopwatch(device)
         self._seed = seed
+        self._watcher = watcher
         self._known: dict[int, InstanceCompletion] = {}
 
     def measure(self, step: Step, instance_ids: Sequence[int]) -> AbstractContextManager[None]:
@@ -30,6 +31,7 @@ class Ledger:
     def note(self, instance_id: int, **facts: Any) -> None:
         """Fields of InstanceCompletion."""
         self._known[instance_id] = replace(self._of(instance_id), **facts)
+        self._watcher(self._known[instance_id])
 
     def skip(self, instance_id: int, reason: str) -> None:
         self.note(instance_id, outcome="skipped", reason=reason)

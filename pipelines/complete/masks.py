@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from pipelines.errors import PipelineError, UsageError
 
 IMAGE_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
+MAX_COORDINATE = 1e6  # the painter counts in 32 bits
 
 
 class IdImage(Mapping[int, np.ndarray]):
@@ -147,6 +148,16 @@ def _image_id(images: Sequence[Mapping[str, Any]], name: str, path: Path) -> Any
 
 def _segmentation(segmentation: Any, size_px: tuple[int, int], path: Path) -> Callable[[], np.ndarray]:
     def make() -> np.ndarray:
+        try:
+            return drawn()
+        except PipelineError:
+            raise
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise PipelineError(
+                f"{path} has a segmentation that is neither polygons nor run lengths: {error}"
+            ) from error
+
+    def drawn() -> np.ndarray:
         if isinstance(segmentation, list):
             return polygons_to_mask(segmentation, size_px)
         height, width = segmentation["size"]
@@ -159,10 +170,12 @@ def _segmentation(segmentation: Any, size_px: tuple[int, int], path: Path) -> Ca
 
 
 def polygons_to_mask(polygons: Sequence[Sequence[float]], size_px: tuple[int, int]) -> np.ndarray:
-    """(H, W) bool: the union of polygons [x0, y0, x1, y1, ...] in pixels."""
+    """(H, W) bool: the union of polygons [x0, y0, x1, y1, ...] in pixels. Raises ValueError for points far outside."""
     image = Image.new("1", size_px)
     draw = ImageDraw.Draw(image)
     for polygon in polygons:
+        if not np.all(np.abs(np.asarray(polygon, float)) < MAX_COORDINATE):
+            raise ValueError(f"a point of a polygon lies {MAX_COORDINATE:g} px away, or is no number")
         if len(polygon) >= 6:
             draw.polygon([(x, y) for x, y in zip(polygon[0::2], polygon[1::2], strict=True)], fill=1)
     return np.asarray(image)
@@ -187,6 +200,8 @@ def decode_counts(text: str | bytes) -> list[int]:
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:
+            if shift > 60:
+                raise PipelineError("the compressed run lengths are broken: one of them has more than 60 bits")
             continue
         if bits & 16:
             value -= 1 << shift  # the last group carries the sign

@@ -16,7 +16,7 @@ from pipelines.complete.computer import Computer, Device, Precision
 from pipelines.complete.masks import IdImage
 from pipelines.complete.memory import MemoryBudget
 from pipelines.complete.networks import FixerNetworks
-from pipelines.complete.records import DEFAULT_SETTINGS, Completion, Observer, Settings, silent
+from pipelines.complete.records import DEFAULT_SETTINGS, Completion, Observer, Settings, Watcher, silent
 from pipelines.complete.scene_run import SceneRun
 from pipelines.complete.view import Camera, SceneView
 from pipelines.errors import UsageError
@@ -64,6 +64,7 @@ class FixerPipeline:
         settings: Settings = DEFAULT_SETTINGS,
         memory_gb: float | None = None,
         on_progress: Observer = silent,
+        on_found: Watcher = silent,
     ) -> Completion:
         """Complete the instances of one image.
 
@@ -72,6 +73,7 @@ class FixerPipeline:
         instances: ids to complete, None for all. depth_ratio: how much of the depth is estimated, 0 for exact depth.
         memory_gb: for what grows with the number of instances computed at once; None for most of what is free.
         on_progress: told of every sampler step; an exception that it raises ends the call.
+        on_found: told of every instance whenever more is known of it.
         An instance that cannot be completed is skipped or failed with a reason, and the others go on; its result does
         not depend on the others, beyond rounding. Raises UsageError for inputs that do not fit together.
         """
@@ -92,6 +94,7 @@ class FixerPipeline:
             depth_ratio=depth_ratio,
             budget=MemoryBudget.of(self.computer.device, memory_gb),
             observer=on_progress,
+            watcher=on_found,
         )
         return run.complete(found, chosen)
 

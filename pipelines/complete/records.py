@@ -167,7 +167,9 @@ class Progress:
 
 
 Observer = Callable[[Progress], None]
+Watcher = Callable[[InstanceCompletion], None]
+"""Told of an instance whenever more is known of it: its voxels after a step, or why it goes no further."""
 
 
-def silent(_: Progress) -> None:
-    """An observer that does nothing."""
+def silent(_: Progress | InstanceCompletion) -> None:
+    """An observer or a watcher that does nothing."""

@@ -32,6 +32,7 @@ from pipelines.complete.records import (
     Progress,
     Settings,
     Step,
+    Watcher,
 )
 from pipelines.complete.structure import StructureJob, StructureNetworks, complete_structure
 from pipelines.complete.texture import FramedCamera, Latent, TextureJob, texture
@@ -76,13 +77,14 @@ class SceneRun:
         depth_ratio: float,
         budget: MemoryBudget,
         observer: Observer,
+        watcher: Watcher,
     ) -> None:
         self._networks, self._computer, self._view, self._settings = networks, computer, view, settings
         self._seed, self._depth_ratio, self._budget, self._observer = seed, depth_ratio, budget, observer
         self._frame = Frame.of(view, settings.fit)
         self._samplers = settings.samplers or networks.samplers
         self._picture_3SS = scene_picture(view, self._frame, networks.encoders.sizes.image_px)
-        self._ledger = Ledger(computer.device, seed)
+        self._ledger = Ledger(computer.device, seed, watcher)
 
     def complete(self, masks: Mapping[int, np.ndarray], instance_ids: Sequence[int]) -> Completion:
         seen = self._observe(masks, instance_ids)

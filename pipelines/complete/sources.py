@@ -139,7 +139,12 @@ def _moge(request: FileRequest, rgb: np.ndarray, camera: Camera | None, computer
             "MoGe-2 needs its weights: --encoder-weights moge2=FILE with "
             "https://huggingface.co/Ruicheng/moge-2-vitl/resolve/main/model.pt, or give --depth FILE"
         )
-    network = read_network(request.moge2_weights, ignore_unexpected=True)
+    return estimate_with_moge(read_moge(request.moge2_weights), rgb, camera, computer)
+
+
+def read_moge(weights: Path) -> Moge:
+    """Raises PipelineError for weights of something else."""
+    network = read_network(weights, ignore_unexpected=True)
     if not isinstance(network, Moge) or network.config.points_head is None:
-        raise PipelineError(f"{request.moge2_weights} holds no MoGe-2 with a head for points")
-    return estimate_with_moge(network, rgb, camera, computer)
+        raise PipelineError(f"{weights} holds no MoGe-2 with a head for points")
+    return network

@@ -1,0 +1,1 @@
+"""The web page of `fixer-complete --serve`: HTTP around one pipeline, with a queue and no shared state."""

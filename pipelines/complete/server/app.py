@@ -1,0 +1,271 @@
+"""The HTTP interface: a page, and JSON about jobs. Everything that a request needs hangs at the application.
+
+Errors are JSON, {"error": a sentence}. Nothing is loaded from elsewhere, and no other site may ask.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipelines.complete.server import uploads
+from pipelines.complete.server.examples import Examples
+from pipelines.complete.server.jobs import Job, JobStore
+from pipelines.complete.server.limits import Limits, Refused
+from pipelines.complete.server.requests import request_of
+from pipelines.complete.server.stages import RESULT, STAGES
+from pipelines.complete.server.worker import Worker
+
+PAGE = Path(__file__).parent / "page"
+PAGE_FILES = {
+    "": ("index.html", "text/html"),
+    "style.css": ("style.css", "text/css"),
+    **{f"{name}.js": (f"{name}.js", "text/javascript") for name in ("app", "api", "masks", "glb", "viewer", "matrix")},
+}
+RESULT_FILES = {
+    **{f"{stage}.glb": "model/gltf-binary" for stage in (*STAGES, RESULT)},
+    "splats.ply": "application/octet-stream",
+    "report.json": "application/json",
+}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the requests of one application share."""
+
+    store: JobStore
+    worker: Worker
+    limits: Limits
+    examples: Examples | None
+
+
+def application(service: Service) -> Starlette:
+    """Starts the worker with itself and stops it at its end."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        service.worker.start()
+        yield
+        service.worker.stop()
+
+    routes = [
+        Route("/", _page),
+        Route("/page/{name}", _page),
+        Route("/api/about", _about),
+        Route("/api/jobs", _upload, methods=["POST"]),
+        Route("/api/examples/{number:int}", _example, methods=["POST"]),
+        Route("/api/jobs/{job_id}", _job, methods=["GET", "DELETE"]),
+        Route("/api/jobs/{job_id}/image", _image),
+        Route("/api/jobs/{job_id}/masks", _masks, methods=["GET", "PUT"]),
+        Route("/api/jobs/{job_id}/depth", _depth, methods=["PUT"]),
+        Route("/api/jobs/{job_id}/complete", _complete, methods=["POST"]),
+        Route("/api/jobs/{job_id}/cancel", _cancel, methods=["POST"]),
+        Route("/api/jobs/{job_id}/files/{name}", _file),
+    ]
+    app = Starlette(
+        routes=routes, lifespan=lifespan, middleware=[Middleware(Guard)], exception_handlers={Refused: _refused}
+    )
+    app.state.service = service
+    return app
+
+
+class Guard:
+    """Adds the security headers, and refuses what another site's page sends in the name of a visitor."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in HEADERS.items())]
+            await send(message)
+
+        site = dict(scope["headers"]).get(b"sec-fetch-site", b"none")
+        if site not in (b"same-origin", b"none") and scope["method"] != "GET":
+            refusal = JSONResponse({"error": "Requests from other sites are not served."}, 403)
+            await refusal(scope, receive, send_guarded)
+            return
+        await self._app(scope, receive, send_guarded)
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _asked_job(request: Request) -> Job:
+    return _service(request).store.get(request.path_params["job_id"])
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    status = error.status if isinstance(error, Refused) else 500
+    return JSONResponse({"error": str(error)}, status)
+
+
+async def _body(request: Request) -> bytes:
+    """The content, counted while it comes. Raises Refused."""
+    limits = _service(request).limits
+    announced = request.headers.get("content-length", "0")
+    limits.check_size(int(announced) if announced.isdigit() else 0)
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        limits.check_size(len(content))
+    return bytes(content)
+
+
+async def _page(request: Request) -> Response:
+    name = request.path_params.get("name", "")
+    if name not in PAGE_FILES:
+        raise Refused(404, "There is no such page.")
+    file, media_type = PAGE_FILES[name]
+    return FileResponse(PAGE / file, media_type=media_type)
+
+
+async def _about(request: Request) -> Response:
+    service = _service(request)
+    examples = service.examples
+    return JSONResponse(
+        {
+            "checkpoint": service.worker.pipe.networks.title,
+            "device": str(service.worker.pipe.computer.device),
+            "steps": service.worker.pipe.networks.samplers.coarse.steps,
+            "has_estimator": service.worker.moge is not None,
+            "has_segmenter": False,
+            "examples": 0 if examples is None else examples.count,
+            "example_depths": [] if examples is None else list(examples.depths),
+            "limits": {
+                "upload_bytes": service.limits.upload_bytes,
+                "pixels": service.limits.pixels,
+                "instances": service.limits.instances,
+                "steps": service.limits.steps,
+            },
+        }
+    )
+
+
+async def _upload(request: Request) -> Response:
+    service, content = _service(request), await _body(request)
+
+    def make() -> Job:
+        job = service.store.create()
+        try:
+            rgb_HW3 = uploads.image_from(content, job.folder, service.limits)
+        except Refused:
+            service.store.delete(job)
+            raise
+        job.keep("rgb", rgb_HW3)
+        job.size_px = rgb_HW3.shape[1], rgb_HW3.shape[0]
+        job.origin = {"image": "uploaded", "masks": "drawn or uploaded", "depth": ""}
+        return job
+
+    return JSONResponse((await run_in_threadpool(make)).described(), 201)
+
+
+async def _example(request: Request) -> Response:
+    service = _service(request)
+    examples = service.examples
+    if examples is None:
+        raise Refused(404, "This server was started without --shards, so it has no examples.")
+    number, depth = request.path_params["number"], request.query_params.get("depth", "gt")
+    job = await run_in_threadpool(examples.open, number, depth, service.store)
+    return JSONResponse(job.described(), 201)
+
+
+async def _job(request: Request) -> Response:
+    service, job = _service(request), _asked_job(request)
+    if request.method == "DELETE":
+        service.worker.cancel(job)
+        await run_in_threadpool(service.store.delete, job)
+        return Response(status_code=204)
+    return JSONResponse({**job.described(), "jobs_before": service.worker.place(job)})
+
+
+async def _image(request: Request) -> Response:
+    job = _asked_job(request)
+    return Response(await run_in_threadpool(lambda: uploads.image_png(job.load("rgb"))), media_type="image/png")
+
+
+async def _masks(request: Request) -> Response:
+    job = _asked_job(request)
+    if request.method == "GET":
+        if not job.has("ids"):
+            raise Refused(404, "This job has no masks yet.")
+        return Response(await run_in_threadpool(lambda: uploads.ids_png(job.load("ids"))), media_type="image/png")
+
+    def keep(content: bytes, limits: Limits) -> None:
+        job.keep("ids", uploads.masks_from(content, job.size_px, job.folder, limits))
+
+    return await _take(request, job, keep, origin={"masks": "drawn or uploaded"})
+
+
+async def _depth(request: Request) -> Response:
+    job = _asked_job(request)
+    try:
+        unit_m = float(request.query_params.get("unit_m", "1"))
+    except ValueError as error:
+        raise Refused(400, "The unit of the depth must be a positive number of metres.") from error
+
+    def keep(content: bytes, limits: Limits) -> None:
+        job.keep("depth", uploads.depth_from(content, job.size_px, unit_m, job.folder, limits))
+        job.exact_depth = False
+
+    return await _take(request, job, keep, origin={"depth": "uploaded"})
+
+
+async def _take(request: Request, job: Job, keep: Callable[[bytes, Limits], None], origin: dict[str, str]) -> Response:
+    """An upload into a job that is not being computed."""
+    job.check_idle()
+    content = await _body(request)
+    job.check_idle()
+    await run_in_threadpool(keep, content, _service(request).limits)
+    job.origin = {**job.origin, **origin}
+    return JSONResponse(job.described())
+
+
+async def _complete(request: Request) -> Response:
+    service, job = _service(request), _asked_job(request)
+    try:
+        values = json.loads(await _body(request))
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, "The request is no JSON.") from error
+    asked = await run_in_threadpool(request_of, values, job, service.worker.moge is not None, service.limits)
+    service.worker.submit(job, asked)
+    return JSONResponse(job.described(), 202)
+
+
+async def _cancel(request: Request) -> Response:
+    job = _asked_job(request)
+    _service(request).worker.cancel(job)
+    return JSONResponse(job.described())
+
+
+async def _file(request: Request) -> Response:
+    job, name = _asked_job(request), request.path_params["name"]
+    if name not in RESULT_FILES or not (job.folder / name).exists():
+        raise Refused(404, "This job has no such file.")
+    return FileResponse(job.folder / name, media_type=RESULT_FILES[name], filename=name)

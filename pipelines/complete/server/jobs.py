@@ -1,0 +1,129 @@
+"""Jobs: one user's image and what becomes of it, each with a random id and a folder of its own."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipelines.complete.server.limits import Limits, Refused
+
+State = Literal["draft", "waiting", "running", "done", "failed", "cancelled"]
+BUSY: tuple[State, ...] = ("waiting", "running")
+GONE = "This job does not exist, or it has expired and was deleted. Upload the image again."
+
+
+@dataclass
+class Job:
+    """Changed by the thread of its request or by the worker, never by both: `state` says whose it is.
+
+    size_px: (width, height) of its image. origin: where image, masks and depth came from, for the report. progress:
+    step, done, total, instances. outcomes: by instance. stages: scenes that can be fetched, in the order they came.
+    """
+
+    job_id: str
+    folder: Path
+    size_px: tuple[int, int] = (0, 0)
+    origin: dict[str, Any] = field(default_factory=dict)
+    camera: dict[str, Any] | None = None
+    state: State = "draft"
+    message: str = ""
+    progress: dict[str, Any] = field(default_factory=dict)
+    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stages: tuple[str, ...] = ()
+    exact_depth: bool = False
+    last_asked_s: float = 0.0
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    def keep(self, name: str, values: np.ndarray) -> None:
+        """In the folder, not in memory: many jobs wait, one is computed."""
+        np.save(self.folder / f"{name}.npy", values)
+
+    def has(self, name: str) -> bool:
+        return (self.folder / f"{name}.npy").exists()
+
+    def load(self, name: str) -> np.ndarray:
+        return np.asarray(np.load(self.folder / f"{name}.npy"))
+
+    def check_idle(self) -> None:
+        if self.state in BUSY:
+            raise Refused(409, "This job is being computed; cancel it first.")
+
+    def described(self) -> dict[str, Any]:
+        """What its page is told."""
+        width, height = self.size_px
+        return {
+            "id": self.job_id,
+            "width": width,
+            "height": height,
+            "state": self.state,
+            "message": self.message,
+            "progress": dict(self.progress),
+            "outcomes": dict(self.outcomes),
+            "stages": list(self.stages),
+            "has_masks": self.has("ids"),
+            "has_depth": self.has("depth"),
+            "has_camera": self.camera is not None,
+            "T_world_cam": None if self.camera is None else self.camera["T_world_cam"],
+        }
+
+
+class JobStore:
+    """All jobs of a server, under one folder. Its methods may be called from any thread."""
+
+    def __init__(self, root: Path, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._root, self._limits, self._clock = root, limits, clock
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+
+    def create(self) -> Job:
+        """Raises Refused when there are too many."""
+        self.sweep()
+        job_id = secrets.token_urlsafe(18)
+        with self._lock:
+            if len(self._jobs) >= self._limits.jobs:
+                raise Refused(429, "The server holds as many jobs as it can; try again in a few minutes.")
+            folder = self._root / job_id
+            folder.mkdir(parents=True)
+            job = self._jobs[job_id] = Job(job_id, folder, last_asked_s=self._clock())
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """Raises Refused for a job that there is not, or no longer."""
+        self.sweep()
+        with self._lock:
+            if job_id not in self._jobs:
+                raise Refused(404, GONE)
+            job = self._jobs[job_id]
+            job.last_asked_s = self._clock()
+        return job
+
+    def delete(self, job: Job) -> None:
+        """A job that is being computed is cancelled; the worker removes its folder when it has let go."""
+        job.cancel.set()
+        with self._lock:
+            self._jobs.pop(job.job_id, None)
+        if job.state not in BUSY:
+            self.forget(job)
+
+    def forget(self, job: Job) -> None:
+        """Remove the folder of a job that is no longer among them."""
+        with self._lock:
+            known = job.job_id in self._jobs
+        if not known:
+            shutil.rmtree(job.folder, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Delete the jobs that nobody asked for in time."""
+        with self._lock:
+            oldest = self._clock() - self._limits.idle_s
+            expired = [job for job in self._jobs.values() if job.last_asked_s < oldest]
+        for job in expired:
+            self.delete(job)

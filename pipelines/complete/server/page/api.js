@@ -1,0 +1,35 @@
+// Requests to the server. A refused request throws an Error with the server's own sentence.
+
+async function request(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Error("The server does not answer. Is it still running?");
+  }
+  if (response.ok) return response;
+  const said = await response.json().catch(() => ({}));
+  const error = new Error(said.error || `The server answers ${response.status}.`);
+  error.status = response.status;
+  throw error;
+}
+
+const json = async (path, options) => (await request(path, options)).json();
+const job = (id, rest = "") => `/api/jobs/${encodeURIComponent(id)}${rest}`;
+
+export const about = () => json("/api/about");
+export const upload = (file) => json("/api/jobs", { method: "POST", body: file });
+export const example = (number, depth) => json(`/api/examples/${number}?depth=${encodeURIComponent(depth)}`, { method: "POST" });
+export const state = (id) => json(job(id));
+export const remove = (id) => request(job(id), { method: "DELETE", keepalive: true });
+export const putMasks = (id, content) => json(job(id, "/masks"), { method: "PUT", body: content });
+export const putDepth = (id, file, unitM) => json(job(id, `/depth?unit_m=${unitM}`), { method: "PUT", body: file });
+export const complete = (id, values) => json(job(id, "/complete"), { method: "POST", body: JSON.stringify(values) });
+export const cancel = (id) => json(job(id, "/cancel"), { method: "POST" });
+export const fileUrl = (id, name) => job(id, `/files/${name}`);
+export const scene = async (id, stage) => (await request(fileUrl(id, `${stage}.glb`))).arrayBuffer();
+
+export async function picture(id, name) {
+  const blob = await (await request(job(id, `/${name}`))).blob();
+  return createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+}

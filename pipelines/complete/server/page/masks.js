@@ -1,0 +1,224 @@
+// The picture with its masks: which pixel belongs to which object, drawn by polygon or brush.
+
+const UNDO = 5;
+const OPACITY = 130;
+
+// The same colours as the server gives the voxels: neighbouring numbers are far apart.
+export function colourOf(id) {
+  const hue = ((id * 137.508) % 360) / 60;
+  const part = (n) => {
+    const k = (n + hue) % 6;
+    return Math.round(255 * (0.95 - 0.95 * 0.6 * Math.max(0, Math.min(k, 4 - k, 1))));
+  };
+  return [part(5), part(3), part(1)];
+}
+
+export class MaskEditor {
+  // changed: called when masks or the current object have changed.
+  constructor(canvas, changed) {
+    this.canvas = canvas;
+    this.pen = canvas.getContext("2d");
+    this.changed = changed;
+    this.tool = "polygon";
+    this.size = 24;
+    this.listen();
+  }
+
+  open(bitmap) {
+    Object.assign(this.canvas, { width: bitmap.width, height: bitmap.height });
+    this.bitmap = bitmap;
+    this.ids = new Uint16Array(bitmap.width * bitmap.height);
+    this.overlay = new OffscreenCanvas(bitmap.width, bitmap.height);
+    this.past = [];
+    this.corners = [];
+    this.current = 1;
+    this.repaint();
+  }
+
+  // bitmap: id = red + 256 * green.
+  setIds(bitmap) {
+    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+    const pen = canvas.getContext("2d", { willReadFrequently: true });
+    pen.drawImage(bitmap, 0, 0);
+    const { data } = pen.getImageData(0, 0, bitmap.width, bitmap.height);
+    for (let p = 0; p < this.ids.length; p++) this.ids[p] = data[4 * p] + 256 * data[4 * p + 1];
+    this.current = (this.present().at(-1) || 0) + 1;
+    this.repaint();
+  }
+
+  present() {
+    return this.ids ? [...new Set(this.ids)].filter(Boolean).sort((a, b) => a - b) : [];
+  }
+
+  select(id) {
+    this.current = id;
+    this.changed();
+  }
+
+  remove(id) {
+    this.remember();
+    for (let p = 0; p < this.ids.length; p++) if (this.ids[p] === id) this.ids[p] = 0;
+    this.repaint();
+  }
+
+  undo() {
+    const before = this.past.pop();
+    if (before) this.ids = before;
+    this.corners = [];
+    this.repaint();
+  }
+
+  // COCO JSON with run lengths down the columns, zeros first.
+  toCoco() {
+    const { width, height } = this.canvas;
+    const runs = new Map();
+    const end = (id, from, to) => {
+      if (!runs.has(id)) runs.set(id, { counts: [], last: 0 });
+      const run = runs.get(id);
+      run.counts.push(from - run.last, to - from);
+      run.last = to;
+    };
+    let from = 0;
+    let id = this.ids[0];
+    for (let p = 1; p <= width * height; p++) {
+      const next = p < width * height ? this.ids[(p % height) * width + Math.floor(p / height)] : -1;
+      if (next === id) continue;
+      if (id) end(id, from, p);
+      [from, id] = [p, next];
+    }
+    const annotations = [...runs].map(([own, { counts, last }]) => ({
+      id: own,
+      segmentation: { size: [height, width], counts: [...counts, width * height - last] },
+    }));
+    return JSON.stringify({ annotations });
+  }
+
+  remember() {
+    this.past = [...this.past, this.ids.slice()].slice(-UNDO);
+  }
+
+  // The id in all pixels of a shape, and the overlay there.
+  fill(path, box) {
+    const { width, height } = this.canvas;
+    const x0 = Math.max(0, Math.floor(box[0])), y0 = Math.max(0, Math.floor(box[1]));
+    const w = Math.min(width, Math.ceil(box[2])) - x0, h = Math.min(height, Math.ceil(box[3])) - y0;
+    if (w <= 0 || h <= 0) return;
+    const pen = new OffscreenCanvas(w, h).getContext("2d");
+    pen.translate(-x0, -y0);
+    path(pen);
+    const { data } = pen.getImageData(0, 0, w, h);
+    const id = this.tool === "erase" ? 0 : this.current;
+    for (let y = 0; y < h; y++)
+      for (let x = 0; x < w; x++) if (data[4 * (y * w + x) + 3] > 127) this.ids[(y + y0) * width + x + x0] = id;
+    this.repaint(x0, y0, w, h);
+  }
+
+  repaint(x0 = 0, y0 = 0, w = this.canvas.width, h = this.canvas.height) {
+    const { width } = this.canvas;
+    const patch = new ImageData(w, h);
+    const colours = new Map();
+    for (let y = 0; y < h; y++)
+      for (let x = 0; x < w; x++) {
+        const id = this.ids[(y + y0) * width + x + x0];
+        if (!id) continue;
+        if (!colours.has(id)) colours.set(id, colourOf(id));
+        patch.data.set(colours.get(id), 4 * (y * w + x));
+        patch.data[4 * (y * w + x) + 3] = OPACITY;
+      }
+    this.overlay.getContext("2d").putImageData(patch, x0, y0);
+    this.draw();
+    if (!this.stroke) this.changed();
+  }
+
+  draw(cursor) {
+    const { pen, corners } = this;
+    pen.drawImage(this.bitmap, 0, 0);
+    pen.drawImage(this.overlay, 0, 0);
+    if (!corners.length) return;
+    const line = this.canvas.width / this.canvas.clientWidth;
+    pen.lineWidth = 2 * line;
+    pen.strokeStyle = `rgb(${colourOf(this.current)})`;
+    pen.fillStyle = "#fff";
+    pen.beginPath();
+    for (const corner of cursor ? [...corners, cursor] : corners) pen.lineTo(...corner);
+    pen.stroke();
+    for (const [x, y] of corners) pen.fillRect(x - 3 * line, y - 3 * line, 6 * line, 6 * line);
+  }
+
+  close() {
+    const corners = this.corners;
+    this.corners = [];
+    if (corners.length < 3) return this.draw();
+    this.remember();
+    const [xs, ys] = [corners.map((c) => c[0]), corners.map((c) => c[1])];
+    const outline = (pen) => {
+      for (const corner of corners) pen.lineTo(...corner);
+      pen.fill();
+    };
+    this.fill(outline, [Math.min(...xs), Math.min(...ys), Math.max(...xs) + 1, Math.max(...ys) + 1]);
+  }
+
+  dab(from, to) {
+    const r = this.size / 2;
+    const stroke = (pen) => {
+      Object.assign(pen, { lineWidth: this.size, lineCap: "round" });
+      pen.beginPath();
+      pen.moveTo(...from);
+      pen.lineTo(...to);
+      pen.stroke();
+    };
+    const [xs, ys] = [[from[0], to[0]], [from[1], to[1]]];
+    this.fill(stroke, [Math.min(...xs) - r, Math.min(...ys) - r, Math.max(...xs) + r, Math.max(...ys) + r]);
+  }
+
+  // Where on the picture: the canvas may stand in a larger box (object-fit: contain).
+  at(event) {
+    const { canvas } = this;
+    const box = canvas.getBoundingClientRect();
+    const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
+    const left = box.left + (box.width - canvas.width * scale) / 2;
+    const top = box.top + (box.height - canvas.height * scale) / 2;
+    return [(event.clientX - left) / scale, (event.clientY - top) / scale];
+  }
+
+  listen() {
+    const { canvas } = this;
+    canvas.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      if (this.tool === "polygon") {
+        this.corners.push(this.at(event));
+        return this.draw();
+      }
+      canvas.setPointerCapture(event.pointerId);
+      this.remember();
+      this.stroke = this.at(event);
+      this.dab(this.stroke, add1(this.stroke));
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (this.stroke) {
+        const to = this.at(event);
+        this.dab(this.stroke, to);
+        this.stroke = to;
+      } else if (this.corners.length) this.draw(this.at(event));
+    });
+    for (const name of ["pointerup", "pointercancel"])
+      canvas.addEventListener(name, () => {
+        if (!this.stroke) return;
+        this.stroke = null;
+        this.changed();
+      });
+    canvas.addEventListener("dblclick", () => this.close());
+    document.addEventListener("keydown", (event) => {
+      if (!this.corners?.length) return;
+      if (event.key === "Enter") this.close();
+      else if (event.key === "Escape") {
+        this.corners = [];
+        this.draw();
+      } else return;
+      event.preventDefault();
+    });
+  }
+}
+
+// A line of no length draws nothing; a dot is a very short one.
+const add1 = ([x, y]) => [x + 0.01, y];

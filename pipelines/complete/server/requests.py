@@ -1,0 +1,76 @@
+"""What a page asks for when it presses the button, read from its JSON."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipelines.complete.camera_file import FORMS, camera_of
+from pipelines.complete.server.jobs import Job
+from pipelines.complete.server.limits import Limits, Refused
+from pipelines.complete.view import Camera
+from pipelines.errors import UsageError
+
+DepthSource = Literal["given", "moge2"]
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """depth: what was uploaded or came with the example, or the estimator. camera: None for the estimator's.
+    steps, guidance: None for the checkpoint's own."""
+
+    depth: DepthSource
+    camera: Camera | None
+    depth_ratio: float
+    seed: int
+    steps: int | None
+    guidance: float | None
+
+
+def request_of(values: Any, job: Job, has_estimator: bool, limits: Limits) -> CompletionRequest:
+    """Raises Refused for what is missing or nonsense."""
+    if not isinstance(values, dict):
+        raise Refused(400, "The request must be a JSON object.")
+    if not job.has("ids") or not job.load("ids").any():
+        raise Refused(400, "No pixel belongs to an object yet: draw or upload a mask.")
+    depth: DepthSource = "moge2" if values.get("depth") == "moge2" else "given"
+    if depth == "moge2" and not has_estimator:
+        raise Refused(400, "This server has no depth estimator; upload a depth map.")
+    if depth == "given" and not job.has("depth"):
+        raise Refused(400, "The depth is missing: upload a depth map.")
+    camera = _camera(values, job)
+    if camera is None and depth == "given":
+        raise Refused(400, "The camera is unknown: give its horizontal field of view.")
+    steps = _number(values, "steps", 1, limits.steps)
+    ratio = _number(values, "alpha", 0, 1)
+    return CompletionRequest(
+        depth=depth,
+        camera=camera,
+        depth_ratio=(0.0 if job.exact_depth else 1.0) if ratio is None else ratio,
+        seed=int(_number(values, "seed", 0, 2**31 - 1) or 0),
+        steps=None if steps is None else int(steps),
+        guidance=_number(values, "guidance", 0, 100),
+    )
+
+
+def _camera(values: dict[str, Any], job: Job) -> Camera | None:
+    fov_deg = _number(values, "fov_deg", 1, 179)
+    given = values.get("camera") or ({"fov_x_deg": fov_deg} if fov_deg else job.camera)
+    if given is None:
+        return None
+    try:
+        return camera_of(given, job.size_px)
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+        raise Refused(400, f"This is no camera; give one of {FORMS}") from error
+
+
+def _number(values: dict[str, Any], name: str, low: float, high: float) -> float | None:
+    value = values.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Refused(400, f"{name} must be a number.")
+    if not low <= value <= high:
+        raise Refused(400, f"{name} must be from {low:g} to {high:g}, not {value:g}.")
+    return value

@@ -1,0 +1,124 @@
+"""Bytes from a stranger -> arrays. Sizes are known and allowed before anything is decoded.
+
+Files get names of ours inside of the job's folder; nothing that a client says becomes a path.
+Shapes: H W image.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from pipelines.complete.depth import read_depth
+from pipelines.complete.masks import read_masks
+from pipelines.complete.server.limits import Limits, Refused
+from pipelines.complete.sources import read_image
+from pipelines.errors import PipelineError
+
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+_UNREADABLE = (
+    PipelineError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+T = TypeVar("T")
+DEPTH_IS = "Depth is taken as a .npy array or a .png of 16 bit."
+
+
+def image_from(content: bytes, folder: Path, limits: Limits) -> np.ndarray:
+    """(H, W, 3) uint8. Raises Refused."""
+    _peek(content, limits)
+    return _decoded(lambda: read_image(_stored(folder / "image", content)), folder)
+
+
+def masks_from(content: bytes, size_px: tuple[int, int], folder: Path, limits: Limits) -> np.ndarray:
+    """(H, W) int32 ids, 0 is no instance; where masks overlap the later one counts.
+
+    content: an image of ids or colours, or COCO JSON. Raises Refused.
+    """
+    is_json = content[:64].lstrip()[:1] in (b"{", b"[")
+    if not is_json:
+        _peek(content, limits)
+    path = _stored(folder / ("masks.json" if is_json else "masks.png"), content)
+    ids_HW = np.zeros((size_px[1], size_px[0]), np.int32)
+
+    def paint() -> np.ndarray:
+        masks = read_masks(path, size_px)
+        limits.check_instances(len(masks))
+        if not all(0 < i < 1 << 16 for i in masks):
+            raise Refused(400, "Instances need numbers from 1 to 65535.")
+        for instance_id in masks:
+            ids_HW[masks[instance_id]] = instance_id
+        return ids_HW
+
+    return _decoded(paint, folder)
+
+
+def depth_from(content: bytes, size_px: tuple[int, int], unit_m: float, folder: Path, limits: Limits) -> np.ndarray:
+    """(H, W) float32 metres, NaN unknown. Raises Refused."""
+    if not 0 < unit_m < 1e6:
+        raise Refused(400, "The unit of the depth must be a positive number of metres.")
+    if content.startswith(np.lib.format.MAGIC_PREFIX):
+        path = _stored(folder / "depth.npy", content)
+        mapped = _decoded(
+            lambda: np.load(path, mmap_mode="r"), folder
+        )  # fails if the header promises more than there is
+        if mapped.ndim < 2 or not np.issubdtype(mapped.dtype, np.number):
+            raise Refused(400, f"The depth is an array of shape {mapped.shape}, not one number a pixel.")
+        limits.check_pixels(mapped.size, 1)
+    elif content.startswith(b"\x89PNG"):
+        _peek(content, limits)
+        path = _stored(folder / "depth.png", content)
+    else:
+        raise Refused(415, DEPTH_IS)
+    return _decoded(lambda: read_depth(path, size_px, unit_m), folder)
+
+
+def ids_png(ids_HW: np.ndarray) -> bytes:
+    """Ids as the page reads them: id = red + 256 * green."""
+    rgb = np.stack([ids_HW & 255, ids_HW >> 8, np.zeros_like(ids_HW)], axis=-1)
+    return image_png(rgb.astype(np.uint8))
+
+
+def image_png(rgb_HW3: np.ndarray) -> bytes:
+    png = io.BytesIO()
+    Image.fromarray(rgb_HW3).save(png, "PNG", compress_level=1)
+    return png.getvalue()
+
+
+def _stored(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def _peek(content: bytes, limits: Limits) -> None:
+    """Reads the header alone: a small file can stand for a picture that fills the memory."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            width, height = Image.open(io.BytesIO(content), formats=IMAGE_FORMATS).size
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise Refused(413, "The image has more pixels than this server takes; make it smaller.") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise Refused(415, f"This is no image that the server knows ({', '.join(IMAGE_FORMATS)}).") from error
+    limits.check_pixels(width, height)
+
+
+def _decoded(decode: Callable[[], T], folder: Path) -> T:
+    """What the readers of the command raise, said to the page without the names of our files."""
+    try:
+        return decode()
+    except _UNREADABLE as error:
+        text = str(error).replace(f"{folder}/", "") if isinstance(error, PipelineError) else "it is damaged."
+        raise Refused(400, f"The file cannot be used: {text}") from error
