@@ -160,15 +160,29 @@ def load_state(
 
 
 def read_state(file: Path) -> tuple[dict[str, Tensor], Description | None]:
-    """The tensors of a weights file, and the description it carries inside, if any."""
+    """The tensors of a weights file, and the description it carries inside, if any.
+
+    Raises CheckpointError for a file that is damaged, or holds anything that is not data.
+    """
+    try:
+        content = _content(file)
+    except Exception as error:  # both readers stumble over damage in many ways
+        raise CheckpointError(
+            f"{file} cannot be read as weights ({type(error).__name__}); it is damaged, cut short or of another kind"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{file} holds a {type(content).__name__}, not weights by their names")
+    if "model_config" in content:
+        return content["model"], Description(MOGE_CLASS, content["model_config"])
+    return dict(content), None
+
+
+def _content(file: Path) -> Any:
     if file.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return load_file(file), None
-    content = torch.load(file, map_location="cpu", weights_only=True)
-    if "model_config" in content:
-        return content["model"], Description(MOGE_CLASS, content["model_config"])
-    return content, None
+        return load_file(file)
+    return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def read_description(file: Path) -> Description:

@@ -15,6 +15,7 @@ from models.checkpoints import (
     load_state,
     read_network,
     read_pipeline,
+    read_state,
     write_network,
     write_pipeline,
 )
@@ -131,9 +132,27 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "sprung",))
 
     torch.save({"weight": Trap()}, tmp_path / "net.pt")
-    with pytest.raises(Exception, match=r"weights_only|Unsupported"):
+    with pytest.raises(CheckpointError, match="of another kind"):
         read_network(tmp_path / "net.pt")
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])
+def test_a_file_that_is_damaged_or_no_weights_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    write = save_file if file.suffix == ".safetensors" else torch.save
+    write({"weight": torch.ones(1000)}, file)
+    whole = file.read_bytes()
+    for content in (whole[: len(whole) // 2], b"hello\n", b""):
+        file.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"^[^\n]* cannot be read as weights [^\n]*$"):
+            read_state(file)
+
+
+def test_a_pt_of_something_else_is_refused(tmp_path: Path) -> None:
+    torch.save(torch.ones(3), tmp_path / "net.pt")
+    with pytest.raises(CheckpointError, match="not weights by their names"):
+        read_state(tmp_path / "net.pt")
 
 
 def test_a_moge_checkpoint_carries_its_own_config(tmp_path: Path) -> None:
