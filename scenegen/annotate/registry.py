@@ -8,28 +8,13 @@ from scenegen.errors import UsageError
 
 
 def load_estimator(record: EstimatorRecord, weights: Weights | None, options: EstimatorOptions) -> DepthEstimator:
-    """The estimator on its device, ready. Raises UsageError for a record without adapter, or what loading raises."""
+    """The estimator on its device, ready. Raises UsageError without its weights, or what loading raises."""
     if record.name == SIMULATED:
         from scenegen.annotate.simulated import SimulatedEstimator
 
         return SimulatedEstimator(options.severity, options.seed)
     if weights is None:
         raise UsageError(f"{record.name} needs its weights to be loaded")
-    batch = {} if options.batch_size is None else {"batch_size": options.batch_size}
-    if record.name == "moge2":
-        from scenegen.annotate.moge2 import Moge2
+    from scenegen.annotate.networks import load_network
 
-        return Moge2.load(weights, options.device, **batch)
-    if record.name in ("depth_anything_v2", "depth_anything_v2_small"):
-        from scenegen.annotate.depth_anything_v2 import DepthAnythingV2
-
-        return DepthAnythingV2.load(weights, options.device, **batch)
-    if record.name == "depth_pro":
-        from scenegen.annotate.depth_pro import DepthPro
-
-        return DepthPro.load(weights, options.device, **batch)
-    if record.name == "vggt":
-        from scenegen.annotate.vggt import Vggt
-
-        return Vggt.load(weights, options.device, options.max_other_views, options.seed)
-    raise UsageError(f"{record.name} is in the manifest but has no adapter in scenegen/annotate")
+    return load_network(record.name, weights.file, options)

@@ -102,7 +102,7 @@ def _upsampled(views: list[View]) -> dict[str, float]:
     """As VGGT leaves it: a map of 518 x 518 with confidence, resized bilinearly."""
     import torch
 
-    from scenegen.annotate.torch_setup import resized
+    from models.depth_estimators.images import resized
 
     rows = []
     for number, view in enumerate(views):
@@ -190,13 +190,11 @@ def _networks(view: View) -> dict[str, float]:
     from transformers.models.depth_anything import DepthAnythingConfig, DepthAnythingForDepthEstimation
     from transformers.models.dinov2 import Dinov2Config
 
+    from models.depth_estimators.depth_anything_v2 import DepthAnythingV2, Preparation
+    from models.depth_estimators.moge2 import Moge2
     from models.registry import build
-    from scenegen.annotate.depth_anything_v2 import DepthAnythingV2, Preparation
-    from scenegen.annotate.moge2 import Moge2
-    from scenegen.annotate.protocol import Request
 
     torch.set_num_threads(1)
-    device, request = torch.device("cpu"), [Request(0, 0, view.rgb)]
     sizes = {
         "depth_anything_v2_small": (384, 12, 6, [3, 6, 9, 12], [48, 96, 192, 384], 64),
         "depth_anything_v2": (1024, 24, 16, [5, 12, 18, 24], [256, 512, 1024, 1024], 256),
@@ -218,11 +216,11 @@ def _networks(view: View) -> dict[str, float]:
             neck_hidden_sizes=neck,
             fusion_hidden_size=fusion,
         )
-        estimator = DepthAnythingV2(DepthAnythingForDepthEstimation(config), Preparation(), device, 1)
-        seconds[name] = round(_timed(lambda e=estimator: e.predict(request))[0], 1)
+        estimator = DepthAnythingV2(DepthAnythingForDepthEstimation(config).eval(), Preparation(), batch_size=1)
+        seconds[name] = round(_timed(lambda e=estimator: e([view.rgb]))[0], 1)
     keys = json.loads(next(Path("tests/parity/fixtures/keys").glob("moge2_vitl_normal*.json")).read_text())
-    network = build("MoGeModel", keys["kwargs"])
-    seconds["moge2"] = round(_timed(lambda: Moge2(network, device, 1).predict(request))[0], 1)
+    network = build("MoGeModel", keys["kwargs"]).eval()
+    seconds["moge2"] = round(_timed(lambda: Moge2(network, batch_size=1)([view.rgb]))[0], 1)
     return seconds
 
 

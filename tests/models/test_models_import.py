@@ -1,4 +1,4 @@
-"""`import models` needs PyTorch and nothing else."""
+"""`import models` needs PyTorch and nothing else; depth estimators, which see pictures, also numpy and Pillow."""
 
 import subprocess
 import sys
@@ -6,18 +6,29 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OTHERS = ("numpy", "PIL", "scipy", "safetensors", "huggingface_hub", "spconv", "pyarrow", "scenegen", "pipelines")
+PICTURES = ("numpy", "PIL")
+
+
+def import_all(wanted: str, forbidden: tuple[str, ...]) -> None:
+    """Import every module of which `wanted`, an expression of `name`, is true."""
+    script = (
+        "import sys, torch\n"
+        f"for name in {forbidden!r}:\n"
+        "    if name not in sys.modules: sys.modules[name] = None\n"
+        "import models, pkgutil, importlib\n"
+        "for _, name, _ in pkgutil.walk_packages(models.__path__, 'models.'):\n"
+        f"    if {wanted}: importlib.import_module(name)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
 def test_importing_models_needs_only_torch() -> None:
-    script = (
-        "import sys, torch\n"
-        f"for name in {OTHERS!r}:\n"
-        "    if name not in sys.modules: sys.modules[name] = None\n"
-        "import models, pkgutil, importlib\n"
-        "for module in pkgutil.walk_packages(models.__path__, 'models.'):\n"
-        "    if 'spconv' not in module.name: importlib.import_module(module.name)\n"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+    import_all("'spconv' not in name and 'depth_estimators' not in name", OTHERS)
+
+
+def test_depth_estimators_need_the_packages_of_networks_only_when_one_is_loaded() -> None:
+    others = tuple(name for name in OTHERS if name not in PICTURES)
+    import_all("'depth_estimators' in name", (*others, "transformers", "vggt", "torchvision"))
 
 
 def test_every_file_says_what_it_is_for_and_stays_small() -> None:

@@ -1,18 +1,13 @@
-"""Tiny networks with random weights, saved in each official format, so that the real loading path is what is tested."""
+"""Tiny depth estimators with random weights, saved in each official format, so that the real loading path is tested."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-from scenegen.annotate.protocol import Request
-from scenegen.annotate.weights import Weights
 
 
 def write_depth_anything(folder: Path, estimation: str = "relative") -> Path:
-    """A Depth Anything V2 as the library saves it: config, processor config, safetensors."""
+    """The weights file of a Depth Anything V2 as the library saves it, with its two configs beside it."""
     pytest.importorskip("transformers")
     import torch
     from transformers.models.depth_anything import DepthAnythingConfig, DepthAnythingForDepthEstimation
@@ -57,11 +52,11 @@ def write_depth_anything(folder: Path, estimation: str = "relative") -> Path:
         "size": {"height": 70, "width": 70},
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(processor))
-    return folder
+    return folder / "model.safetensors"
 
 
 def write_depth_pro(folder: Path, with_focal: bool = True) -> Path:
-    """A Depth Pro as the library saves it."""
+    """The weights file of a Depth Pro as the library saves it, with its two configs beside it."""
     pytest.importorskip("transformers")
     import torch
     from transformers.models.depth_pro import DepthProConfig, DepthProForDepthEstimation
@@ -96,15 +91,7 @@ def write_depth_pro(folder: Path, with_focal: bool = True) -> Path:
             network.fov_model.head.layers[-1].bias.fill_(60.0)
     network.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps({"size": {"height": 64, "width": 64}}))
-    return folder
-
-
-def weights_in(folder: Path, file: str = "model.safetensors") -> Weights:
-    return Weights(folder, folder / file, folder.name, "")
-
-
-def requests_of(images: Sequence[np.ndarray]) -> list[Request]:
-    return [Request(0, number, rgb) for number, rgb in enumerate(images)]
+    return folder / "model.safetensors"
 
 
 def write_moge(folder: Path, **changes: object) -> Path:
@@ -144,4 +131,4 @@ def write_moge(folder: Path, **changes: object) -> Path:
         if network.scale_head is not None:
             network.scale_head[-1].weight.mul_(0.02)
     torch.save({"model_config": config, "model": network.half().state_dict()}, folder / "model.pt")
-    return folder
+    return folder / "model.pt"

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from annotate_networks import requests_of, weights_in, write_depth_pro
+from estimator_networks import write_depth_pro
 from safetensors.torch import load_file
 
-from scenegen.annotate.depth_pro import DepthPro, finish, prepare
-from scenegen.annotate.torch_setup import stacked
-from scenegen.errors import SceneGenError
+from models.checkpoints import CheckpointError
+from models.depth_estimators.depth_pro import DepthPro, finish, prepare
+from models.depth_estimators.images import stacked
 
 RECORDED = Path(__file__).parent / "fixtures" / "depth_pro_processing.safetensors"
 
@@ -24,13 +24,13 @@ def recorded():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def weights(tmp_path_factory):
     return write_depth_pro(tmp_path_factory.mktemp("depth_pro"))
 
 
 @pytest.fixture(scope="module")
-def estimator(folder):
-    return DepthPro.load(weights_in(folder), "cpu")
+def estimator(weights):
+    return DepthPro.load(weights)
 
 
 def test_images_are_prepared_as_the_library_does(recorded):
@@ -44,17 +44,17 @@ def test_depth_and_focal_length_are_those_of_the_library(recorded):
     torch.testing.assert_close(focal, recorded["out.focal"], rtol=1e-5, atol=1e-5)
 
 
-def test_the_network_is_loaded_from_the_librarys_format_and_gives_its_depth(folder, estimator, photographs):
+def test_the_network_is_loaded_from_the_librarys_format_and_gives_its_depth(weights, estimator, photographs):
     from transformers.models.depth_pro import DepthProForDepthEstimation
 
-    network = DepthProForDepthEstimation.from_pretrained(folder).eval()
-    for rgb, prediction in zip(photographs, estimator.predict(requests_of(photographs)), strict=True):
+    network = DepthProForDepthEstimation.from_pretrained(weights.parent).eval()
+    for rgb, prediction in zip(photographs, estimator(photographs), strict=True):
         with torch.inference_mode():
             output = network(pixel_values=prepare(stacked([rgb], torch.device("cpu")), (64, 64)))
             depth, focal = finish(output.predicted_depth, output.field_of_view, rgb.shape[:2])
-        np.testing.assert_allclose(prediction.map, depth[0], rtol=1e-3)
+        np.testing.assert_allclose(prediction.map_HW, depth[0], rtol=1e-3)
         assert prediction.focal_px == pytest.approx(float(focal[0]), rel=1e-4)
-        assert prediction.map.shape == rgb.shape[:2]
+        assert prediction.map_HW.shape == rgb.shape[:2]
 
 
 def test_a_wider_field_of_view_is_a_nearer_world(recorded):
@@ -70,6 +70,16 @@ def test_a_field_of_view_that_cannot_be_gives_nothing(recorded):
 
 
 def test_a_network_without_its_focal_head_is_refused(tmp_path):
-    write_depth_pro(tmp_path, with_focal=False)
-    with pytest.raises(SceneGenError, match="not metric"):
-        DepthPro.load(weights_in(tmp_path), "cpu")
+    with pytest.raises(CheckpointError, match="not metric"):
+        DepthPro.load(write_depth_pro(tmp_path, with_focal=False))
+
+
+def test_a_known_focal_length_replaces_the_one_that_was_found(recorded, estimator, photographs):
+    inverse, fov = recorded["in.inverse"][:1], recorded["in.fov_deg"][:1]
+    found, focal = finish(inverse, fov, (40, 56))
+    told, kept = finish(inverse, fov, (40, 56), focal_px=2 * float(focal[0]))
+    near = found < 5000  # nothing is taken to be farther than 10 km
+    torch.testing.assert_close(told[near], 2 * found[near])  # twice as long a lens: twice as far away
+    assert float(kept[0]) == pytest.approx(2 * float(focal[0]))
+    (one,) = estimator(photographs[:1], 100.0)
+    assert one.focal_px == 100.0

@@ -1,7 +1,11 @@
 """Depth Anything V2 (relative) through `transformers`. It predicts inverse depth up to scale and shift.
 
 Pre-processing as the library's DPT image processor does it with Pillow, so that torchvision is not needed.
+
+Shapes: B batch, H W image, h w the network's input.
 """
+
+from __future__ import annotations
 
 import json
 from collections.abc import Sequence
@@ -13,10 +17,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from scenegen.annotate.protocol import Prediction, Request, SingleView
-from scenegen.annotate.torch_setup import batches, pick_device, reduced_precision, refuse_partial, resized
-from scenegen.annotate.weights import Weights
-from scenegen.errors import SceneGenError, UsageError
+from models.checkpoints import CheckpointError
+from models.depth_estimators.images import device_of, in_batches, precision, resized
+from models.depth_estimators.loading import from_transformers
+from models.depth_estimators.protocol import DepthMap
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -36,8 +40,8 @@ class Preparation:
     std: tuple[float, ...] = _IMAGENET_STD
 
     @classmethod
-    def read(cls, folder: Path) -> "Preparation":
-        """From the checkpoint's folder. Raises SceneGenError when the file is missing or says something else."""
+    def read(cls, folder: Path) -> Preparation:
+        """From the checkpoint's folder. Raises CheckpointError when the file is missing or says something else."""
         path = folder / "preprocessor_config.json"
         try:
             raw = json.loads(path.read_text())
@@ -50,7 +54,7 @@ class Preparation:
                 tuple(raw["image_std"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SceneGenError(
+            raise CheckpointError(
                 f"{path} does not say how to prepare images ({error}); fetch the checkpoint again"
             ) from None
 
@@ -73,44 +77,39 @@ class Preparation:
         return torch.from_numpy(normal.transpose(2, 0, 1).copy())
 
 
-class DepthAnythingV2(SingleView):
-    """A loaded network; see DepthEstimator."""
+@dataclass(frozen=True)
+class DepthAnythingV2:
+    """See DepthEstimator. Its maps are inverse depth up to scale and shift; it knows of no camera."""
 
-    def __init__(self, network: nn.Module, prepare: Preparation, device: torch.device, batch_size: int) -> None:
-        self._network, self._prepare = network.to(device).eval(), prepare
-        self._device, self._batch_size = device, batch_size
+    network: nn.Module
+    prepare: Preparation
+    half: bool = False
+    batch_size: int = 16
 
     @classmethod
-    def load(cls, weights: Weights, device: str = "auto", batch_size: int = 16) -> "DepthAnythingV2":
-        """From a folder in the library's format (config.json, preprocessor_config.json, model.safetensors).
+    def load(cls, weights: Path, device: str = "cpu", half: bool = False, batch_size: int = 16) -> DepthAnythingV2:
+        """From the folder of a weights file in the library's format (config.json, preprocessor_config.json).
 
-        Raises UsageError for a metric variant, SceneGenError for weights that do not fit.
+        Raises CheckpointError for a metric variant, and for weights that do not fit.
         """
         from transformers.models.depth_anything import DepthAnythingForDepthEstimation
 
-        network, info = DepthAnythingForDepthEstimation.from_pretrained(
-            weights.folder, local_files_only=True, output_loading_info=True
-        )
-        refuse_partial("depth_anything_v2", sorted(info["missing_keys"]), sorted(info["mismatched_keys"]))
+        network = from_transformers("depth_anything_v2", DepthAnythingForDepthEstimation, weights.parent)
         if network.config.depth_estimation_type != "relative":
-            raise UsageError(
-                f"{weights.weights_id} is a metric Depth Anything, which predicts depth; depth_anything_v2 is the "
+            raise CheckpointError(
+                f"{weights.parent} holds a metric Depth Anything, which predicts depth; depth_anything_v2 is the "
                 "relative one, which predicts inverse depth. Give the relative checkpoint"
             )
-        return cls(network, Preparation.read(weights.folder), pick_device(device), batch_size)
+        return cls(network.to(device), Preparation.read(weights.parent), half, batch_size)
 
-    def predict(self, requests: Sequence[Request]) -> list[Prediction]:
-        predictions: dict[int, Prediction] = {}
-        for group in batches(requests, self._batch_size):
-            rgbs = [requests[position].rgb for position in group]
-            inverse_BHW = self._run(rgbs)
-            predictions.update(zip(group, (Prediction(one) for one in inverse_BHW), strict=True))
-        return [predictions[position] for position in range(len(requests))]
+    def __call__(self, rgbs: Sequence[np.ndarray], focal_px: float | None = None) -> list[DepthMap]:
+        return in_batches(rgbs, self.batch_size, self._run)
 
     @torch.inference_mode()
-    def _run(self, rgbs: Sequence[np.ndarray]) -> np.ndarray:
-        pixels = torch.stack([self._prepare(rgb) for rgb in rgbs]).to(self._device)
-        with reduced_precision(self._device):
-            predicted = self._network(pixel_values=pixels).predicted_depth
-        inverse = resized(predicted, rgbs[0].shape[:2], "bicubic")
-        return inverse.clamp(min=0).cpu().numpy()  # the cubic overshoots at edges; the network's own output is >= 0
+    def _run(self, rgbs: Sequence[np.ndarray]) -> list[DepthMap]:
+        pixels_B3hw = torch.stack([self.prepare(rgb) for rgb in rgbs]).to(device_of(self.network))
+        with precision(self.network, self.half):
+            predicted_Bhw = self.network(pixel_values=pixels_B3hw).predicted_depth
+        inverse_BHW = resized(predicted_Bhw, rgbs[0].shape[:2], "bicubic")
+        # The cubic overshoots at edges; the network's own output is never negative.
+        return [DepthMap(one) for one in inverse_BHW.clamp(min=0).cpu().numpy()]

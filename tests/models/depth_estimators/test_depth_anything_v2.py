@@ -3,20 +3,25 @@
 import numpy as np
 import pytest
 import torch
-from annotate_networks import requests_of, weights_in, write_depth_anything
+from estimator_networks import write_depth_anything
 
-from scenegen.annotate.depth_anything_v2 import DepthAnythingV2, Preparation
-from scenegen.errors import SceneGenError, UsageError
+from models.checkpoints import CheckpointError
+from models.depth_estimators.depth_anything_v2 import DepthAnythingV2, Preparation
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def weights(tmp_path_factory):
     return write_depth_anything(tmp_path_factory.mktemp("depth_anything"))
 
 
 @pytest.fixture(scope="module")
-def estimator(folder):
-    return DepthAnythingV2.load(weights_in(folder), "cpu")
+def folder(weights):
+    return weights.parent
+
+
+@pytest.fixture(scope="module")
+def estimator(weights):
+    return DepthAnythingV2.load(weights)
 
 
 def library_processor(folder):
@@ -36,20 +41,20 @@ def test_maps_are_those_of_the_librarys_pipeline(folder, estimator, photographs)
     from transformers.models.depth_anything import DepthAnythingForDepthEstimation
 
     network, processor = DepthAnythingForDepthEstimation.from_pretrained(folder).eval(), library_processor(folder)
-    for rgb, prediction in zip(photographs, estimator.predict(requests_of(photographs)), strict=True):
+    for rgb, prediction in zip(photographs, estimator(photographs), strict=True):
         with torch.inference_mode():
             output = network(**processor(images=rgb, return_tensors="pt"))
         (theirs,) = processor.post_process_depth_estimation(output, target_sizes=[rgb.shape[:2]])
-        np.testing.assert_allclose(prediction.map, theirs["predicted_depth"].clamp(min=0), rtol=1e-4, atol=1e-6)
-        assert prediction.map.std() > 0
+        np.testing.assert_allclose(prediction.map_HW, theirs["predicted_depth"].clamp(min=0), rtol=1e-4, atol=1e-6)
+        assert prediction.map_HW.std() > 0
 
 
 def test_a_batch_gives_what_single_images_give(estimator, photographs):
-    together = estimator.predict(requests_of(photographs))
+    together = estimator(photographs)
     for rgb, prediction in zip(photographs, together, strict=True):
-        (alone,) = estimator.predict(requests_of([rgb]))
-        np.testing.assert_allclose(prediction.map, alone.map, rtol=1e-4, atol=1e-6)
-        assert prediction.map.shape == rgb.shape[:2] and prediction.map.dtype == np.float32
+        (alone,) = estimator([rgb])
+        np.testing.assert_allclose(prediction.map_HW, alone.map_HW, rtol=1e-4, atol=1e-6)
+        assert prediction.map_HW.shape == rgb.shape[:2] and prediction.map_HW.dtype == np.float32
 
 
 def test_a_checkpoint_that_does_not_fill_the_network_is_refused(folder, tmp_path):
@@ -60,16 +65,15 @@ def test_a_checkpoint_that_does_not_fill_the_network_is_refused(folder, tmp_path
     for name in ("config.json", "preprocessor_config.json"):
         (tmp_path / name).write_text((folder / name).read_text())
     save_file(partial, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(SceneGenError, match=r"2 weights missing.*head.conv1"):
-        DepthAnythingV2.load(weights_in(tmp_path), "cpu")
+    with pytest.raises(CheckpointError, match=r"2 weights missing.*head.conv1"):
+        DepthAnythingV2.load(tmp_path / "model.safetensors")
 
 
 def test_the_metric_variant_is_refused_because_it_predicts_depth(tmp_path):
-    write_depth_anything(tmp_path, "metric")
-    with pytest.raises(UsageError, match="metric Depth Anything"):
-        DepthAnythingV2.load(weights_in(tmp_path), "cpu")
+    with pytest.raises(CheckpointError, match="metric Depth Anything"):
+        DepthAnythingV2.load(write_depth_anything(tmp_path, "metric"))
 
 
 def test_a_checkpoint_without_its_processor_is_refused(folder, tmp_path):
-    with pytest.raises(SceneGenError, match="how to prepare images"):
+    with pytest.raises(CheckpointError, match="how to prepare images"):
         Preparation.read(tmp_path)

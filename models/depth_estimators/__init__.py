@@ -1,0 +1,1 @@
+"""Published depth estimators behind one interface: pictures in, maps out."""

@@ -1,0 +1,92 @@
+"""VGGT through its authors' package `vggt`: depth and confidence from one view, or together with others of the scene.
+
+No release of it is on PyPI; the user installs it from its repository. Its depth is right up to one scale.
+
+Shapes: S frames, H W image, h w the network's input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from models.checkpoints import CheckpointError, read_state
+from models.depth_estimators.images import device_of, precision, resized
+from models.depth_estimators.loading import refuse_partial
+from models.depth_estimators.protocol import DepthMap
+
+INSTALL = "pip install git+https://github.com/facebookresearch/vggt"
+_SIDE_PX = 518
+_PATCH_PX = 14
+_UNUSED_HEADS = ("point_head", "track_head")
+
+
+@dataclass(frozen=True)
+class Vggt:
+    """See DepthEstimator; it cannot be told a focal length.
+
+    network: (1, S, 3, h, w) images in [0, 1] to depth (1, S, h, w, 1), depth_conf (1, S, h, w), pose_enc (1, S, 9).
+    """
+
+    network: nn.Module
+    half: bool = False
+
+    @classmethod
+    def load(cls, weights: Path, device: str = "cpu", half: bool = False) -> Vggt:
+        """From the authors' checkpoint, .safetensors or .pt.
+
+        Raises CheckpointError if the package is not installed, and for weights that do not fit.
+        """
+        try:
+            from vggt.models.vggt import VGGT
+        except ImportError as error:
+            raise CheckpointError(
+                f"vggt: the package vggt cannot be imported ({error}). PyPI has no release of it; install the authors' "
+                f"own with: {INSTALL}"
+            ) from None
+        network: nn.Module = VGGT()
+        for head in _UNUSED_HEADS:
+            setattr(network, head, None)
+        state = {key: value for key, value in read_state(weights)[0].items() if not key.startswith(_UNUSED_HEADS)}
+        refuse_partial("vggt", sorted(network.load_state_dict(state, strict=False).missing_keys))
+        return cls(network.to(device).eval(), half)
+
+    def __call__(self, rgbs: Sequence[np.ndarray], focal_px: float | None = None) -> list[DepthMap]:
+        return [self.beside(rgb, ()) for rgb in rgbs]
+
+    @torch.inference_mode()
+    def beside(self, rgb: np.ndarray, others: Sequence[np.ndarray]) -> DepthMap:
+        """The map of a picture that is seen together with others of the scene."""
+        height, width = rgb.shape[:2]
+        size = input_size(height, width)
+        frames_1S3hw = torch.stack([prepare(one, size) for one in (rgb, *others)])[None]
+        with precision(self.network, self.half):
+            output = self.network(frames_1S3hw.to(device_of(self.network)))
+        depth_HW = resized(output["depth"][:, 0, ..., 0], (height, width), "bilinear")[0]
+        confidence_HW = resized(output["depth_conf"][:, 0], (height, width), "bilinear")[0]
+        fov_x_rad = float(output["pose_enc"][0, 0, 8])
+        return DepthMap(
+            torch.where(depth_HW > 0, depth_HW, torch.nan).cpu().numpy(),
+            confidence_HW.cpu().numpy(),
+            focal_px=0.5 * width / math.tan(fov_x_rad / 2) if 0 < fov_x_rad < math.pi else None,
+        )
+
+
+def input_size(height: int, width: int) -> tuple[int, int]:
+    """(h, w) of the network's input: the longer side 518, both multiples of a patch; square images as the authors'."""
+    scale = _SIDE_PX / max(height, width)
+    patches = [max(1, round(side * scale / _PATCH_PX)) for side in (height, width)]
+    return patches[0] * _PATCH_PX, patches[1] * _PATCH_PX
+
+
+def prepare(rgb: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """(H, W, 3) uint8 to (3, h, w) in [0, 1], bicubic; the network normalises by itself."""
+    small = Image.fromarray(rgb).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(small)).movedim(-1, 0).float() / 255
