@@ -39,8 +39,10 @@ class CompleteCommand:
     masks: Path | None = None
     """Image of ids or colours, folder with a mask per instance, or COCO JSON."""
     depth: str = ""
-    """moge2, or a file (.npy, .npz, .exr, 16-bit .png); with --shards gt or an estimator of its sidecars. Default:
-    moge2 for an image, gt for a row."""
+    """moge2, depth_pro or vggt, or a file (.npy, .npz, .exr, 16-bit .png); with --shards gt or an estimator of its
+    sidecars. Default: moge2 for an image, gt for a row."""
+    depth_weights: Path | None = None
+    """Weights of that estimator, a file or folder. Default: moge2 of --encoder-weights, else the Hugging Face cache."""
     depth_unit_m: float = 1.0
     """What a value of 1 in the depth file means, in metres: 0.001 for millimetres."""
     camera: Path | None = None
@@ -160,6 +162,7 @@ class CompleteCommand:
             self.camera,
             self.fov_deg,
             self.depth_unit_m,
+            self.depth_weights,
             None if moge2 is None else Path(moge2),
         )
         return sources.from_files(request, computer)

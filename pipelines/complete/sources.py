@@ -15,7 +15,8 @@ from models.checkpoints import read_network
 from models.moge import Moge
 from pipelines.complete.camera_file import FORMS, read_camera
 from pipelines.complete.computer import Computer
-from pipelines.complete.depth import EstimatedDepth, estimate_with_moge, read_depth
+from pipelines.complete.depth import read_depth
+from pipelines.complete.estimators import MOGE2, LoadedEstimator
 from pipelines.complete.masks import IdImage, LazyMasks, read_masks
 from pipelines.complete.view import Camera
 from pipelines.errors import PipelineError, UsageError
@@ -23,7 +24,6 @@ from scenegen.contract.dataset import Dataset
 from scenegen.contract.records import View
 
 GROUND_TRUTH = "gt"
-MOGE2 = "moge2"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,10 @@ class Inputs:
 
 @dataclass(frozen=True)
 class FileRequest:
-    """image: a picture. depth: a file, or "moge2". camera: a JSON file. fov_deg: horizontal, instead of a camera."""
+    """image: a picture. depth: a file, or an estimator. camera: a JSON file. fov_deg: horizontal, instead of a camera.
+
+    depth_weights: of the estimator, a file or folder. moge2_weights: of MoGe-2, which also finds a focal length.
+    """
 
     image: Path
     masks: Path
@@ -51,7 +54,12 @@ class FileRequest:
     camera: Path | None
     fov_deg: float | None
     depth_unit_m: float
+    depth_weights: Path | None
     moge2_weights: Path | None
+
+    def weights_of(self, estimator: str) -> Path | None:
+        """What the user named, if anything."""
+        return self.depth_weights or (self.moge2_weights if estimator == MOGE2 else None)
 
 
 def from_files(request: FileRequest, computer: Computer) -> Inputs:
@@ -59,13 +67,17 @@ def from_files(request: FileRequest, computer: Computer) -> Inputs:
     rgb = read_image(request.image)
     size_px = rgb.shape[1], rgb.shape[0]
     camera = _given_camera(request, size_px)
-    if request.depth == MOGE2:
-        estimated = _moge(request, rgb, camera, computer)
-        depth, camera = estimated.depth_HW, estimated.camera
-    else:
-        depth = read_depth(Path(request.depth), size_px, request.depth_unit_m)
+    lens = str(request.camera or request.fov_deg or "")
+    if _is_file(request.depth):
+        depth, metric = read_depth(Path(request.depth), size_px, request.depth_unit_m), True
         if camera is None and request.moge2_weights is not None:
-            camera = _moge(request, rgb, camera, computer).camera
+            camera = LoadedEstimator.load(MOGE2, request.moge2_weights, computer)(rgb, None).camera
+            lens = MOGE2
+    else:
+        estimator = LoadedEstimator.load(request.depth, request.weights_of(request.depth), computer)
+        estimated = estimator(rgb, camera)
+        depth, camera, metric = estimated.depth_HW, estimated.camera, estimator.facts.metric
+        lens = lens or request.depth
     if camera is None:
         raise UsageError(
             "the camera is unknown: give --fov-deg, --camera FILE with "
@@ -75,7 +87,8 @@ def from_files(request: FileRequest, computer: Computer) -> Inputs:
         "image": str(request.image),
         "masks": str(request.masks),
         "depth": request.depth,
-        "camera": str(request.camera or request.fov_deg or MOGE2),
+        "depth_is_metric": metric,
+        "camera": lens,
     }
     masks = read_masks(request.masks, size_px, request.image.name)
     return Inputs(rgb, masks, depth, camera, exact_depth=False, described=described)
@@ -133,13 +146,9 @@ def _given_camera(request: FileRequest, size_px: tuple[int, int]) -> Camera | No
     return None if request.camera is None else read_camera(request.camera, size_px)
 
 
-def _moge(request: FileRequest, rgb: np.ndarray, camera: Camera | None, computer: Computer) -> EstimatedDepth:
-    if request.moge2_weights is None:
-        raise UsageError(
-            "MoGe-2 needs its weights: --encoder-weights moge2=FILE with "
-            "https://huggingface.co/Ruicheng/moge-2-vitl/resolve/main/model.pt, or give --depth FILE"
-        )
-    return estimate_with_moge(read_moge(request.moge2_weights), rgb, camera, computer)
+def _is_file(depth: str) -> bool:
+    """What has a suffix or is there; the rest names an estimator."""
+    return bool(Path(depth).suffix) or Path(depth).exists()
 
 
 def read_moge(weights: Path) -> Moge:

@@ -38,11 +38,16 @@ class Camera:
     @classmethod
     def from_fov(cls, fov_x_rad: float, size_px: tuple[int, int]) -> Camera:
         """Square pixels and the principal point in the middle. Raises UsageError for an impossible angle."""
-        width, height = size_px
+        width, _ = size_px
         if not 0 < fov_x_rad < math.pi:
             raise UsageError(f"a field of view of {math.degrees(fov_x_rad):g} degrees is impossible; give 0 to 180")
-        focal = width / 2 / math.tan(fov_x_rad / 2)
-        return cls(np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]]))
+        return cls.from_focal(width / 2 / math.tan(fov_x_rad / 2), size_px)
+
+    @classmethod
+    def from_focal(cls, focal_px: float, size_px: tuple[int, int]) -> Camera:
+        """Square pixels and the principal point in the middle."""
+        width, height = size_px
+        return cls(np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1.0]]))
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def test_an_image_without_camera_or_depth_says_what_to_give(files, tiny_checkpoi
     inputs = ["--image", str(files / "in.png"), "--masks", str(files / "masks.png")]
     arguments = ["--checkpoint", str(tiny_checkpoint), "--out", str(files / "s.glb"), *inputs]
     assert main(arguments) == EXIT_USAGE
-    assert "huggingface.co/Ruicheng/moge-2-vitl" in capsys.readouterr().err
+    assert "hf download Ruicheng/moge-2-vitl" in capsys.readouterr().err
     assert main([*arguments, "--depth", str(files / "depth.npy")]) == EXIT_USAGE
     assert "--fov-deg" in capsys.readouterr().err
     assert main([*arguments[:3], "scene.obj", *inputs]) == EXIT_USAGE
