@@ -64,9 +64,9 @@ class CompleteCommand:
     colours: Literal["mesh", "gaussians"] = "mesh"
     """Whose colours the surface gets."""
     texture: int | None = None
-    """Bake textures of this edge (512, 1024, ...) instead of vertex colours. Needs the `texture` extra."""
+    """Bake textures of this edge (512, 1024, ...) instead of vertex colours. Needs the `export` extra."""
     max_faces: int | None = None
-    """Simplify every mesh to so many faces. Default: all there are; 20000 with --texture. Needs the `texture` extra."""
+    """Simplify every mesh to so many faces. Default: all there are; 20000 with --texture. Needs the `export` extra."""
     alpha: float | None = None
     """How much of the depth is estimated. Default: 1, or 0 for gt."""
     seed: int = 0
@@ -140,7 +140,7 @@ class CompleteCommand:
         wanted = {"xatlas": self.texture, "fast_simplification": self.texture or self.max_faces}
         missing = [package for package, option in wanted.items() if option and find_spec(package) is None]
         if missing:
-            raise UsageError(f"--texture and --max-faces need {', '.join(missing)}: pip install 'fixer3d[texture]'")
+            raise UsageError(f"--texture and --max-faces need {', '.join(missing)}: pip install 'fixer3d[export]'")
 
     def weights(self) -> dict[str, str | Path]:
         """--encoder-weights by name."""

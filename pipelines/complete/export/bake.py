@@ -26,7 +26,7 @@ def textured(thing: SceneObject, field: ColourField, size: int) -> SceneObject:
     try:
         import xatlas
     except ImportError as error:
-        raise PipelineError("--texture needs xatlas; pip install 'fixer3d[texture]'") from error
+        raise PipelineError("--texture needs xatlas; pip install 'fixer3d[export]'") from error
     atlas = xatlas.Atlas()
     atlas.add_mesh(thing.vertices_V3, thing.faces_F3.astype(np.uint32))
     packing = xatlas.PackOptions()

@@ -24,7 +24,7 @@ def simplified(thing: SceneObject, max_faces: int, field: ColourField) -> SceneO
     try:
         import fast_simplification
     except ImportError as error:
-        raise PipelineError("fewer faces need fast-simplification; pip install 'fixer3d[texture]'") from error
+        raise PipelineError("fewer faces need fast-simplification; pip install 'fixer3d[export]'") from error
     vertices_v3, faces_f3 = fast_simplification.simplify(
         thing.vertices_V3, thing.faces_F3.astype(np.int32), target_count=max_faces
     )
