@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.checkpoints import CheckpointError
-from models.depth_estimators.images import device_of, in_batches, precision, resized
+from models.depth_estimators.images import InFloat32, device_of, in_batches, precision, resized
 from models.depth_estimators.loading import from_transformers
 from models.depth_estimators.protocol import DepthMap
 
@@ -94,12 +94,13 @@ class DepthAnythingV2:
         """
         from transformers.models.depth_anything import DepthAnythingForDepthEstimation
 
-        network = from_transformers("depth_anything_v2", DepthAnythingForDepthEstimation, weights.parent)
+        network = from_transformers("depth_anything_v2", DepthAnythingForDepthEstimation, weights)
         if network.config.depth_estimation_type != "relative":
             raise CheckpointError(
                 f"{weights.parent} holds a metric Depth Anything, which predicts depth; depth_anything_v2 is the "
                 "relative one, which predicts inverse depth. Give the relative checkpoint"
             )
+        network.head = InFloat32(network.head)
         return cls(network.to(device), Preparation.read(weights.parent), half, batch_size)
 
     def __call__(self, rgbs: Sequence[np.ndarray], focal_px: float | None = None) -> list[DepthMap]:

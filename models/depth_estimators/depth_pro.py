@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.checkpoints import CheckpointError
-from models.depth_estimators.images import device_of, in_batches, precision, resized, stacked
+from models.depth_estimators.images import InFloat32, device_of, in_batches, precision, resized, stacked
 from models.depth_estimators.loading import from_transformers
 from models.depth_estimators.protocol import DepthMap
 
@@ -46,7 +46,7 @@ class DepthPro:
         from transformers.models.depth_pro import DepthProForDepthEstimation
 
         folder = weights.parent
-        network = from_transformers("depth_pro", DepthProForDepthEstimation, folder)
+        network = from_transformers("depth_pro", DepthProForDepthEstimation, weights)
         if not network.use_fov_model:
             raise CheckpointError(
                 f"{folder} has no focal-length head, without which its depth is not metric; "
@@ -57,6 +57,7 @@ class DepthPro:
             side_px = (size["height"], size["width"])
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"{folder}/preprocessor_config.json does not say the input size: {error}") from None
+        network.head, network.fov_model.head = InFloat32(network.head), InFloat32(network.fov_model.head)
         return cls(network.to(device), side_px, half, batch_size)
 
     def __call__(self, rgbs: Sequence[np.ndarray], focal_px: float | None = None) -> list[DepthMap]:

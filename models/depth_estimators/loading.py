@@ -6,20 +6,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from models.checkpoints import CheckpointError
 
+TRANSFORMERS_FILE = "model.safetensors"
 
-def from_transformers(name: str, kind: Any, folder: Path) -> nn.Module:
-    """A network of the transformers library from a folder in its layout, in eval mode.
+
+def from_transformers(name: str, kind: Any, weights: Path) -> nn.Module:
+    """A network of the transformers library from the folder of its weights, in float32 and eval mode.
 
     kind: its class. Raises CheckpointError; the library alone would only warn of weights that are left at random.
     """
+    from safetensors import SafetensorError
+
+    folder = weights.parent
+    if weights.name != TRANSFORMERS_FILE:
+        raise CheckpointError(f"{weights}: the transformers layout has {TRANSFORMERS_FILE} beside a config.json")
     try:
-        network, info = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        # The library alone would keep the half precision that some checkpoints are stored in.
+        network, info = kind.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{folder} holds no {name} in the transformers layout: {reason}") from error
     refuse_partial(name, sorted(info["missing_keys"]), sorted(info["mismatched_keys"]))
     return network.eval()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from models.checkpoints import CheckpointError, Runtime, read_network
-from models.depth_estimators.images import device_of, in_batches, precision, stacked
+from models.depth_estimators.images import InFloat32, device_of, in_batches, precision, stacked
 from models.depth_estimators.protocol import DepthMap
 from models.moge import Moge
 from models.point_map_camera import metric_geometry
@@ -40,6 +40,8 @@ class Moge2:
         network = read_network(weights, Runtime(device=device), ignore_unexpected=True)
         if not isinstance(network, Moge) or network.scale_head is None or network.config.points_head is None:
             raise CheckpointError(f"{weights} holds no MoGe with points and metric scale (version 2)")
+        last = network.points_head.output_blocks
+        last[-1] = InFloat32(last[-1])
         return cls(network, half, batch_size)
 
     def __call__(self, rgbs: Sequence[np.ndarray], focal_px: float | None = None) -> list[DepthMap]:

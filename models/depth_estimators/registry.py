@@ -34,5 +34,5 @@ def load_depth_estimator(
     if name == "vggt":
         from models.depth_estimators.vggt import Vggt
 
-        return Vggt.load(weights, device, half)
+        return Vggt.load(weights, device, half, **more)
     raise CheckpointError(f"there is no network for the depth estimator {name!r} in models/depth_estimators")

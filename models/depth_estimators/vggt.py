@@ -2,7 +2,7 @@
 
 No release of it is on PyPI; the user installs it from its repository. Its depth is right up to one scale.
 
-Shapes: S frames, H W image, h w the network's input.
+Shapes: B groups, S pictures of one, H W image, h w the network's input.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.checkpoints import CheckpointError, read_state
-from models.depth_estimators.images import device_of, precision, resized
+from models.depth_estimators.images import Group, device_of, groups_in_batches, precision, resized
 from models.depth_estimators.loading import refuse_partial
 from models.depth_estimators.protocol import DepthMap
 
@@ -32,14 +32,16 @@ _UNUSED_HEADS = ("point_head", "track_head")
 class Vggt:
     """See DepthEstimator; it cannot be told a focal length.
 
-    network: (1, S, 3, h, w) images in [0, 1] to depth (1, S, h, w, 1), depth_conf (1, S, h, w), pose_enc (1, S, 9).
+    network: (B, S, 3, h, w) images in [0, 1] to depth (B, S, h, w, 1), depth_conf (B, S, h, w), pose_enc (B, S, 9).
+    batch_size: of pictures, those seen together included.
     """
 
     network: nn.Module
     half: bool = False
+    batch_size: int = 16
 
     @classmethod
-    def load(cls, weights: Path, device: str = "cpu", half: bool = False) -> Vggt:
+    def load(cls, weights: Path, device: str = "cpu", half: bool = False, batch_size: int = 16) -> Vggt:
         """From the authors' checkpoint, .safetensors or .pt.
 
         Raises CheckpointError if the package is not installed, and for weights that do not fit.
@@ -56,27 +58,33 @@ class Vggt:
             setattr(network, head, None)
         state = {key: value for key, value in read_state(weights)[0].items() if not key.startswith(_UNUSED_HEADS)}
         refuse_partial("vggt", sorted(network.load_state_dict(state, strict=False).missing_keys))
-        return cls(network.to(device).eval(), half)
+        return cls(network.to(device).eval(), half, batch_size)
 
     def __call__(self, rgbs: Sequence[np.ndarray], focal_px: float | None = None) -> list[DepthMap]:
-        return [self.beside(rgb, ()) for rgb in rgbs]
+        return self.first_of([[rgb] for rgb in rgbs])
+
+    def first_of(self, groups: Sequence[Group]) -> list[DepthMap]:
+        """The map of the first picture of each group, which is seen together with the others, of the same scene."""
+        return groups_in_batches(groups, self.batch_size, self._run)
 
     @torch.inference_mode()
-    def beside(self, rgb: np.ndarray, others: Sequence[np.ndarray]) -> DepthMap:
-        """The map of a picture that is seen together with others of the scene."""
-        height, width = rgb.shape[:2]
+    def _run(self, groups: Sequence[Group]) -> list[DepthMap]:
+        height, width = groups[0][0].shape[:2]
         size = input_size(height, width)
-        frames_1S3hw = torch.stack([prepare(one, size) for one in (rgb, *others)])[None]
+        frames_BS3hw = torch.stack([torch.stack([prepare(rgb, size) for rgb in group]) for group in groups])
         with precision(self.network, self.half):
-            output = self.network(frames_1S3hw.to(device_of(self.network)))
-        depth_HW = resized(output["depth"][:, 0, ..., 0], (height, width), "bilinear")[0]
-        confidence_HW = resized(output["depth_conf"][:, 0], (height, width), "bilinear")[0]
-        fov_x_rad = float(output["pose_enc"][0, 0, 8])
-        return DepthMap(
-            torch.where(depth_HW > 0, depth_HW, torch.nan).cpu().numpy(),
-            confidence_HW.cpu().numpy(),
-            focal_px=0.5 * width / math.tan(fov_x_rad / 2) if 0 < fov_x_rad < math.pi else None,
-        )
+            output = self.network(frames_BS3hw.to(device_of(self.network)))
+        depth_BHW = resized(output["depth"][:, 0, ..., 0], (height, width), "bilinear")
+        depth_BHW = torch.where(depth_BHW > 0, depth_BHW, torch.nan)
+        confidence_BHW = resized(output["depth_conf"][:, 0], (height, width), "bilinear")
+        focals = [focal_px(fov_x_rad, width) for fov_x_rad in output["pose_enc"][:, 0, 8].tolist()]
+        maps = zip(depth_BHW.cpu().numpy(), confidence_BHW.cpu().numpy(), focals, strict=True)
+        return [DepthMap(depth_HW, confidence_HW, focal) for depth_HW, confidence_HW, focal in maps]
+
+
+def focal_px(fov_x_rad: float, width: int) -> float | None:
+    """None for a field of view that cannot be."""
+    return 0.5 * width / math.tan(fov_x_rad / 2) if 0 < fov_x_rad < math.pi else None
 
 
 def input_size(height: int, width: int) -> tuple[int, int]:

@@ -54,7 +54,8 @@ class SeveralViews:
         return tuple(int(view) for view in rng.permutation(others)[: rng.integers(1, most + 1)])
 
     def predict(self, requests: Sequence[Request]) -> list[Prediction]:
-        return [_prediction(self._network.beside(one.rgb, [rgb for _, rgb in one.other_views])) for one in requests]
+        groups = [[one.rgb, *(rgb for _, rgb in one.other_views)] for one in requests]
+        return [_prediction(one) for one in self._network.first_of(groups)]
 
 
 def _prediction(one: DepthMap) -> Prediction:

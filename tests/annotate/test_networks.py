@@ -54,9 +54,9 @@ class Beside:
     def __init__(self):
         self.shown = []
 
-    def beside(self, rgb, others):
-        self.shown.append([rgb, *others])
-        return DepthMap(np.full(rgb.shape[:2], 1.0 + len(others), np.float32))
+    def first_of(self, groups):
+        self.shown += groups
+        return [DepthMap(np.full(group[0].shape[:2], len(group), np.float32)) for group in groups]
 
 
 def several(most=7, seed=0):

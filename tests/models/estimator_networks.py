@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 
 def write_depth_anything(folder: Path, estimation: str = "relative") -> Path:
     """The weights file of a Depth Anything V2 as the library saves it, with its two configs beside it."""
     pytest.importorskip("transformers")
-    import torch
     from transformers.models.depth_anything import DepthAnythingConfig, DepthAnythingForDepthEstimation
     from transformers.models.dinov2 import Dinov2Config
 
@@ -58,7 +59,6 @@ def write_depth_anything(folder: Path, estimation: str = "relative") -> Path:
 def write_depth_pro(folder: Path, with_focal: bool = True) -> Path:
     """The weights file of a Depth Pro as the library saves it, with its two configs beside it."""
     pytest.importorskip("transformers")
-    import torch
     from transformers.models.depth_pro import DepthProConfig, DepthProForDepthEstimation
 
     torch.manual_seed(2)
@@ -96,7 +96,6 @@ def write_depth_pro(folder: Path, with_focal: bool = True) -> Path:
 
 def write_moge(folder: Path, **changes: object) -> Path:
     """A MoGe-2 as its authors save it: model.pt with `model_config` and `model`; the smallest backbone they name."""
-    import torch
 
     from models.registry import build
 
@@ -126,9 +125,27 @@ def write_moge(folder: Path, **changes: object) -> Path:
     network = build("MoGeModel", config)
     with torch.no_grad():  # points near the plane z = 1 in front of the camera, three quarters of them trusted
         network.points_head.output_blocks[4].weight.mul_(0.3)
+        _put_points_on_rays(network.eval())
         network.mask_head.output_blocks[4].weight.mul_(3)
         network.mask_head.output_blocks[4].bias.fill_(0.3)
         if network.scale_head is not None:
             network.scale_head[-1].weight.mul_(0.02)
     torch.save({"model_config": config, "model": network.half().state_dict()}, folder / "model.pt")
     return folder / "model.pt"
+
+
+def _put_points_on_rays(network: nn.Module) -> None:
+    """Fit the last layer of the points, because no camera explains those of random weights: at focal length 1, x y / z
+    is the place on the view plane."""
+
+    from models.moge import view_plane_uv
+
+    last, inputs = network.points_head.output_blocks[4], []
+    hook = last.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    network(torch.rand(4, 3, 60, 60))
+    hook.remove()
+    (x_BCHW,) = inputs
+    uv_HW2 = view_plane_uv(x_BCHW.shape[3], x_BCHW.shape[2], 1.0).expand(len(x_BCHW), -1, -1, -1)
+    features = torch.nn.functional.pad(x_BCHW.movedim(1, -1).flatten(0, 2), (0, 1), value=1.0)
+    fitted = torch.linalg.lstsq(features, uv_HW2.flatten(0, 2)).solution
+    last.weight[:2, :, 0, 0], last.bias[:2] = fitted[:-1].T, fitted[-1]

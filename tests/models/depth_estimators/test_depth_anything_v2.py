@@ -77,3 +77,17 @@ def test_the_metric_variant_is_refused_because_it_predicts_depth(tmp_path):
 def test_a_checkpoint_without_its_processor_is_refused(folder, tmp_path):
     with pytest.raises(CheckpointError, match="how to prepare images"):
         Preparation.read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"hello", b""])
+def test_a_damaged_file_is_refused_in_one_line(folder, tmp_path, content):
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_text((folder / name).read_text())
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"^[^\n]*holds no depth_anything_v2 in the transformers layout[^\n]*$"):
+        DepthAnythingV2.load(tmp_path / "model.safetensors")
+
+
+def test_a_file_that_the_library_would_pass_over_is_refused(folder):
+    with pytest.raises(CheckpointError, match=r"has model\.safetensors beside"):
+        DepthAnythingV2.load(folder / "other.safetensors")

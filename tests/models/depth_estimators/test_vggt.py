@@ -16,7 +16,7 @@ INSTALLED = importlib.util.find_spec("vggt") is not None
 
 
 class Recorder(nn.Module):
-    """Shaped as the network is: (1, S, 3, h, w) to maps; brightness is depth, and it keeps what it was shown."""
+    """Shaped as the network is: (B, S, 3, h, w) to maps; brightness is depth, and it keeps what it was shown."""
 
     def __init__(self):
         super().__init__()
@@ -41,7 +41,7 @@ def flat(value, size=(60, 80)):
 
 
 def test_the_map_is_that_of_the_view_itself_not_of_its_companions(estimator):
-    found = estimator.beside(flat(255), [flat(0), flat(0)])
+    (found,) = estimator.first_of([[flat(255), flat(0), flat(0)]])
     assert estimator.network.shown[0].shape[1] == 3
     np.testing.assert_allclose(found.map_HW, 2.0)
     np.testing.assert_allclose(found.confidence_HW, 11.0)
@@ -50,7 +50,16 @@ def test_the_map_is_that_of_the_view_itself_not_of_its_companions(estimator):
 
 def test_pictures_are_seen_alone_unless_others_are_given(estimator):
     assert len(estimator([flat(9), flat(8)])) == 2
-    assert [images.shape[1] for images in estimator.network.shown] == [1, 1]
+    assert [images.shape[:2] for images in estimator.network.shown] == [(2, 1)]
+
+
+def test_groups_of_one_length_and_size_go_together_and_answers_keep_their_order():
+    estimator = Vggt(Recorder(), batch_size=4)
+    groups = [[flat(0)], [flat(51), flat(9)], [flat(102)], [flat(153, (80, 60))], [flat(204), flat(9)], [flat(255)] * 9]
+    found = estimator.first_of(groups)
+    assert [one.map_HW.shape for one in found] == [group[0].shape[:2] for group in groups]
+    np.testing.assert_allclose([one.map_HW[0, 0] for one in found], [1, 1.2, 1.4, 1.6, 1.8, 2], rtol=1e-6)
+    assert [images.shape[:2] for images in estimator.network.shown] == [(2, 1), (2, 2), (1, 1), (1, 9)]
 
 
 def test_the_focal_length_is_given_for_the_views_own_size(estimator):
