@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from models.checkpoints import read_network
-from models.moge import Moge
 from pipelines.complete.camera_file import FORMS, read_camera
 from pipelines.complete.computer import Computer
 from pipelines.complete.depth import read_depth
@@ -149,11 +147,3 @@ def _given_camera(request: FileRequest, size_px: tuple[int, int]) -> Camera | No
 def _is_file(depth: str) -> bool:
     """What has a suffix or is there; the rest names an estimator."""
     return bool(Path(depth).suffix) or Path(depth).exists()
-
-
-def read_moge(weights: Path) -> Moge:
-    """Raises PipelineError for weights of something else."""
-    network = read_network(weights, ignore_unexpected=True)
-    if not isinstance(network, Moge) or network.config.points_head is None:
-        raise PipelineError(f"{weights} holds no MoGe-2 with a head for points")
-    return network

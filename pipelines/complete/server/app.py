@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -20,6 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.complete.server import uploads
+from pipelines.complete.server.clicks import Clicker
 from pipelines.complete.server.examples import Examples
 from pipelines.complete.server.jobs import Job, JobStore
 from pipelines.complete.server.limits import Limits, Refused
@@ -31,6 +34,7 @@ PAGE = Path(__file__).parent / "page"
 PAGE_FILES = {
     "": ("index.html", "text/html"),
     "style.css": ("style.css", "text/css"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
     **{f"{name}.js": (f"{name}.js", "text/javascript") for name in ("app", "api", "masks", "glb", "viewer", "matrix")},
 }
 RESULT_FILES = {
@@ -50,12 +54,13 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Service:
-    """What the requests of one application share."""
+    """What the requests of one application share. examples, clicker: None where the server has none."""
 
     store: JobStore
     worker: Worker
     limits: Limits
-    examples: Examples | None
+    examples: Examples | None = None
+    clicker: Clicker | None = None
 
 
 def application(service: Service) -> Starlette:
@@ -76,6 +81,7 @@ def application(service: Service) -> Starlette:
         Route("/api/jobs/{job_id}", _job, methods=["GET", "DELETE"]),
         Route("/api/jobs/{job_id}/image", _image),
         Route("/api/jobs/{job_id}/masks", _masks, methods=["GET", "PUT"]),
+        Route("/api/jobs/{job_id}/click", _click, methods=["POST"]),
         Route("/api/jobs/{job_id}/depth", _depth, methods=["PUT"]),
         Route("/api/jobs/{job_id}/complete", _complete, methods=["POST"]),
         Route("/api/jobs/{job_id}/cancel", _cancel, methods=["POST"]),
@@ -138,6 +144,14 @@ async def _body(request: Request) -> bytes:
     return bytes(content)
 
 
+async def _json(request: Request) -> Any:
+    """Raises Refused."""
+    try:
+        return json.loads(await _body(request))
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, "The request is no JSON.") from error
+
+
 async def _page(request: Request) -> Response:
     name = request.path_params.get("name", "")
     if name not in PAGE_FILES:
@@ -154,8 +168,8 @@ async def _about(request: Request) -> Response:
             "checkpoint": service.worker.pipe.networks.title,
             "device": str(service.worker.pipe.computer.device),
             "steps": service.worker.pipe.networks.samplers.coarse.steps,
-            "has_estimator": service.worker.moge is not None,
-            "has_segmenter": False,
+            "estimator": None if service.worker.estimator is None else service.worker.estimator.facts.name,
+            "segmenter": None if service.clicker is None else service.clicker.name,
             "examples": 0 if examples is None else examples.count,
             "example_depths": [] if examples is None else list(examples.depths),
             "limits": {
@@ -223,6 +237,15 @@ async def _masks(request: Request) -> Response:
     return await _take(request, job, keep, origin={"masks": "drawn or uploaded"})
 
 
+async def _click(request: Request) -> Response:
+    """The mask of clicked points as a picture, white on black; the job's own masks stay as they are."""
+    clicker, job = _service(request).clicker, _asked_job(request)
+    if clicker is None:
+        raise Refused(404, "This server has no segmenter; draw the mask.")
+    mask_HW = await run_in_threadpool(clicker.mask, job, await _json(request))
+    return Response(await run_in_threadpool(uploads.image_png, mask_HW.astype(np.uint8) * 255), media_type="image/png")
+
+
 async def _depth(request: Request) -> Response:
     job = _asked_job(request)
     try:
@@ -249,11 +272,9 @@ async def _take(request: Request, job: Job, keep: Callable[[bytes, Limits], None
 
 async def _complete(request: Request) -> Response:
     service, job = _service(request), _asked_job(request)
-    try:
-        values = json.loads(await _body(request))
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, "The request is no JSON.") from error
-    asked = await run_in_threadpool(request_of, values, job, service.worker.moge is not None, service.limits)
+    asked = await run_in_threadpool(
+        request_of, await _json(request), job, service.worker.estimator is not None, service.limits
+    )
     service.worker.submit(job, asked)
     return JSONResponse(job.described(), 202)
 

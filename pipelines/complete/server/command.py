@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import sys
 import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +19,10 @@ from pipelines.complete.command import encoder_files
 from pipelines.errors import EXIT_DONE, UsageError
 
 if TYPE_CHECKING:
+    from pipelines.complete.estimators import LoadedEstimator
     from pipelines.complete.server.app import Service
+    from pipelines.complete.server.clicks import Clicker
+    from pipelines.complete.server.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -27,10 +34,17 @@ class ServeCommand:
     host: str = "127.0.0.1"
     """Address to listen at; 0.0.0.0 for all, then put a proxy with TLS and a login before it."""
     port: int = 8000
+    """0 for any that is free."""
     shards: str | None = None
     """Dataset whose views are offered as examples."""
     encoder_weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=FILE ...")] = ()
-    """Weights that are not in the checkpoint: dinov2=FILE moge2=FILE. With moge2 the page estimates depth itself."""
+    """Weights that are not in the checkpoint: dinov2=FILE moge2=FILE."""
+    depth: str = ""
+    """moge2, depth_pro or vggt, for images without a depth file. Default: moge2 if --encoder-weights has it."""
+    depth_weights: Path | None = None
+    """Weights of that estimator, a file or folder. Default: moge2 of --encoder-weights, else the Hugging Face cache."""
+    segmenter: Annotated[str | None, tyro.conf.arg(metavar="DIR|HUB-ID")] = None
+    """A Segment Anything network that makes masks from clicks, as facebook/sam-vit-base. Else masks are drawn."""
     max_upload_mb: float = 20.0
     """Of one file."""
     max_pixels: int = 16_000_000
@@ -53,15 +67,53 @@ class ServeCommand:
         missing = [package for package in ("starlette", "uvicorn") if find_spec(package) is None]
         if missing:
             raise UsageError(f"--serve needs {', '.join(missing)}: pip install 'fixer3d[serve]'")
+        self._check()
         import uvicorn
 
         from pipelines.complete.server.app import application
 
-        with tempfile.TemporaryDirectory(prefix="fixer-complete-") as folder:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the folder would outlive the server
+        with (
+            suppress(KeyboardInterrupt),
+            self._listening() as listening,
+            tempfile.TemporaryDirectory(prefix="fixer-complete-") as folder,
+        ):
             service = self.service(Path(folder))
-            sys.stderr.write(f"fixer-complete: http://{self.host}:{self.port}/\n")
-            uvicorn.run(application(service), host=self.host, port=self.port, log_level="warning")
+            port = listening.getsockname()[1]
+            sys.stderr.write(f"fixer-complete: {service.worker.pipe.networks.title}\n")
+            sys.stderr.write(f"fixer-complete: open http://{self.host}:{port}/ (Ctrl-C ends it)\n")
+            uvicorn.Server(uvicorn.Config(application(service), log_level="warning")).run(sockets=[listening])
         return EXIT_DONE
+
+    def _check(self) -> None:
+        """Before anything is loaded. Raises UsageError."""
+        positive = ("max_upload_mb", "max_pixels", "max_instances", "queue", "lifetime_min")
+        for name in positive:
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UsageError(f"--{name.replace('_', '-')} must be a positive number, not {getattr(self, name)}")
+        if not 0 <= self.port < 1 << 16:
+            raise UsageError(f"--port must be from 0 to 65535, not {self.port}")
+
+    def _listening(self) -> socket.socket:
+        """Bound before the networks are loaded, so that a port that is taken is said at once."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            return socket.create_server((self.host, self.port), family=family, backlog=128)
+        except OSError as error:
+            raise UsageError(
+                f"cannot listen at {self.host}:{self.port} ({error.strerror}); choose another --port or --host"
+            ) from error
+
+    def limits(self) -> Limits:
+        from pipelines.complete.server.limits import Limits
+
+        return Limits(
+            upload_bytes=int(self.max_upload_mb * 1e6),
+            pixels=self.max_pixels,
+            instances=self.max_instances,
+            waiting=self.queue,
+            idle_s=60 * self.lifetime_min,
+        )
 
     def service(self, folder: Path) -> Service:
         """folder: for the jobs, deleted with the server."""
@@ -69,20 +121,33 @@ class ServeCommand:
         from pipelines.complete.server.app import Service
         from pipelines.complete.server.examples import Examples
         from pipelines.complete.server.jobs import JobStore
-        from pipelines.complete.server.limits import Limits
         from pipelines.complete.server.worker import Worker
-        from pipelines.complete.sources import MOGE2, read_moge
 
-        limits = Limits(
-            upload_bytes=int(self.max_upload_mb * 1e6),
-            pixels=self.max_pixels,
-            instances=self.max_instances,
-            waiting=self.queue,
-            idle_s=60 * self.lifetime_min,
-        )
+        limits = self.limits()
         weights = encoder_files(self.encoder_weights)
         examples = None if self.shards is None else Examples.of(self.shards)
-        moge = read_moge(Path(weights[MOGE2])) if MOGE2 in weights else None
+        clicker = self._clicker(limits)
+        estimator = self._estimator(weights)
         pipe = FixerPipeline.from_pretrained(self.checkpoint, self.device, self.precision, self.offload, weights)
         store = JobStore(folder, limits)
-        return Service(store, Worker(pipe, moge, store, limits), limits, examples)
+        return Service(store, Worker(pipe, estimator, store, limits), limits, examples, clicker)
+
+    def _estimator(self, weights: Mapping[str, str | Path]) -> LoadedEstimator | None:
+        from pipelines.complete.computer import Computer
+        from pipelines.complete.estimators import MOGE2, LoadedEstimator
+
+        name = self.depth or (MOGE2 if MOGE2 in weights else "")
+        if not name:
+            return None
+        place = self.depth_weights or (Path(weights[MOGE2]) if name == MOGE2 and MOGE2 in weights else None)
+        return LoadedEstimator.load(name, place, Computer.choose(self.device, self.precision, self.offload))
+
+    def _clicker(self, limits: Limits) -> Clicker | None:
+        if self.segmenter is None:
+            return None
+        from pipelines.complete.computer import Computer
+        from pipelines.complete.segment import Segmenter
+        from pipelines.complete.server.clicks import Clicker
+
+        computer = Computer.choose(self.device, self.precision, self.offload)
+        return Clicker(Segmenter.from_pretrained(self.segmenter, computer), limits)

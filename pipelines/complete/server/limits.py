@@ -16,7 +16,8 @@ class Refused(Exception):
 @dataclass(frozen=True)
 class Limits:
     """upload_bytes: of one file. pixels: of one image. instances: of one job. waiting: jobs in the queue beside the
-    one that is computed. jobs: kept at once, in any state. idle_s: a job that nobody asked for so long is deleted."""
+    one that is computed. jobs: kept at once, in any state. idle_s: a job that nobody asked for so long is deleted.
+    steps: of a sampler. clicks: on one object."""
 
     upload_bytes: int = 20_000_000
     pixels: int = 16_000_000
@@ -25,6 +26,7 @@ class Limits:
     jobs: int = 64
     idle_s: float = 1800.0
     steps: int = 100
+    clicks: int = 50
 
     def check_size(self, received: int) -> None:
         if received > self.upload_bytes:

@@ -12,12 +12,12 @@ from pipelines.complete.server.limits import Limits, Refused
 from pipelines.complete.view import Camera
 from pipelines.errors import UsageError
 
-DepthSource = Literal["given", "moge2"]
+DepthSource = Literal["given", "estimated"]
 
 
 @dataclass(frozen=True)
 class CompletionRequest:
-    """depth: what was uploaded or came with the example, or the estimator. camera: None for the estimator's.
+    """depth: uploaded or of the example, or estimated. camera: None for the estimator's.
     steps, guidance: None for the checkpoint's own."""
 
     depth: DepthSource
@@ -34,8 +34,8 @@ def request_of(values: Any, job: Job, has_estimator: bool, limits: Limits) -> Co
         raise Refused(400, "The request must be a JSON object.")
     if not job.has("ids") or not job.load("ids").any():
         raise Refused(400, "No pixel belongs to an object yet: draw or upload a mask.")
-    depth: DepthSource = "moge2" if values.get("depth") == "moge2" else "given"
-    if depth == "moge2" and not has_estimator:
+    depth: DepthSource = "estimated" if values.get("depth") == "estimated" else "given"
+    if depth == "estimated" and not has_estimator:
         raise Refused(400, "This server has no depth estimator; upload a depth map.")
     if depth == "given" and not job.has("depth"):
         raise Refused(400, "The depth is missing: upload a depth map.")

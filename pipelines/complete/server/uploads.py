@@ -91,9 +91,10 @@ def ids_png(ids_HW: np.ndarray) -> bytes:
     return image_png(rgb.astype(np.uint8))
 
 
-def image_png(rgb_HW3: np.ndarray) -> bytes:
+def image_png(pixels: np.ndarray) -> bytes:
+    """pixels: (H, W, 3) or (H, W) uint8."""
     png = io.BytesIO()
-    Image.fromarray(rgb_HW3).save(png, "PNG", compress_level=1)
+    Image.fromarray(pixels).save(png, "PNG", compress_level=1)
     return png.getvalue()
 
 

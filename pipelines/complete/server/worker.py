@@ -6,29 +6,29 @@ import logging
 import threading
 from collections import deque
 
-from models.moge import Moge
-from pipelines.complete.depth import estimate_with_moge
+from pipelines.complete.estimators import LoadedEstimator
 from pipelines.complete.pipeline import FixerPipeline
 from pipelines.complete.records import Completion, Settings
 from pipelines.complete.server.jobs import Job, JobStore
 from pipelines.complete.server.limits import Limits, Refused
 from pipelines.complete.server.recorder import Cancelled, Recorder
 from pipelines.complete.server.requests import CompletionRequest
-from pipelines.complete.sources import MOGE2
 from pipelines.errors import PipelineError
 
 SWEEP_EVERY_S = 30.0
+STOP_WITHIN_S = 10.0
 LOG = logging.getLogger("fixer-complete")
 
 
 class Worker(threading.Thread):
-    """moge: the depth estimator, None if its weights were not given. Ends with the program, or by `stop`."""
+    """estimator: of depth, None if the server has none. Ends with the program, or by `stop`."""
 
-    def __init__(self, pipe: FixerPipeline, moge: Moge | None, store: JobStore, limits: Limits) -> None:
+    def __init__(self, pipe: FixerPipeline, estimator: LoadedEstimator | None, store: JobStore, limits: Limits) -> None:
         super().__init__(name="completion", daemon=True)
-        self.pipe, self.moge = pipe, moge
+        self.pipe, self.estimator = pipe, estimator
         self._store, self._limits = store, limits
         self._queue: deque[tuple[Job, CompletionRequest]] = deque()
+        self._current: Job | None = None
         self._changed = threading.Condition()
         self._stopped = False
 
@@ -58,11 +58,13 @@ class Worker(threading.Thread):
             return next((number for number, (other, _) in enumerate(self._queue) if other is job), 0)
 
     def stop(self) -> None:
+        """Returns when the step that is being computed has ended, or after a while without it."""
         with self._changed:
             self._stopped = True
-            for job, _ in self._queue:
-                job.cancel.set()
+            if self._current is not None:
+                self._current.cancel.set()
             self._changed.notify()
+        self.join(STOP_WITHIN_S)
 
     def run(self) -> None:
         while True:
@@ -72,6 +74,7 @@ class Worker(threading.Thread):
                 if self._stopped:
                     return
                 job, request = self._queue.popleft() if self._queue else (None, None)
+                self._current = job
                 if job is not None:
                     job.state = "running"
             if job is None or request is None:
@@ -97,10 +100,10 @@ class Worker(threading.Thread):
     def _complete(self, job: Job, request: CompletionRequest, recorder: Recorder) -> Completion:
         recorder.check()
         rgb, ids, camera = job.load("rgb"), job.load("ids"), request.camera
-        if request.depth == MOGE2:
-            assert self.moge is not None  # checked with the request
+        if request.depth == "estimated":
+            assert self.estimator is not None  # checked with the request
             job.progress = {"step": "depth", "done": 0, "total": 1, "instances": []}
-            estimated = estimate_with_moge(self.moge, rgb, camera, self.pipe.computer)
+            estimated = self.estimator(rgb, camera)
             depth, camera = estimated.depth_HW, estimated.camera
         else:
             depth = job.load("depth")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from visitors import png
 
 from pipelines.complete.server.stages import exposed_faces
 
@@ -79,7 +80,7 @@ def test_one_completed_and_one_skipped_instance_are_both_told(visitor, client, s
     job = visitor.ready((1,))
     ids = np.where(scene.ids_HW == 1, 1, 0).astype(np.uint8)
     ids[0:2, 0:2] = 7  # no depth there
-    client.put(f"/api/jobs/{job}/masks", content=_png(ids))
+    client.put(f"/api/jobs/{job}/masks", content=png(ids))
     visitor.complete(job, steps=1)
     outcomes = visitor.wait(job)["outcomes"]
     assert outcomes["1"]["outcome"] == "completed"
@@ -125,7 +126,7 @@ def test_an_expired_job_and_its_folder_are_gone(visitor, client, clock, tmp_path
 def test_there_are_only_so_many_jobs(visitor, client, scene) -> None:
     for _ in range(6):
         visitor.upload()
-    answer = client.post("/api/jobs", content=_png(scene.rgb_HW3))
+    answer = client.post("/api/jobs", content=png(scene.rgb_HW3))
     assert answer.status_code == 429
     assert "try again" in answer.json()["error"]
 
@@ -187,10 +188,10 @@ def test_nonsense_masks_are_refused_and_change_nothing(visitor, client, content)
 
 def test_masks_of_another_size_and_too_many_of_them_are_refused(visitor, client) -> None:
     job = visitor.upload()
-    answer = client.put(f"/api/jobs/{job}/masks", content=_png(np.ones((10, 10), np.uint8)))
+    answer = client.put(f"/api/jobs/{job}/masks", content=png(np.ones((10, 10), np.uint8)))
     assert "10x10" in answer.json()["error"]
     many = np.arange(112 * 176).reshape(112, 176) % 9
-    assert client.put(f"/api/jobs/{job}/masks", content=_png(many.astype(np.uint8))).status_code == 413
+    assert client.put(f"/api/jobs/{job}/masks", content=png(many.astype(np.uint8))).status_code == 413
 
 
 def test_polygons_and_run_lengths_come_back_as_the_ids_that_the_page_reads(visitor, client) -> None:
@@ -228,7 +229,7 @@ def test_depth_that_lies_about_itself_is_refused(visitor, client, content) -> No
         ({"fov_deg": None}, "camera is unknown"),
         ({"steps": 10_000}, "steps"),
         ({"seed": "x"}, "seed must be a number"),
-        ({"depth": "moge2"}, "no depth estimator"),
+        ({"depth": "estimated"}, "no depth estimator"),
         ({"camera": {"K_px": [[0]]}}, "no camera"),
     ],
 )
@@ -236,6 +237,12 @@ def test_impossible_settings_are_refused(visitor, values, said) -> None:
     answer = visitor.complete(visitor.ready((1,)), **values)
     assert answer.status_code == 400
     assert said in answer.json()["error"]
+
+
+def test_without_a_segmenter_a_click_is_told_to_draw(visitor, client) -> None:
+    answer = client.post(f"/api/jobs/{visitor.upload()}/click", json={"points": [[1, 1, 1]]})
+    assert answer.status_code == 404
+    assert "draw the mask" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("name", ["../ids.npy", "ids.npy", "%2e%2e%2fids.npy", "rgb.npy", "image"])
@@ -249,7 +256,7 @@ def test_other_sites_may_neither_frame_the_page_nor_send_requests(client, scene)
     policy = client.get("/").headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "http" not in policy
-    answer = client.post("/api/jobs", content=_png(scene.rgb_HW3), headers={"sec-fetch-site": "cross-site"})
+    answer = client.post("/api/jobs", content=png(scene.rgb_HW3), headers={"sec-fetch-site": "cross-site"})
     assert answer.status_code == 403
 
 
@@ -262,9 +269,3 @@ def test_a_cube_of_voxels_shows_its_outer_sides_alone_and_they_look_outwards() -
     assert mesh.volume == pytest.approx((3 / 64) ** 3)
     np.testing.assert_allclose(mesh.face_normals, normals[faces[:, 0]], atol=1e-6)
     np.testing.assert_allclose(mesh.bounds, [[30 / 64 - 0.5] * 3, [33 / 64 - 0.5] * 3])
-
-
-def _png(values: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(values).save(file, "PNG")
-    return file.getvalue()

@@ -29,7 +29,8 @@ export const cancel = (id) => json(job(id, "/cancel"), { method: "POST" });
 export const fileUrl = (id, name) => job(id, `/files/${name}`);
 export const scene = async (id, stage) => (await request(fileUrl(id, `${stage}.glb`))).arrayBuffer();
 
-export async function picture(id, name) {
-  const blob = await (await request(job(id, `/${name}`))).blob();
-  return createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
-}
+const bitmap = async (response) => createImageBitmap(await response.blob(), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+
+export const picture = async (id, name) => bitmap(await request(job(id, `/${name}`)));
+// points: [[x, y, 1 inside or 0 outside], ...]; the mask is white.
+export const maskOfClicks = async (id, points) => bitmap(await request(job(id, "/click"), { method: "POST", body: JSON.stringify({ points }) }));

@@ -13,6 +13,8 @@ const STEPS = {
   fine: "Fine structure", texture: "Texture", mesh: "Meshes", gaussians: "Gaussians",
 };
 const HINTS = {
+  click: "Click on the object; right- or shift-click on what does not belong to it.",
+  unclick: "Click on what does not belong to the object; then again with Click on what does.",
   polygon: "Polygon: click the corners, double-click or press Enter to close, Escape to drop it.",
   brush: "Brush: drag over the object.",
   erase: "Erase: drag over what belongs to no object.",
@@ -25,9 +27,22 @@ let masksChanged = false; // since they were sent
 let shown = null; // the stage in the 3D view
 let framed = false;
 let viewer = null;
-const editor = new MaskEditor($("canvas"), () => {
-  masksChanged = true;
-  listInstances();
+let objects = []; // that have a mask
+const editor = new MaskEditor($("canvas"), {
+  changed() {
+    masksChanged = true;
+    objects = editor.present();
+    listInstances();
+  },
+  async maskOf(points) {
+    $("hint").textContent = "The segmenter is looking. The first click on an image takes longest.";
+    try {
+      return await api.maskOfClicks(job.id, points);
+    } finally {
+      describeTool();
+    }
+  },
+  failed: (error) => complain(error),
 });
 
 const busy = () => job && (job.state === "waiting" || job.state === "running");
@@ -74,10 +89,9 @@ function openFile(file) {
 // ---- masks ----
 
 function listInstances() {
-  const present = editor.present();
-  const ids = [...new Set([...present, editor.current])].sort((a, b) => a - b);
-  $("instances").replaceChildren(...ids.map(instanceButton), ...(present.includes(editor.current) ? [newButton(ids)] : []));
-  $("complete").disabled = !present.length || busy();
+  const ids = [...new Set([...objects, editor.current])].sort((a, b) => a - b);
+  $("instances").replaceChildren(...ids.map(instanceButton), ...(objects.includes(editor.current) ? [newButton(ids)] : []));
+  $("complete").disabled = !objects.length || busy();
 }
 
 function instanceButton(id) {
@@ -86,7 +100,7 @@ function instanceButton(id) {
   button.role = "option";
   button.ariaSelected = id === editor.current;
   button.append(swatch(id), `Object ${id}`);
-  button.title = "Click to draw on it, Delete to remove it";
+  button.title = "Click to change its mask, Delete to remove it";
   button.onclick = () => editor.select(id);
   button.onkeydown = (event) => event.key === "Delete" && editor.remove(id);
   return button;
@@ -107,18 +121,22 @@ function swatch(id) {
 }
 
 function chooseTool(tool) {
-  editor.tool = tool;
+  editor.choose(tool);
   for (const button of $("tools").querySelectorAll("[data-tool]")) button.ariaPressed = button.dataset.tool === tool;
-  $("hint").textContent = HINTS[tool] + (server?.has_segmenter ? "" : " This server has no segmenter, so masks are drawn or uploaded.");
+  describeTool();
+}
+
+function describeTool() {
+  $("hint").textContent = HINTS[editor.tool] + (server.segmenter ? "" : " This server has no segmenter, so masks are drawn or uploaded.");
 }
 
 // ---- depth and camera ----
 
 function describeInput() {
-  const estimates = $("depth-source").value === "moge2";
+  const estimates = $("depth-source").value === "estimated";
   $("depth-choice").hidden = $("depth-unit").parentElement.hidden = estimates;
-  const depth = estimates ? "MoGe-2 estimates the depth." : job?.has_depth ? "The depth is there." : "A .npy array or a 16-bit .png with planar depth.";
-  const camera = job?.has_camera ? "The camera is known." : estimates ? "Without a field of view MoGe-2 estimates that too." : "The camera needs its horizontal field of view.";
+  const depth = estimates ? `${server.estimator} estimates the depth.` : job?.has_depth ? "The depth is there." : "A .npy array or a 16-bit .png with planar depth.";
+  const camera = job?.has_camera ? "The camera is known." : estimates ? "Without a field of view it estimates that too." : "The camera needs its horizontal field of view.";
   $("depth-state").textContent = `${depth} ${camera}`;
 }
 
@@ -186,7 +204,7 @@ function forward() {
 function describeJob() {
   const stages = job?.stages || [];
   $("stages").replaceChildren(...Object.keys(STAGES).map((stage) => stageTab(stage, stages.includes(stage))));
-  $("complete").disabled = busy() || !editor.present().length;
+  $("complete").disabled = busy() || !objects.length;
   $("cancel").hidden = !busy();
   describeProgress();
   describeOutcomes();
@@ -233,15 +251,17 @@ function describeOutcomes() {
 // ---- start ----
 
 function describeServer() {
-  $("checkpoint").textContent = `Checkpoint: ${server.checkpoint}, on ${server.device}.`;
+  const clicks = server.segmenter ? ` Masks by clicks: ${server.segmenter}.` : "";
+  $("checkpoint").textContent = `Checkpoint: ${server.checkpoint}, on ${server.device}.${clicks}`;
   $("warning").hidden = !UNTRAINED.test(server.checkpoint);
   $("warning").textContent = `This checkpoint calls itself “${server.checkpoint}”. Its results show that the system works, not how good it is.`;
+  for (const name of ["click", "unclick"]) document.querySelector(`[data-tool="${name}"]`).hidden = !server.segmenter;
   $("steps").placeholder = server.steps;
   $("steps").max = server.limits.steps;
   $("examples").hidden = !server.examples;
   $("example").max = server.examples - 1;
   $("example-depth").append(...server.example_depths.map((name) => new Option(name === "gt" ? "exact depth" : `depth: ${name}`, name)));
-  if (server.has_estimator) $("depth-source").add(new Option("estimated by MoGe-2", "moge2"), 0);
+  if (server.estimator) $("depth-source").add(new Option(`estimated by ${server.estimator}`, "estimated"), 0);
   $("depth-source").selectedIndex = 0;
 }
 
@@ -271,6 +291,7 @@ function listen() {
   $("complete").onclick = asked(complete);
   $("cancel").onclick = asked(async () => { job = await api.cancel(job.id); describeJob(); if (busy()) follow(job.id); });
   $("undo").onclick = () => editor.bitmap && editor.undo();
+  $("remove").onclick = () => editor.bitmap && editor.remove(editor.current);
   $("brush").oninput = () => { editor.size = number("brush"); };
   $("depth-source").onchange = describeInput;
   $("tools").onclick = ({ target }) => target.dataset.tool && chooseTool(target.dataset.tool);
@@ -288,7 +309,7 @@ listen();
 asked(async () => {
   server = await api.about();
   describeServer();
-  chooseTool("polygon");
+  chooseTool(server.segmenter ? "click" : "polygon");
   describeInput();
   describeJob();
   viewer = new Viewer($("scene"));

@@ -1,4 +1,4 @@
-// The picture with its masks: which pixel belongs to which object, drawn by polygon or brush.
+// The picture with its masks: which pixel belongs to which object, clicked with a segmenter or drawn by polygon or brush.
 
 const UNDO = 5;
 const OPACITY = 130;
@@ -14,12 +14,13 @@ export function colourOf(id) {
 }
 
 export class MaskEditor {
-  // changed: called when masks or the current object have changed.
-  constructor(canvas, changed) {
-    this.canvas = canvas;
+  // changed: called when masks or the current object have changed. maskOf: promise of the mask of clicked points.
+  // failed: told of an error of that.
+  constructor(canvas, { changed, maskOf, failed }) {
+    Object.assign(this, { canvas, changed, maskOf, failed });
     this.pen = canvas.getContext("2d");
-    this.changed = changed;
     this.tool = "polygon";
+    this.drop();
     this.size = 24;
     this.listen();
   }
@@ -30,17 +31,32 @@ export class MaskEditor {
     this.ids = new Uint16Array(bitmap.width * bitmap.height);
     this.overlay = new OffscreenCanvas(bitmap.width, bitmap.height);
     this.past = [];
-    this.corners = [];
     this.current = 1;
+    this.drop();
     this.repaint();
+  }
+
+  // What was begun and belongs to no mask yet, and the clicks of the last one.
+  drop() {
+    this.corners = [];
+    this.points = [];
+    this.answered = [];
+  }
+
+  choose(tool) {
+    if (this.clicks !== (tool === "click" || tool === "unclick")) this.drop();
+    this.tool = tool;
+    if (this.bitmap) this.draw();
+  }
+
+  get clicks() {
+    return this.tool === "click" || this.tool === "unclick";
   }
 
   // bitmap: id = red + 256 * green.
   setIds(bitmap) {
-    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-    const pen = canvas.getContext("2d", { willReadFrequently: true });
-    pen.drawImage(bitmap, 0, 0);
-    const { data } = pen.getImageData(0, 0, bitmap.width, bitmap.height);
+    const data = pixels(bitmap);
+    this.drop();
     for (let p = 0; p < this.ids.length; p++) this.ids[p] = data[4 * p] + 256 * data[4 * p + 1];
     this.current = (this.present().at(-1) || 0) + 1;
     this.repaint();
@@ -52,19 +68,23 @@ export class MaskEditor {
 
   select(id) {
     this.current = id;
+    this.drop();
+    this.draw();
     this.changed();
   }
 
   remove(id) {
     this.remember();
+    this.drop();
     for (let p = 0; p < this.ids.length; p++) if (this.ids[p] === id) this.ids[p] = 0;
     this.repaint();
   }
 
   undo() {
     const before = this.past.pop();
-    if (before) this.ids = before;
-    this.corners = [];
+    if (before) this.ids = before.ids;
+    this.drop();
+    if (before && this.clicks) this.points = this.answered = before.points;
     this.repaint();
   }
 
@@ -94,7 +114,29 @@ export class MaskEditor {
   }
 
   remember() {
-    this.past = [...this.past, this.ids.slice()].slice(-UNDO);
+    this.past = [...this.past, { ids: this.ids.slice(), points: this.answered }].slice(-UNDO);
+  }
+
+  // All clicks on an object so far are one question; its answer is added to what the object was before the first.
+  async click(at, inside) {
+    if (!this.points.length && !inside) return this.failed(new Error("Click on the object first, then on what does not belong to it."));
+    if (!this.points.length) this.before = this.ids.slice();
+    const asked = (this.points = [...this.points, [...at, inside ? 1 : 0]]);
+    this.draw();
+    try {
+      const mask = await this.maskOf(asked);
+      if (this.points !== asked) return; // there was another click, object or image meanwhile
+      this.remember();
+      const data = pixels(mask);
+      for (let p = 0; p < this.ids.length; p++) this.ids[p] = data[4 * p] > 127 ? this.current : this.before[p];
+      this.answered = asked;
+      this.repaint();
+    } catch (error) {
+      if (this.points !== asked) return;
+      this.points = this.answered;
+      this.draw();
+      this.failed(error);
+    }
   }
 
   // The id in all pixels of a shape, and the overlay there.
@@ -134,8 +176,15 @@ export class MaskEditor {
     const { pen, corners } = this;
     pen.drawImage(this.bitmap, 0, 0);
     pen.drawImage(this.overlay, 0, 0);
+    const line = 1 / this.place().scale; // so that marks look the same on any picture
+    for (const [x, y, inside] of this.points) {
+      pen.beginPath();
+      pen.arc(x, y, 6 * line, 0, 7);
+      Object.assign(pen, { fillStyle: inside ? "#37d067" : "#f0443a", strokeStyle: "#fff", lineWidth: 1.5 * line });
+      pen.fill();
+      pen.stroke();
+    }
     if (!corners.length) return;
-    const line = this.canvas.width / this.canvas.clientWidth;
     pen.lineWidth = 2 * line;
     pen.strokeStyle = `rgb(${colourOf(this.current)})`;
     pen.fillStyle = "#fff";
@@ -172,18 +221,29 @@ export class MaskEditor {
   }
 
   // Where on the picture: the canvas may stand in a larger box (object-fit: contain).
-  at(event) {
+  place() {
     const { canvas } = this;
     const box = canvas.getBoundingClientRect();
     const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
-    const left = box.left + (box.width - canvas.width * scale) / 2;
-    const top = box.top + (box.height - canvas.height * scale) / 2;
+    return { scale, left: box.left + (box.width - canvas.width * scale) / 2, top: box.top + (box.height - canvas.height * scale) / 2 };
+  }
+
+  at(event) {
+    const { scale, left, top } = this.place();
     return [(event.clientX - left) / scale, (event.clientY - top) / scale];
+  }
+
+  within(event) {
+    const { width, height } = this.canvas;
+    const [x, y] = this.at(event);
+    return [Math.min(Math.max(x, 0), width), Math.min(Math.max(y, 0), height)];
   }
 
   listen() {
     const { canvas } = this;
+    canvas.addEventListener("contextmenu", (event) => this.clicks && event.preventDefault());
     canvas.addEventListener("pointerdown", (event) => {
+      if (this.clicks) return event.button === 1 || this.click(this.within(event), this.tool === "click" && !event.button && !event.shiftKey);
       if (event.button) return;
       if (this.tool === "polygon") {
         this.corners.push(this.at(event));
@@ -218,6 +278,13 @@ export class MaskEditor {
       event.preventDefault();
     });
   }
+}
+
+// RGBA of each.
+function pixels(bitmap) {
+  const pen = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d", { willReadFrequently: true });
+  pen.drawImage(bitmap, 0, 0);
+  return pen.getImageData(0, 0, bitmap.width, bitmap.height).data;
 }
 
 // A line of no length draws nothing; a dot is a very short one.
