@@ -1,13 +1,13 @@
 "use strict";
 // One page over data.js: cards that pass the filters, and a dialog for one view.
 const USABLE_SHARE = 0.005;
-const PANE_NAMES = { rgb: "RGB", depth: "true depth", ids: "instance ids", normals: "normals" };
+// In the order in which they are shown: estimators' maps beside the true depth, on its scale.
+const PANE_NAMES = Object.fromEntries([
+  ["rgb", "RGB"], ["depth", "true depth"],
+  ...GALLERY.dataset.estimators.flatMap(({ name }) => [[`depth_${name}`, name], [`error_${name}`, `${name}: error`]]),
+  ["ids", "instance ids"], ["normals", "normals"],
+]);
 const byId = (id) => document.getElementById(id);
-// Estimators' maps are shown like depth, on the true depth's scale.
-for (const { name } of GALLERY.dataset.estimators) {
-  PANE_NAMES[`depth_${name}`] = name;
-  PANE_NAMES[`error_${name}`] = `${name}: error`;
-}
 const views = GALLERY.views.map(measure);
 let shown = [];
 let current = 0;
@@ -126,8 +126,8 @@ function box(object) {
 }
 
 const facts = GALLERY.dataset;
-for (const kind of Object.keys(PANE_NAMES).filter((kind) => /^(depth|error)_/.test(kind))) {
-  const box = element("input", { type: "checkbox", value: kind, checked: kind.startsWith("depth_") });
+for (const kind of Object.keys(PANE_NAMES)) {
+  const box = element("input", { type: "checkbox", value: kind, checked: !kind.startsWith("error_") });
   byId("panes").append(element("label", {}, box, ` ${PANE_NAMES[kind]}`));
 }
 for (const { name } of facts.estimators) {
