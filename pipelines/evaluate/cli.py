@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -24,6 +24,8 @@ class EvaluateCommand:
     """Folders of predictions, each [SYSTEM=]DIR; SYSTEM is fixer (default), official, gen3dsr or midi."""
     checkpoint: str = ""
     """Complete the scenes now, with this checkpoint (folder or hub id), instead of --predictions fixer=DIR."""
+    encoder_weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=FILE ...")] = ()
+    """Weights that are not in the checkpoint: dinov2=FILE moge2=FILE."""
     baseline: tuple[Literal["visible_points", "visible_surface", "convex_hull", "ground_truth"], ...] = ()
     """Baselines that need no network; ground_truth is the truth sampled again, the ceiling."""
     test_set: Literal["own", "arsg", "front3d", "gen3dsr", "scannet"] = "own"
@@ -45,7 +47,10 @@ class EvaluateCommand:
     clip_weights: Path | None = None
     """Folder of a CLIP model in transformers' layout, for --metrics clip."""
     depth: str = "gt"
-    """The depth that baselines are given: gt, or an estimator with a sidecar."""
+    """The depth that systems are given which run now: gt, or an estimator. Our shards bring its maps as sidecars; on
+    other test sets, and with --depth-weights, it runs now (moge2, depth_pro, vggt)."""
+    depth_weights: Path | None = None
+    """Weights of that estimator, a file or folder. Default: the Hugging Face cache."""
     alignment: Literal["gt_affine", "gt_scale", "none"] = "gt_affine"
     """How estimated depth comes to metres: fitted to the exact depth (official), its scale only, or not at all."""
     alpha: float = 1.0
@@ -89,6 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), EXIT_ERROR)
     except KeyboardInterrupt:
         return _complain("interrupted; nothing was written", EXIT_INTERRUPTED)
+    except ValueError as error:
+        from models.checkpoints import CheckpointError  # not above: it loads torch, which the help must not
+
+        if not isinstance(error, CheckpointError):
+            raise
+        return _complain(str(error), EXIT_ERROR)
 
 
 def script() -> None:

@@ -24,10 +24,12 @@ from pipelines.evaluate.scores import VOXEL, Searching
 from pipelines.evaluate.sweeps import steps, sweep_table
 from pipelines.evaluate.systems.baselines import TruthAgain, baseline
 from pipelines.evaluate.systems.open import open_systems
-from pipelines.evaluate.truth.open import open_truth, rules_of
+from pipelines.evaluate.truth.open import open_truth, rules_of, with_depth
 
 if TYPE_CHECKING:
     from pipelines.evaluate.cli import EvaluateCommand
+
+FEW_SCENES = 10  # a percentile bootstrap of fewer groups is too narrow
 
 
 def run(command: EvaluateCommand) -> str:
@@ -36,14 +38,15 @@ def run(command: EvaluateCommand) -> str:
         raise UsageError("nothing to judge: give --predictions DIR, --checkpoint DIR or --baseline convex_hull")
     if command.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda was asked for, but PyTorch sees no CUDA device here")
-    truth = open_truth(command)
+    stored = open_truth(command)
+    truth = with_depth(command, stored)
     given = open_systems(command)
     baselines = [baseline(name, truth) for name in command.baseline]
     judge = Judge(rules_of(command), command.seed, Searching(command.device, command.threads))
     depth = DepthChoice(command.depth, command.alignment, command.alpha)
     for name in command.sweep:
         steps(name, depth)  # a sweep that makes no sense is refused before hours of work
-    pictures = open_rendering(command, truth) if set(command.metrics) - {"geometry"} else None
+    pictures = open_rendering(command, stored) if set(command.metrics) - {"geometry"} else None
     drawn: dict[str, RenderScores] = {}
 
     def ask(system: System, condition: Condition) -> Evaluation:
@@ -74,12 +77,13 @@ def run(command: EvaluateCommand) -> str:
         table, made = sweep_table(name, swept, ordinary, depth, ask, readings[1])
         tables.append(table)
         evaluations += made
-    write_report(command.out, facts(command, judge.rules, depth), asdict(command), tables, evaluations)
+    scenes = len({scene.scene for one in evaluations for scene in one.scenes})
+    write_report(command.out, facts(command, judge.rules, depth, scenes), asdict(command), tables, evaluations)
     return f"wrote {command.out / 'report.md'}, report.json and plots of {len(tables)} tables"
 
 
-def facts(command: EvaluateCommand, rules: Rules, depth: DepthChoice) -> list[str]:
-    """What a reader of the tables must know."""
+def facts(command: EvaluateCommand, rules: Rules, depth: DepthChoice, scenes: int) -> list[str]:
+    """What a reader of the tables must know. scenes: how many were judged."""
     selection = f"the {command.largest} largest instances" if command.largest else "all instances"
     lines = [
         f"Test set: {command.test_set}; judged are {selection} of a view that cover {command.min_ratio:.2%} of it."
@@ -87,7 +91,8 @@ def facts(command: EvaluateCommand, rules: Rules, depth: DepthChoice) -> list[st
         else f"Test set: {command.test_set}, judged by its own rule of selection.",
         f"Depth given to systems that run now: {depth}."
         + ("" if depth.source == GROUND_TRUTH else f" Here {ALIGNMENT_NOTES[depth.alignment]}."),
-        f"{rules.points} points an object, seed {command.seed}. Brackets: 95 % interval, bootstrap over scenes.",
+        f"{rules.points} points an object, seed {command.seed}. Brackets: 95 % interval, bootstrap over {scenes} scenes"
+        + ("." if scenes >= FEW_SCENES else ", which are too few to trust it."),
     ]
     if rules.frame is not None:
         lines.append(

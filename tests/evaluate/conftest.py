@@ -8,7 +8,7 @@ import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
 # Test folders are no packages; these lend their makers.
-sys.path[:0] = [str(TESTS / folder) for folder in ("train", "complete", "evaluate")]
+sys.path[:0] = [str(TESTS / folder) for folder in ("train", "complete", "evaluate", "models")]
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,12 @@ def test_two_runs_with_one_seed_give_equal_figures(report, tmp_path, tiny_data):
         (["--shards", "DATA", "--predictions", "best=DATA"], "'best' is no system"),
         (["--shards", "DATA", "--baseline", "convex_hull", "--sweep", "alpha"], "name an estimator with --depth"),
         (["--shards", "DATA", "--baseline", "convex_hull", "--depth", "moge2"], "has no depth of 'moge2'"),
+        (
+            ["--shards", "DATA", "--baseline", "convex_hull", "--depth", "moge2", "--depth-weights", "x"],
+            "no weights of",
+        ),
+        (["--shards", "DATA", "--checkpoint", "DATA"], "no pipeline.json in"),
+        (["--shards", "DATA", "--checkpoint", "DATA", "--encoder-weights", "clip=x"], "dinov2=FILE"),
         (["--shards", "DATA", "--baseline", "convex_hull", "--metrics", "fid"], "FID needs --inception-weights"),
         (["--shards", "DATA", "--baseline", "convex_hull", "--metrics", "clip"], "needs --clip-weights"),
         (["--shards", "DATA", "--baseline", "convex_hull", "--min-ratio", "1"], "no view has an instance to judge"),
@@ -128,3 +134,14 @@ def test_our_own_system_is_judged_from_a_checkpoint(tiny_data, tmp_path):
     assert cli.main([*arguments, *QUICK, "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out" / "report.md").read_text()
     assert "3D-Fixer, this project: random weights" in text
+
+
+def test_depth_is_estimated_now_by_an_estimator_whose_weights_are_given(tiny_data, tmp_path):
+    from estimator_networks import write_moge
+
+    arguments = ["--shards", str(tiny_data), "--baseline", "visible_points", "--views", "1", "--sweep", "alpha"]
+    arguments += ["--depth", "moge2", "--depth-weights", str(write_moge(tmp_path))]
+    assert cli.main([*arguments, *QUICK, "--out", str(tmp_path / "out")]) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [one["depth"] for one in report["evaluations"]][-1] == "moge2, gt_affine, alpha 1"
+    assert "are too few to trust it" in " ".join(report["facts"])

@@ -9,16 +9,20 @@ import trimesh
 from PIL import Image
 from solids import box, sphere
 
+from pipelines.complete.estimators import EstimatedDepth, choose_estimator
+from pipelines.evaluate.depth import DepthChoice
 from pipelines.evaluate.evaluation import Condition, evaluate
 from pipelines.evaluate.judge import Judge, Rules
 from pipelines.evaluate.layout import UnexpectedLayout, from_opengl, pinhole
 from pipelines.evaluate.systems.baselines import baseline
 from pipelines.evaluate.truth.arsg import ArsgTruth
+from pipelines.evaluate.truth.estimated import EstimatedNow
 from pipelines.evaluate.truth.front3d import Front3dTruth, read_surface_points
 from pipelines.evaluate.truth.gen3dsr import Gen3dsrTruth
 from pipelines.evaluate.truth.scannet import ScanNetTruth, supplement_frames
 
 SIZE, FOV = 48, 1.0
+AFFINE, UNALIGNED = DepthChoice("moge2"), DepthChoice("moge2", "none")
 T_WORLD_CAM_GL = np.array([[1.0, 0, 0, 0], [0, 0, -1, -3], [0, 1, 0, 0], [0, 0, 0, 1]])  # at y = -3, looking along +y
 
 
@@ -78,6 +82,30 @@ def test_the_official_own_set_is_read_with_its_minus_sign_and_its_camera(arsg):
     found = check_visible_points_lie_on_the_truth(truth, Rules(points=4000))
     assert found.objects[0].target.members == (5,)
     assert found.objects[0].scores.precision == 100
+
+
+class Twice:
+    """Sees depth twice as far away as it is, and counts how often it was asked. Shaped as LoadedEstimator is."""
+
+    def __init__(self, truth):
+        self.facts, self.asked, self._truth = choose_estimator("moge2"), 0, truth
+
+    def __call__(self, rgb, camera):
+        self.asked += 1
+        view = self._truth.view(self._truth.keys[0])
+        np.testing.assert_array_equal(camera.K_px, view.K_px)
+        return EstimatedDepth(2 * view.depth_HW, camera)
+
+
+def test_a_set_without_estimated_depth_gets_it_from_an_estimator_and_asks_once_a_view(arsg):
+    stored = ArsgTruth.open(arsg / "test", arsg / "assets", 5, 0.005, 0)
+    estimator = Twice(stored)
+    truth = EstimatedNow(stored, estimator)
+    seen = evaluate(baseline("visible_points", truth), truth, Judge(Rules(points=4000)), Condition(depth=AFFINE))
+    assert seen.objects[0].scores.precision == 100  # aligned to the exact depth, as the official scripts do
+    off = evaluate(baseline("visible_points", truth), truth, Judge(Rules(points=4000)), Condition(depth=UNALIGNED))
+    assert off.objects[0].scores.precision == 0  # behind where it is: nothing of the truth reached the system
+    assert estimator.asked == 1
 
 
 def test_an_asset_that_is_not_canonical_is_refused(arsg):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.complete.command import encoder_files
 from pipelines.errors import UsageError
 from pipelines.evaluate.layout import need
 from pipelines.evaluate.predictions import PredictionFolder
@@ -41,7 +42,8 @@ def open_systems(command: EvaluateCommand) -> dict[str, System]:
 def _completer(command: EvaluateCommand) -> System:
     from pipelines.complete.pipeline import FixerPipeline  # the networks' code, only when they are asked
 
-    pipeline = FixerPipeline.from_pretrained(command.checkpoint, device=command.device)
+    weights = encoder_files(command.encoder_weights)
+    pipeline = FixerPipeline.from_pretrained(command.checkpoint, command.device, encoder_weights=weights)
     return Completer(f"{paper.SYSTEMS[paper.FIXER]}: {pipeline.networks.title}", pipeline, command.seed)
 
 

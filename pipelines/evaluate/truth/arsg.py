@@ -83,7 +83,7 @@ class ArsgTruth:
         )
 
     def depth_estimate(self, key: str, estimator: str) -> tuple[np.ndarray, bool]:
-        raise UnexpectedLayout("estimated depth is read from our own shards only; use --depth gt with --test-set arsg")
+        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedNow estimates it")
 
     def _object(self, instance_id: int, values: Mapping[str, Any], where: Path, ids_HW: np.ndarray) -> TruthObject:
         sha256 = str(need_key(values, ["sha256"], where))

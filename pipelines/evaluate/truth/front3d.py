@@ -85,7 +85,7 @@ class Front3dTruth:
         )
 
     def depth_estimate(self, key: str, estimator: str) -> tuple[np.ndarray, bool]:
-        raise UnexpectedLayout("estimated depth is read from our own shards only; use --depth gt with this test set")
+        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedNow estimates it")
 
     def _object(self, room: str, name: str, label: int, labels_HW: np.ndarray) -> TruthObject:
         points = read_surface_points(need(self.root / SCENES / room / f"{name}.npy", "the points of a furniture"))

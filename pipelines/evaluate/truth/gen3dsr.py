@@ -75,4 +75,4 @@ class Gen3dsrTruth:
         )
 
     def depth_estimate(self, key: str, estimator: str) -> tuple[np.ndarray, bool]:
-        raise UnexpectedLayout("estimated depth is read from our own shards only; use --depth gt with this test set")
+        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedNow estimates it")

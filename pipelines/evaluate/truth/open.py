@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UsageError
+from pipelines.evaluate.depth import GROUND_TRUTH
 from pipelines.evaluate.judge import Rules
 from pipelines.evaluate.records import TruthSet
 from pipelines.evaluate.truth.arsg import ArsgTruth
@@ -36,6 +37,22 @@ def open_truth(command: EvaluateCommand) -> TruthSet:
     if command.test_set == "gen3dsr":
         return Gen3dsrTruth.open(root, command.views)
     return ScanNetTruth.open(root, command.views)
+
+
+def with_depth(command: EvaluateCommand, truth: TruthSet) -> TruthSet:
+    """The test set with the depth that the command asks for: exact, stored beside our shards, or estimated now.
+
+    Raises UsageError and CheckpointError for an estimator that cannot run.
+    """
+    stored = command.test_set == "own" and command.depth_weights is None
+    if command.depth == GROUND_TRUTH or stored:
+        return truth
+    from pipelines.complete.computer import Computer  # the networks' code, only when it is asked for
+    from pipelines.complete.estimators import LoadedEstimator
+    from pipelines.evaluate.truth.estimated import EstimatedNow
+
+    computer = Computer.choose(command.device)
+    return EstimatedNow(truth, LoadedEstimator.load(command.depth, command.depth_weights, computer))
 
 
 def rules_of(command: EvaluateCommand) -> Rules:

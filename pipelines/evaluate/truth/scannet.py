@@ -76,7 +76,7 @@ class ScanNetTruth:
         )
 
     def depth_estimate(self, key: str, estimator: str) -> tuple[np.ndarray, bool]:
-        raise UnexpectedLayout("estimated depth is read from our own shards only; use --depth gt with this test set")
+        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedNow estimates it")
 
 
 @functools.lru_cache(maxsize=2)
