@@ -41,9 +41,12 @@ DEFAULT_EXECUTION = Execution()
 
 
 def compile_blocks(network: nn.Module, **options: Any) -> None:
-    """`torch.compile` every block of `network.blocks` in place, one whole graph each (state-dict keys do not change).
+    """`torch.compile` in place every block that runs through an `Execution`, one whole graph each.
 
-    Blocks have one shape in common, so the compiler works once and not once per layer.
+    Those are the transformer blocks, also of parts of the network. The blocks of one transformer have one shape in
+    common, so the compiler works once and not once per layer. State-dict keys do not change.
     """
-    for block in network.blocks:
-        block.compile(fullgraph=True, **options)
+    for part in network.modules():
+        if isinstance(getattr(part, "execution", None), Execution):
+            for block in part.blocks:
+                block.compile(fullgraph=True, **options)

@@ -159,31 +159,39 @@ def padded_length(length: int) -> int:
 
 @dataclass(frozen=True)
 class VarlenAttention:
-    """PyTorch's variable-length flash kernel: no padding at all. CUDA, fp16 and bf16."""
+    """PyTorch's variable-length flash kernel: no padding at all. CUDA, fp16 and bf16.
+
+    longest: of `lengths`. A compiled block looks at `lengths` only where some items have no context: a block whose
+    guards held them would be compiled anew for every batch.
+    """
 
     starts: Tensor
     lengths: tuple[int, ...]
+    longest: int
     order_N: Tensor | None
     inverse_N: Tensor | None
 
     @classmethod
     def of(cls, segments: Segments) -> VarlenAttention:
         inverse_N = None if segments.order_N is None else segments.order_N.argsort()
-        return cls(segments.starts, segments.lengths, segments.order_N, inverse_N)
+        longest = max(segments.lengths, default=0)
+        return cls(segments.starts, segments.lengths, longest, segments.order_N, inverse_N)
 
     def self_attention(self, q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor) -> Tensor:
         if self.order_N is not None:
             q_NHD, k_NHD, v_NHD = (x[self.order_N] for x in (q_NHD, k_NHD, v_NHD))
-        longest = max(self.lengths, default=0)
-        out = self._kernel(q_NHD, k_NHD, v_NHD, self.starts, self.starts, longest, longest)
+        out = self._kernel(q_NHD, k_NHD, v_NHD, self.starts, self.starts, self.longest, self.longest)
         return out if self.inverse_N is None else out[self.inverse_N]
 
     def cross_attention(self, q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor) -> Tensor:
         B, L = k_BLHD.shape[:2]
-        given = self.lengths[: contexts_given(B, len(self.lengths))]
+        items = len(self.starts) - 1
         key_starts = torch.arange(0, (B + 1) * L, L, dtype=torch.int32, device=q_NHD.device)
-        q, k, v = q_NHD[: sum(given)], k_BLHD.flatten(0, 1), v_BLHD.flatten(0, 1)
-        out = self._kernel(q, k, v, self.starts[: B + 1], key_starts, max(given, default=0), L)
+        k, v = k_BLHD.flatten(0, 1), v_BLHD.flatten(0, 1)
+        if contexts_given(B, items) == items:
+            return self._kernel(q_NHD, k, v, self.starts, key_starts, self.longest, L)
+        given = self.lengths[:B]
+        out = self._kernel(q_NHD[: sum(given)], k, v, self.starts[: B + 1], key_starts, max(given, default=0), L)
         return pad_rows(out, len(q_NHD))
 
     def _kernel(

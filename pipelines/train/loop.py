@@ -19,6 +19,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from models.execution import compile_blocks
 from pipelines.errors import Interrupted, PipelineError, UsageError
 from pipelines.train.atomic import make_writable, write_text
 from pipelines.train.checkpoints import Checkpoints, Networks
@@ -125,8 +126,8 @@ class StageTraining:
             network.to(self._ranks.device)
         module.train()
         if self._options.compile_blocks:
-            for block in module.blocks():
-                block.compile(fullgraph=True)
+            for network in (module, *module.frozen()):
+                compile_blocks(network)
         return Parallel(module, self._ranks, self._options.strategy)
 
     def _train(self, batches: Iterator[Sequence[Batch]], stop: threading.Event) -> None:

@@ -7,6 +7,7 @@ from small_networks import completer_inputs, completer_pair, slat_base, structur
 from models.execution import Execution, compile_blocks
 from models.layers.norms import LayerNorm32, Linear32, MultiHeadRMSNorm
 from models.layers.tokens import SparseTokens
+from models.sparse.voxels import SparseTensor
 
 CHECKPOINTED = Execution(checkpoint_blocks=True)
 
@@ -130,3 +131,16 @@ def test_a_sparse_block_compiles_once_for_objects_of_any_size() -> None:
         h = torch.randn(n, 32)
         block(h, network.embed_time(t), cond.scene_BTC, SparseTokens.full(x.voxels))
     assert count.frame_count <= 2
+
+
+@pytest.mark.gpu
+def test_compiled_sparse_blocks_serve_batches_of_any_lengths_on_cuda() -> None:
+    """More batches than the compiler would make graphs for: it would raise if it made one for each."""
+    torch.compiler.reset()
+    network = slat_base(num_blocks=2, execution=Execution(sparse_conv="reference")).cuda()
+    compile_blocks(network)
+    for step in range(12):
+        x, t, cond, _ = texturer_inputs((60 + 7 * step, 90 - 5 * step))
+        x = SparseTensor.from_coords(x.feats.cuda(), x.coords.cuda())
+        with torch.autocast("cuda", torch.bfloat16):
+            network(x, t.cuda(), cond.scene_BTC.cuda()).feats.square().mean().backward()
