@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ def from_transformers(name: str, kind: Any, weights: Path) -> nn.Module:
     folder = weights.parent
     if weights.name != TRANSFORMERS_FILE:
         raise CheckpointError(f"{weights}: the transformers layout has {TRANSFORMERS_FILE} beside a config.json")
+    _check_type(name, kind.config_class.model_type, folder / "config.json")
     try:
         # The library alone would keep the half precision that some checkpoints are stored in.
         network, info = kind.from_pretrained(
@@ -34,6 +36,16 @@ def from_transformers(name: str, kind: Any, weights: Path) -> nn.Module:
         raise CheckpointError(f"{folder} holds no {name} in the transformers layout: {reason}") from error
     refuse_partial(name, sorted(info["missing_keys"]), sorted(info["mismatched_keys"]))
     return network.eval()
+
+
+def _check_type(name: str, wanted: str, config: Path) -> None:
+    """The library alone would try to fit another network's config to this one, and fail somewhere."""
+    try:
+        found = json.loads(config.read_text())["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{config} does not say which network it describes ({error})") from error
+    if found != wanted:
+        raise CheckpointError(f"{config.parent} holds a {found}, not a {name} ({wanted})")
 
 
 def refuse_partial(name: str, missing: Sequence[str], mismatched: Sequence[Any] = ()) -> None:

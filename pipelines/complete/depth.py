@@ -1,4 +1,4 @@
-"""Depth of an image: from a file, or by MoGe-2 with given weights.
+"""Depth of an image from a file.
 
 Shapes: H W image.
 """
@@ -6,30 +6,15 @@ Shapes: H W image.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
-from models.moge import Moge
-from models.point_map_camera import metric_geometry
-from pipelines.complete.computer import Computer
-from pipelines.complete.view import Camera
 from pipelines.errors import PipelineError, UsageError
 
 EXR_CHANNELS = ("Z", "Y", "V", "R", "depth.Z", "Depth.V")
-
-
-@dataclass(frozen=True)
-class EstimatedDepth:
-    """depth_HW: float32, planar, metres, NaN where the estimator gives none. camera: with the focal length it found,
-    or the one it was told."""
-
-    depth_HW: np.ndarray
-    camera: Camera
 
 
 def read_depth(path: Path, size_px: tuple[int, int], unit_m: float) -> np.ndarray:
@@ -49,20 +34,6 @@ def read_depth(path: Path, size_px: tuple[int, int], unit_m: float) -> np.ndarra
         raise PipelineError(f"{path} holds an array of shape {values.shape}, not one depth a pixel")
     depth = np.where(np.isfinite(values) & (values > 0), values, np.nan).astype(np.float32)
     return _resized(depth, size_px, path)
-
-
-def estimate_with_moge(network: Moge, rgb_HW3: np.ndarray, camera: Camera | None, computer: Computer) -> EstimatedDepth:
-    """MoGe-2 at the image's own shape. camera: if it is known, its field of view is kept."""
-    height, width = rgb_HW3.shape[:2]
-    fov_x_rad = None if camera is None else 2 * float(np.arctan(width / 2 / camera.K_px[0, 0]))
-    with computer.using(network):
-        image = torch.from_numpy(np.ascontiguousarray(rgb_HW3)).to(computer.device)
-        output = network((image.float() / 255).permute(2, 0, 1)[None])
-    geometry = metric_geometry(output, fov_x_rad)
-    depth = geometry.depth_BHW[0].float().cpu().numpy()
-    found = Camera(np.diag([width, height, 1.0]) @ geometry.K_norm_B33[0].double().cpu().numpy())
-    valid = np.isfinite(depth) & (depth > 0)
-    return EstimatedDepth(np.where(valid, depth, np.nan).astype(np.float32), camera or found)
 
 
 def _resized(depth: np.ndarray, size_px: tuple[int, int], path: Path) -> np.ndarray:

@@ -83,3 +83,10 @@ def test_a_known_focal_length_replaces_the_one_that_was_found(recorded, estimato
     assert float(kept[0]) == pytest.approx(2 * float(focal[0]))
     (one,) = estimator(photographs[:1], 100.0)
     assert one.focal_px == 100.0
+
+
+def test_another_networks_folder_is_refused_by_its_name(tmp_path):
+    from estimator_networks import write_depth_anything
+
+    with pytest.raises(CheckpointError, match="holds a depth_anything, not a depth_pro"):
+        DepthPro.load(write_depth_anything(tmp_path))
