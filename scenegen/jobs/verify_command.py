@@ -51,7 +51,7 @@ def verify(root: Root, deep: bool, processes: int, objects: Root) -> bool:
             sys.stdout.write(f"{problem}\n")
     if problems:
         more = f" (the first {_SHOWN} are shown)" if len(problems) > _SHOWN else ""
-        sys.stdout.write(f"{len(problems)} problems{more}. {remedy(root, problems)}\n")
+        sys.stdout.write(f"{len(problems)} problems{more}.\n{remedy(root, problems)}\n")
         return False
     what = "hashes, schemas, rows and scene coverage" + (", no two objects in one place" if deep else "")
     what += "".join(f", depth of {name}" for name in estimators_of(root))

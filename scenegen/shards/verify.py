@@ -108,7 +108,7 @@ def remedy(root: Root, problems: Sequence[Problem]) -> str:
         if files:
             again = f"scenegen {command} --data {place}"
             advice.append(f"Remove {_listed(files)} below {place}, then make them again as they were made: {again}")
-    return " ".join(advice)
+    return "\n".join(advice)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -81,6 +81,8 @@ def verify_object_shard(root: Root, count: int, shard: int) -> list[Problem]:
             problems += [_problem(name, what) for what in _file_problems(table, files[table], metas, geometries)]
         except (pa.ArrowException, OSError, ValueError) as error:
             problems.append(_problem(name, f"cannot be read: {error}"))
+            if table == objects.OBJECTS:
+                break  # half a list of assets would put the blame on files that are good
     return problems
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from object_rows import BROKEN, CUT, SETTINGS, SHA256, geometry_of, meta_of, rows_of, write_shard, write_tables
 
@@ -196,6 +197,17 @@ def test_every_harm_is_found_in_its_shard_and_named(folder: Path, harm: Callable
     assert not any(NUMBER_OF_FIRST in problem for problem in found)
     advice = remedy(Root.open(folder), [*verify_objects(Root.open(folder))])
     assert NUMBER_OF_SECOND in advice and f"scenegen objects --data {folder}" in advice
+
+
+def test_a_damaged_objects_table_puts_no_blame_on_the_others(folder: Path):
+    path = folder / SECOND.file("objects")
+    last_row = pq.read_metadata(path).row_group(1)
+    largest = max((last_row.column(n) for n in range(last_row.num_columns)), key=lambda c: c.total_compressed_size)
+    content = bytearray(path.read_bytes())
+    content[largest.data_page_offset + largest.total_compressed_size // 2] ^= 1
+    path.write_bytes(content)
+    (found,) = problems(folder)
+    assert "objects-00001" in found and "cannot be read" in found
 
 
 def test_assets_that_the_scenes_show_must_be_there(folder: Path):
