@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from pipelines.complete.pictures import open_picture
 from pipelines.errors import PipelineError, UsageError
 
 EXR_CHANNELS = ("Z", "Y", "V", "R", "depth.Z", "Depth.V")
@@ -28,7 +29,7 @@ def read_depth(path: Path, size_px: tuple[int, int], unit_m: float) -> np.ndarra
         raise UsageError(f"depth is read from {', '.join(sorted(_READERS))}, not from {path.name}")
     try:
         values = np.squeeze(reader(path)).astype(np.float64) * unit_m
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SyntaxError, TokenError) as error:  # the last of a header of NumPy's
         raise PipelineError(f"{path} cannot be read as a depth map: {error}") from error
     if values.ndim != 2:
         raise PipelineError(f"{path} holds an array of shape {values.shape}, not one depth a pixel")
@@ -53,7 +54,7 @@ def _read_npz(path: Path) -> np.ndarray:
 
 
 def _read_png(path: Path) -> np.ndarray:
-    image = Image.open(path)
+    image = open_picture(path, "a depth map")
     if image.mode not in ("I;16", "I;16B", "I"):
         raise ValueError(f"it is an image of mode {image.mode}; depth needs 16 bit grey")
     return np.asarray(image)

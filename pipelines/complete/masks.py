@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from pipelines.complete.pictures import open_picture
 from pipelines.errors import PipelineError, UsageError
 
 IMAGE_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
@@ -109,11 +110,7 @@ def _reader(file: Path, size_px: tuple[int, int]) -> Callable[[], np.ndarray]:
 
 
 def _opened(path: Path, size_px: tuple[int, int]) -> Image.Image:
-    try:
-        image = Image.open(path)
-        image.load()
-    except OSError as error:
-        raise PipelineError(f"{path} cannot be read as an image of masks: {error}") from error
+    image = open_picture(path, "an image of masks")
     if image.size != size_px:
         raise UsageError(
             f"{path} is {image.width}x{image.height} px, the image {size_px[0]}x{size_px[1]}; make them equal"

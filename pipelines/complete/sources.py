@@ -16,6 +16,7 @@ from pipelines.complete.computer import Computer
 from pipelines.complete.depth import read_depth
 from pipelines.complete.estimators import MOGE2, LoadedEstimator
 from pipelines.complete.masks import IdImage, LazyMasks, read_masks
+from pipelines.complete.pictures import UNREADABLE, open_picture
 from pipelines.complete.view import Camera
 from pipelines.errors import PipelineError, UsageError
 from scenegen.contract.dataset import Dataset
@@ -119,12 +120,13 @@ def from_row(data: str, number: int, estimator: str) -> Inputs:
 
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8, turned as its camera says; transparent pixels come out black."""
+    stored = open_picture(path, "an image")
     try:
-        image = ImageOps.exif_transpose(Image.open(path))
+        image = ImageOps.exif_transpose(stored)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
         return np.array(image.convert("RGB"))
-    except OSError as error:
+    except UNREADABLE as error:
         raise PipelineError(f"{path} cannot be read as an image: {error}") from error
 
 

@@ -221,7 +221,7 @@ async def _job(request: Request) -> Response:
 
 async def _image(request: Request) -> Response:
     job = _asked_job(request)
-    return Response(await run_in_threadpool(lambda: uploads.image_png(job.load("rgb"))), media_type="image/png")
+    return Response(await run_in_threadpool(lambda: uploads.image_jpeg(job.load("rgb"))), media_type="image/jpeg")
 
 
 async def _masks(request: Request) -> Response:

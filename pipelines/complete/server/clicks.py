@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from typing import Any
 
@@ -62,4 +61,4 @@ def _is_point(one: Any, size_px: tuple[int, int]) -> bool:
     if not isinstance(one, list) or len(one) != 3 or not all(type(value) in (int, float) for value in one):
         return False
     x, y, inside = one
-    return math.isfinite(x) and math.isfinite(y) and 0 <= x <= size_px[0] and 0 <= y <= size_px[1] and inside in (0, 1)
+    return 0 <= x <= size_px[0] and 0 <= y <= size_px[1] and inside in (0, 1)

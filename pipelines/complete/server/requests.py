@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +11,14 @@ from pipelines.complete.server.limits import Limits, Refused
 from pipelines.complete.view import Camera
 from pipelines.errors import UsageError
 
+NAMES = {  # of numbers, to people
+    "fov_deg": "The field of view in degrees",
+    "steps": "The number of steps",
+    "alpha": "How much of the depth is estimated (alpha)",
+    "seed": "The seed",
+    "guidance": "The guidance",
+}
+HUGE = 1e300
 DepthSource = Literal["given", "estimated"]
 
 
@@ -66,11 +73,12 @@ def _camera(values: dict[str, Any], job: Job) -> Camera | None:
 
 
 def _number(values: dict[str, Any], name: str, low: float, high: float) -> float | None:
-    value = values.get(name)
+    value: Any = values.get(name)
+    called = NAMES[name]
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Refused(400, f"{name} must be a number.")
+    if type(value) not in (int, float) or not -HUGE < value < HUGE:  # not `isfinite`: an integer may have 400 digits
+        raise Refused(400, f"{called} must be a number.")
     if not low <= value <= high:
-        raise Refused(400, f"{name} must be from {low:g} to {high:g}, not {value:g}.")
-    return value
+        raise Refused(400, f"{called} must be from {low:g} to {high:g}, not {value:g}.")
+    return float(value)

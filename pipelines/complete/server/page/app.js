@@ -71,10 +71,11 @@ async function open(make) {
   const next = await make();
   if (job) api.remove(job.id).catch(() => {}); // expired already, which is as good
   job = next;
+  const pictures = await Promise.all([api.picture(job.id, "image"), job.has_masks ? api.picture(job.id, "masks") : null]);
   $("drop").hidden = true;
   $("canvas").hidden = false;
-  editor.open(await api.picture(job.id, "image"));
-  if (job.has_masks) editor.setIds(await api.picture(job.id, "masks"));
+  editor.open(pictures[0]);
+  if (pictures[1]) editor.setIds(pictures[1]);
   masksChanged = false;
   forgetResult();
   describeInput();
@@ -135,7 +136,7 @@ function describeTool() {
 function describeInput() {
   const estimates = $("depth-source").value === "estimated";
   $("depth-choice").hidden = $("depth-unit").parentElement.hidden = estimates;
-  const depth = estimates ? `${server.estimator} estimates the depth.` : job?.has_depth ? "The depth is there." : "A .npy array or a 16-bit .png with planar depth.";
+  const depth = estimates ? `${server.estimator} estimates the depth.` : job?.has_depth ? "The depth is there." : "A .npy array or a 16-bit .png with planar depth; it may be smaller than the image.";
   const camera = job?.has_camera ? "The camera is known." : estimates ? "Without a field of view it estimates that too." : "The camera needs its horizontal field of view.";
   $("depth-state").textContent = `${depth} ${camera}`;
 }
@@ -230,7 +231,8 @@ function describeProgress() {
   const [bar, text] = $("progress").children;
   if (step && total) bar.value = done / total;
   else bar.removeAttribute("value");
-  const waiting = job.jobs_before ? `Waiting for ${job.jobs_before} other jobs` : "Waiting for the network";
+  const before = job.jobs_before + 1; // the one that is computed now
+  const waiting = job.state === "running" ? "Starting" : `Waiting for ${before} other ${before === 1 ? "scene" : "scenes"}`;
   const ids = instances?.length ? `, objects ${instances.join(", ")}` : "";
   text.textContent = step ? `${STEPS[step]}: ${done} of ${total}${ids}` : waiting;
 }

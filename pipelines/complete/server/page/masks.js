@@ -56,14 +56,18 @@ export class MaskEditor {
   // bitmap: id = red + 256 * green.
   setIds(bitmap) {
     const data = pixels(bitmap);
+    const { ids } = this;
     this.drop();
-    for (let p = 0; p < this.ids.length; p++) this.ids[p] = data[4 * p] + 256 * data[4 * p + 1];
+    for (let p = 0; p < ids.length; p++) ids[p] = data[4 * p] + 256 * data[4 * p + 1];
     this.current = (this.present().at(-1) || 0) + 1;
     this.repaint();
   }
 
   present() {
-    return this.ids ? [...new Set(this.ids)].filter(Boolean).sort((a, b) => a - b) : [];
+    const seen = new Uint8Array(1 << 16);
+    const { ids = [] } = this;
+    for (let p = 0; p < ids.length; p++) seen[ids[p]] = 1;
+    return [...seen.keys()].filter((id) => id && seen[id]);
   }
 
   select(id) {
@@ -90,7 +94,7 @@ export class MaskEditor {
 
   // COCO JSON with run lengths down the columns, zeros first.
   toCoco() {
-    const { width, height } = this.canvas;
+    const { ids, canvas: { width, height } } = this;
     const runs = new Map();
     const end = (id, from, to) => {
       if (!runs.has(id)) runs.set(id, { counts: [], last: 0 });
@@ -99,9 +103,9 @@ export class MaskEditor {
       run.last = to;
     };
     let from = 0;
-    let id = this.ids[0];
+    let id = ids[0];
     for (let p = 1; p <= width * height; p++) {
-      const next = p < width * height ? this.ids[(p % height) * width + Math.floor(p / height)] : -1;
+      const next = p < width * height ? ids[(p % height) * width + Math.floor(p / height)] : -1;
       if (next === id) continue;
       if (id) end(id, from, p);
       [from, id] = [p, next];
@@ -128,7 +132,8 @@ export class MaskEditor {
       if (this.points !== asked) return; // there was another click, object or image meanwhile
       this.remember();
       const data = pixels(mask);
-      for (let p = 0; p < this.ids.length; p++) this.ids[p] = data[4 * p] > 127 ? this.current : this.before[p];
+      const { ids, before, current } = this;
+      for (let p = 0; p < ids.length; p++) ids[p] = data[4 * p] > 127 ? current : before[p];
       this.answered = asked;
       this.repaint();
     } catch (error) {
@@ -156,16 +161,14 @@ export class MaskEditor {
   }
 
   repaint(x0 = 0, y0 = 0, w = this.canvas.width, h = this.canvas.height) {
-    const { width } = this.canvas;
+    const { ids, canvas: { width } } = this;
     const patch = new ImageData(w, h);
-    const colours = new Map();
+    const rgba = new Uint32Array(patch.data.buffer);
+    const colours = []; // four bytes in one number, as the machine has them
     for (let y = 0; y < h; y++)
       for (let x = 0; x < w; x++) {
-        const id = this.ids[(y + y0) * width + x + x0];
-        if (!id) continue;
-        if (!colours.has(id)) colours.set(id, colourOf(id));
-        patch.data.set(colours.get(id), 4 * (y * w + x));
-        patch.data[4 * (y * w + x) + 3] = OPACITY;
+        const id = ids[(y + y0) * width + x + x0];
+        if (id) rgba[y * w + x] = colours[id] ??= new Uint32Array(new Uint8Array([...colourOf(id), OPACITY]).buffer)[0];
       }
     this.overlay.getContext("2d").putImageData(patch, x0, y0);
     this.draw();
