@@ -32,7 +32,7 @@ class EstimatorFacts:
     """A line of the manifest, as far as it matters here.
 
     kind: "depth" or "inverse_depth". metric: in metres. confidence_threshold: less sure pixels are not used.
-    weights_files: names that the weights may have, the best first, with config_file beside them (empty: none).
+    weights_files: names that the weights may have, the best first, with config_files beside them.
     """
 
     name: str
@@ -41,7 +41,7 @@ class EstimatorFacts:
     confidence_threshold: float | None
     hub_id: str
     revision: str
-    config_file: str
+    config_files: tuple[str, ...]
     weights_files: tuple[str, ...]
     megabytes: int
     weights_licence: str
@@ -93,11 +93,13 @@ def find_weights(facts: EstimatorFacts, given: Path | None) -> Path:
     if given is not None and given.is_file():
         return given
     folder = given or _snapshot(facts)
-    if folder is not None and (not facts.config_file or (folder / facts.config_file).is_file()):
+    if folder is not None and all((folder / name).is_file() for name in facts.config_files):
         for name in facts.weights_files:
             if (folder / name).is_file():
                 return folder / name
-    wanted = " or ".join(facts.weights_files) + (f" with {facts.config_file}" if facts.config_file else "")
+    wanted = " or ".join(facts.weights_files)
+    if facts.config_files:
+        wanted += f" with {' and '.join(facts.config_files)}"
     if given is not None:
         raise UsageError(f"{given} holds no weights of {facts.name}: expected {wanted}")
     revision = "" if facts.revision == "main" else f" --revision {facts.revision}"
@@ -141,7 +143,7 @@ def _records() -> Iterator[EstimatorFacts]:
     names = [one.name for one in fields(EstimatorFacts)]
     for line in MANIFEST.read_text().splitlines():
         raw: dict[str, Any] = json.loads(line)
-        raw["weights_files"] = tuple(raw["weights_files"])
+        raw |= {name: tuple(raw[name]) for name in ("config_files", "weights_files")}
         yield EstimatorFacts(**{name: raw[name] for name in names})
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scenegen.annotate.weights import with_tuples
 from scenegen.contract.sidecar import GROUND_TRUTH, AlignmentKind, EstimatorMeta, Kind, check_kind
 from scenegen.errors import SceneGenError, UsageError
 
@@ -18,7 +19,7 @@ class EstimatorRecord:
     """One line of the manifest.
 
     kind, metric, alignment, confidence_threshold: see scenegen.contract.sidecar. hub_id, revision: of the weights on
-    the Hugging Face hub; empty if there are none. config_file: stands beside the weights, or empty. weights_files:
+    the Hugging Face hub; empty if there are none. config_files: stand beside the weights. weights_files:
     names that the weights may have, the best first. megabytes: of the weights. sha256: of the weights file, empty
     where its publisher may change it. package: what must be installed to run it, empty for nothing more than torch.
     code_licence, weights_licence: SPDX ids or LicenseRef-. commercial_use: whether the weights allow it.
@@ -32,7 +33,7 @@ class EstimatorRecord:
     confidence_threshold: float | None
     hub_id: str
     revision: str
-    config_file: str
+    config_files: tuple[str, ...]
     weights_files: tuple[str, ...]
     megabytes: int
     sha256: str
@@ -72,7 +73,7 @@ def read_estimators(path: Path = MANIFEST) -> dict[str, EstimatorRecord]:
     for number, line in enumerate(path.read_text().splitlines(), 1):
         try:
             raw = json.loads(line)
-            record = EstimatorRecord(**{**raw, "weights_files": tuple(raw["weights_files"])})
+            record = EstimatorRecord(**with_tuples(raw))
         except (ValueError, TypeError, KeyError) as error:
             raise SceneGenError(f"{path}:{number} is not an estimator ({error}); mend or remove the line") from None
         records[record.name] = record

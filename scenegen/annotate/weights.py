@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from scenegen.errors import SceneGenError, UsageError
 
@@ -22,7 +22,7 @@ class WeightsRecord(Protocol):
     name: str
     hub_id: str
     revision: str
-    config_file: str
+    config_files: tuple[str, ...]
     weights_files: tuple[str, ...]
     megabytes: int
     package: str
@@ -30,9 +30,14 @@ class WeightsRecord(Protocol):
     needs_weights: bool
 
 
+def with_tuples(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest's line as a record wants it."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in line.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Files of one network. folder: holds the config, if there is one.
+    """Files of one network. folder: holds the configs, if there are any.
 
     weights_id: hub id, or the name of the user's file or folder. revision: the commit of the hub's snapshot, empty for
     a local path.
@@ -111,7 +116,7 @@ def fetch(record: WeightsRecord, override: str | None = None) -> None:
     if not record.needs_weights or find_weights(record, override):
         return
     hub_id = override or record.hub_id
-    names = ["config.json", "preprocessor_config.json", *record.weights_files]
+    names = [*record.config_files, *record.weights_files]
     try:
         snapshot_download(hub_id, revision="main" if override else record.revision, allow_patterns=names)
     except Exception as error:  # noqa: BLE001  the client raises many kinds; all mean that the weights did not come
@@ -124,18 +129,21 @@ def fetch(record: WeightsRecord, override: str | None = None) -> None:
 
 def _in_path(record: WeightsRecord, place: Path) -> Weights:
     if place.is_file():
-        return Weights(place.parent, place, str(place.name), "")
+        lacking = [name for name in record.config_files if not (place.parent / name).exists()]
+        if lacking:
+            raise UsageError(f"--weights {record.name}={place}: it needs {' and '.join(lacking)} beside it")
+        return Weights(place.parent, place, place.name, "")
     file = _weights_file(record, place)
     if file is None:
         raise UsageError(
             f"--weights {record.name}={place}: the folder has none of {', '.join(record.weights_files)}"
-            + (f" with {record.config_file} beside it" if record.config_file else "")
+            + (f" with {' and '.join(record.config_files)} beside it" if record.config_files else "")
         )
     return Weights(place, file, place.name, "")
 
 
 def _weights_file(record: WeightsRecord, folder: Path) -> Path | None:
-    if record.config_file and not (folder / record.config_file).exists():
+    if not all((folder / name).exists() for name in record.config_files):
         return None
     return next((folder / name for name in record.weights_files if (folder / name).exists()), None)
 
@@ -155,7 +163,7 @@ def _snapshot(hub_id: str, revision: str) -> Path | None:
 def _weights_help(record: WeightsRecord, override: str | None) -> str:
     hub_id = override or record.hub_id
     revision = "" if override or record.revision == "main" else f" --revision {record.revision}"
-    files = record.weights_files[0] + (f" and {record.config_file}" if record.config_file else "")
+    files = " and ".join([record.weights_files[0], *record.config_files])
     return (
         f"{record.name}: weights {hub_id} (about {record.megabytes} MB, licence {record.weights_licence}) are not "
         f"here. Run: hf download {hub_id}{revision}, or add --download, or put {files} in a folder and give "

@@ -74,8 +74,12 @@ def test_a_file_or_its_folder_is_found(tmp_path):
 
 def test_a_folder_without_the_files_is_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"none of model\.safetensors with config\.json beside it"):
-        find_weights(read_estimators()["depth_pro"], str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    depth_pro = read_estimators()["depth_pro"]
+    with pytest.raises(UsageError, match=r"none of model\.safetensors with config\.json and preprocessor_config\.json"):
+        find_weights(depth_pro, str(tmp_path))
+    with pytest.raises(UsageError, match=r"it needs preprocessor_config\.json beside it"):
+        find_weights(depth_pro, str(tmp_path / "model.safetensors"))
     with pytest.raises(UsageError, match="no such file"):
         find_weights(read_estimators()["moge2"], "/nowhere/model.pt")
 

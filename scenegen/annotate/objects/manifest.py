@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenegen.annotate.weights import Weights, require
+from scenegen.annotate.weights import Weights, require, with_tuples
 from scenegen.errors import SceneGenError, UsageError
 
 MANIFEST = Path(__file__).parents[3] / "assets_manifest" / "extractors.jsonl"
@@ -27,7 +27,7 @@ class ExtractorRecord:
     image_px: int
     hub_id: str
     revision: str
-    config_file: str
+    config_files: tuple[str, ...]
     weights_files: tuple[str, ...]
     megabytes: int
     sha256: str
@@ -47,7 +47,7 @@ def read_extractors(path: Path = MANIFEST) -> dict[str, ExtractorRecord]:
     for number, line in enumerate(path.read_text().splitlines(), 1):
         try:
             raw = json.loads(line)
-            record = ExtractorRecord(**{**raw, "weights_files": tuple(raw["weights_files"])})
+            record = ExtractorRecord(**with_tuples(raw))
         except (ValueError, TypeError, KeyError) as error:
             raise SceneGenError(f"{path}:{number} is not an extractor ({error}); mend or remove the line") from None
         records[record.name] = record
