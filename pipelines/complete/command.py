@@ -67,6 +67,8 @@ class CompleteCommand:
     """Bake textures of this edge (512, 1024, ...) instead of vertex colours. Needs the `export` extra."""
     max_faces: int | None = None
     """Simplify every mesh to so many faces. Default: all there are; 20000 with --texture. Needs the `export` extra."""
+    clean: bool = True
+    """Take away what cannot be seen of a mesh from outside, and close small holes."""
     alpha: float | None = None
     """How much of the depth is estimated. Default: 1, or 0 for gt."""
     seed: int = 0
@@ -184,7 +186,7 @@ class CompleteCommand:
         changes = {name: value for name, value in given.items() if value is not None}
         wants_gaussians = self.splats is not None or self.colours == "gaussians"
         samplers = pipe.networks.samplers.with_all(**changes)
-        return Settings(samplers=samplers, gaussians=wants_gaussians, fit=self.fit)
+        return Settings(samplers=samplers, gaussians=wants_gaussians, clean=self.clean, fit=self.fit)
 
     def _write(self, completion: Completion, inputs: Inputs) -> None:
         from pipelines.complete.export.dress import Dress

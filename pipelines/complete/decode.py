@@ -17,13 +17,16 @@ from models.gaussian_decoder import GaussianDecoder, Gaussians
 from models.mesh_decoder import MeshDecoder
 from models.sparse.voxels import SparseTensor
 from pipelines.complete.records import ColouredMesh, InstanceFailure
+from pipelines.complete.surface.clean import cleaned
 from pipelines.complete.texture import Latent, batched_voxels
 
 
 def decode_meshes(
-    decoder: MeshDecoder, latents: Sequence[Latent], device: torch.device
+    decoder: MeshDecoder, latents: Sequence[Latent], device: torch.device, clean: bool
 ) -> list[ColouredMesh | InstanceFailure]:
-    return [_coloured(mesh) for mesh in decoder(_batch(latents, device))]
+    """clean: what can be seen from outside, without small holes."""
+    meshes = [_coloured(mesh) for mesh in decoder(_batch(latents, device))]
+    return [cleaned(mesh) if clean and isinstance(mesh, ColouredMesh) else mesh for mesh in meshes]
 
 
 def decode_gaussians(

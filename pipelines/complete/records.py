@@ -48,12 +48,14 @@ class Settings:
     """What a caller may choose.
 
     samplers: None for the checkpoint's own. gaussians: decode Gaussians as well as meshes.
+    clean: take away what cannot be seen of a mesh from outside, and close small holes.
     fit: how the encoders see an image that is not square.
     min_points: fewer clear points than this are too few to place a cube around.
     """
 
     samplers: Samplers | None = None
     gaussians: bool = True
+    clean: bool = True
     fit: Fit = "letterbox"
     min_points: int = 16
 

@@ -235,7 +235,7 @@ class SceneRun:
             return memory.mesh_bytes(decoder, len(latent.voxels_N3))
 
         def to_meshes(batch: Sequence[Latent]) -> Sequence[ColouredMesh | InstanceFailure]:
-            meshes = decode_meshes(decoder, batch, device)
+            meshes = decode_meshes(decoder, batch, device, self._settings.clean)
             self._counter("mesh", 1, batch)(1)
             return meshes
 

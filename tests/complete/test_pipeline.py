@@ -88,7 +88,7 @@ def test_a_scene_without_anything_to_complete_is_no_error(pipe, scene) -> None:
 def test_true_voxels_come_out_where_the_objects_are(pipe, scene, monkeypatch) -> None:
     """An oracle that knows the spheres stands in for samplers and decoder; all frames and cubes are the pipeline's."""
     monkeypatch.setattr(scene_run, "complete_structure", _oracle(scene))
-    monkeypatch.setattr(scene_run, "decode_meshes", lambda decoder, latents, device: [_points(one) for one in latents])
+    monkeypatch.setattr(scene_run, "decode_meshes", lambda _, latents, *more: [_points(one) for one in latents])
     result = run(pipe, scene, instances=[1], settings=Settings(gaussians=False))
     for one in result.completed:
         T = one.T_world_obj

@@ -1,0 +1,21 @@
+"""A decoded surface as people want it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pipelines.complete.records import ColouredMesh
+from pipelines.complete.surface.hidden import seen_faces
+from pipelines.complete.surface.holes import without_small_holes
+
+
+def cleaned(mesh: ColouredMesh) -> ColouredMesh:
+    """What can be seen from outside, with small holes closed."""
+    faces_F3 = mesh.faces_F3[seen_faces(mesh.vertices_V3, mesh.faces_F3)]
+    if len(faces_F3) < len(mesh.faces_F3):
+        used, numbers = np.unique(faces_F3, return_inverse=True)
+        colours = None if mesh.colours_V3 is None else mesh.colours_V3[used]
+        mesh = replace(mesh, vertices_V3=mesh.vertices_V3[used], faces_F3=numbers.reshape(-1, 3), colours_V3=colours)
+    return without_small_holes(mesh)
