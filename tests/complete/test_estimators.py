@@ -91,7 +91,8 @@ def test_missing_weights_are_named_with_size_licence_and_the_way_to_get_them(tmp
     ):
         find_weights(facts, None)
     (tmp_path / "model.safetensors").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"expected model\.safetensors with config\.json and preprocessor"):
+    wanted = r"expected model\.safetensors with config\.json and preprocessor_config\.json"
+    with pytest.raises(UsageError, match=wanted):
         find_weights(facts, tmp_path)
     for name in facts.config_files:
         (tmp_path / name).write_text("{}")
