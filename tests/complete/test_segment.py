@@ -62,6 +62,13 @@ def test_a_click_gives_the_mask_of_the_library(segmenter, processor, size_px, cl
     assert (mask != wanted).mean() < 1e-3  # rounding of logits near zero
 
 
+def test_half_precision_finds_nearly_the_same_mask(segmenter, folder):
+    half = Segmenter.from_pretrained(str(folder), Computer.choose("cpu", "bf16"))
+    rgb, points, inside = picture(176, 112), np.array([[50.0, 60.0], [100.0, 20.0]]), np.array([True, True])
+    masks = [one.mask(one.embed(rgb), (176, 112), points, inside) for one in (segmenter, half)]
+    assert (masks[0] == masks[1]).mean() > 0.9
+
+
 def test_a_later_click_and_its_side_change_the_mask(segmenter):
     embedding, size_px = segmenter.embed(picture(176, 112)), (176, 112)
     points = np.array([[50.0, 60.0], [100.0, 20.0]])

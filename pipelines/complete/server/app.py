@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,7 +26,7 @@ from pipelines.complete.server import uploads
 from pipelines.complete.server.clicks import Clicker
 from pipelines.complete.server.examples import Examples
 from pipelines.complete.server.jobs import Job, JobStore
-from pipelines.complete.server.limits import Limits, Refused
+from pipelines.complete.server.limits import MISTAKE, Limits, Refused
 from pipelines.complete.server.requests import request_of
 from pipelines.complete.server.stages import RESULT, STAGES
 from pipelines.complete.server.worker import Worker
@@ -88,7 +89,10 @@ def application(service: Service) -> Starlette:
         Route("/api/jobs/{job_id}/files/{name}", _file),
     ]
     app = Starlette(
-        routes=routes, lifespan=lifespan, middleware=[Middleware(Guard)], exception_handlers={Refused: _refused}
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[Middleware(Guard)],
+        exception_handlers={Refused: _refused, HTTPException: _refused, ClientDisconnect: _gone, Exception: _mistake},
     )
     app.state.service = service
     return app
@@ -128,8 +132,18 @@ def _asked_job(request: Request) -> Job:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    status = error.status if isinstance(error, Refused) else 500
-    return JSONResponse({"error": str(error)}, status)
+    if isinstance(error, HTTPException):  # of the routes: no such address, or not by this method
+        return JSONResponse({"error": f"{error.detail}."}, error.status_code, error.headers)
+    return JSONResponse({"error": str(error)}, error.status if isinstance(error, Refused) else 500)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """Whoever left in the middle of an upload gets no answer, and that is no mistake of ours."""
+    return Response(status_code=400)
+
+
+async def _mistake(_: Request, __: Exception) -> Response:
+    return JSONResponse({"error": MISTAKE}, 500)
 
 
 async def _body(request: Request) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MISTAKE = "The server made a mistake; its log says more."
+
 
 class Refused(Exception):
     """A request that is not served. status: of HTTP. The message is for the person at the page."""

@@ -5,13 +5,13 @@ Shapes: V voxels, Q exposed faces of voxels, R voxels along an edge.
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
 
 from pipelines.complete.export.glb import encode_glb
+from pipelines.complete.export.instance_colours import colour_of
 from pipelines.complete.export.scene import SceneObject
 from pipelines.complete.records import InstanceCompletion
 
@@ -19,19 +19,12 @@ Stage = Literal["seen", "coarse", "fine"]
 STAGES: tuple[Stage, ...] = ("seen", "coarse", "fine")
 RESULT = "result"
 RESOLUTION = 64
-GOLDEN_ANGLE = 137.508 / 360  # colours of neighbouring numbers differ; the page counts the same way
 
 
 def stage_glb(instances: Iterable[InstanceCompletion], stage: Stage, title: str) -> bytes:
     """GLB of all instances that have got so far."""
     things = [thing for one in instances if (thing := _object(one, stage)) is not None]
     return encode_glb(things, title, {"stage": stage})
-
-
-def colour_of(instance_id: int) -> np.ndarray:
-    """(3,) uint8 sRGB."""
-    rgb = colorsys.hsv_to_rgb(instance_id * GOLDEN_ANGLE % 1, 0.6, 0.95)
-    return np.rint(np.array(rgb) * 255).astype(np.uint8)
 
 
 def _object(one: InstanceCompletion, stage: Stage) -> SceneObject | None:

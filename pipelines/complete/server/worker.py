@@ -10,7 +10,7 @@ from pipelines.complete.estimators import LoadedEstimator
 from pipelines.complete.pipeline import FixerPipeline
 from pipelines.complete.records import Completion, Settings
 from pipelines.complete.server.jobs import Job, JobStore
-from pipelines.complete.server.limits import Limits, Refused
+from pipelines.complete.server.limits import MISTAKE, Limits, Refused
 from pipelines.complete.server.recorder import Cancelled, Recorder
 from pipelines.complete.server.requests import CompletionRequest
 from pipelines.errors import PipelineError
@@ -95,7 +95,7 @@ class Worker(threading.Thread):
             job.state, job.message = "failed", str(error)
         except Exception:  # one job must not end the server; ours is the log, the user's a sentence
             LOG.exception("a job failed")
-            job.state, job.message = "failed", "The server made a mistake; its log says more."
+            job.state, job.message = "failed", MISTAKE
 
     def _complete(self, job: Job, request: CompletionRequest, recorder: Recorder) -> Completion:
         recorder.check()

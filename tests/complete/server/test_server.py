@@ -12,7 +12,7 @@ from PIL import Image
 from visitors import npy, png
 
 from pipelines.complete.server import uploads
-from pipelines.complete.server.limits import Limits, Refused
+from pipelines.complete.server.limits import MISTAKE, Limits, Refused
 from pipelines.complete.server.stages import exposed_faces
 
 RUNS_AND_POLYGONS = (
@@ -253,6 +253,23 @@ def test_without_a_segmenter_a_click_is_told_to_draw(visitor, client) -> None:
     answer = client.post(f"/api/jobs/{visitor.upload()}/click", json={"points": [[1, 1, 1]]})
     assert answer.status_code == 404
     assert "draw the mask" in answer.json()["error"]
+
+
+def test_unknown_addresses_and_methods_are_answered_in_the_form_of_all_errors(client) -> None:
+    for answer, status in ((client.get("/api/nothing"), 404), (client.delete("/api/about"), 405)):
+        assert (answer.status_code, answer.json()["error"][-1]) == (status, ".")
+        assert "content-security-policy" in answer.headers
+
+
+def test_a_mistake_of_ours_is_a_sentence_and_goes_to_the_log(service, monkeypatch) -> None:
+    from starlette.testclient import TestClient
+
+    from pipelines.complete.server.app import application
+
+    monkeypatch.setattr(service.store, "create", lambda: 1 / 0)
+    with TestClient(application(service), raise_server_exceptions=False) as client:
+        answer = client.post("/api/jobs", content=b"anything")
+    assert (answer.status_code, answer.json()) == (500, {"error": MISTAKE})
 
 
 @pytest.mark.parametrize("name", ["../ids.npy", "ids.npy", "%2e%2e%2fids.npy", "rgb.npy", "image"])

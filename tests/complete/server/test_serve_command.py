@@ -1,0 +1,77 @@
+"""`fixer-complete --serve` as its owner starts and stops it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx2
+import pytest
+
+from pipelines.complete.cli import main
+
+pytest.importorskip("uvicorn")
+
+
+def test_it_says_where_it_is_serves_and_leaves_nothing_behind(tiny_checkpoint, tmp_path) -> None:
+    command = [sys.executable, "-m", "pipelines.complete.cli", "--serve", "--checkpoint", str(tiny_checkpoint)]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        said = ""
+        while not (place := re.search(r"open (http://127\.0\.0\.1:\d+)/", said)):
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        assert "random weights, never trained (tests)" in said
+        with httpx2.Client(base_url=place[1]) as client:
+            assert client.get("/api/about").json()["checkpoint"] == "random weights, never trained (tests)"
+            client.post("/api/jobs", content=b"nonsense")
+        assert [one for one in tmp_path.iterdir() if one.name.startswith("fixer-complete-")]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    assert not [one for one in tmp_path.iterdir() if one.name.startswith("fixer-complete-")]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--port", "70000"], "--port must be from 0 to 65535"),
+        (["--max-pixels", "0"], "--max-pixels must be a positive number"),
+        (["--lifetime-min", "nan"], "--lifetime-min must be a positive number"),
+        (["--segmenter", "/nowhere"], "there is no such folder"),
+        (["--shards", "/nowhere"], "/nowhere"),
+        (["--depth", "sonar"], "sonar"),
+        (["--encoder-weights", "sonar=x"], "--encoder-weights takes"),
+        ([], "no pipeline.json in /nowhere"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_a_line(options, said, capsys) -> None:
+    assert main(["--serve", "--checkpoint", "/nowhere", "--port=0", *options]) in (1, 2)
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_loaded(capsys) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["--serve", "--checkpoint", "/nowhere", "--port", port]) == 2
+    assert f"cannot listen at 127.0.0.1:{port} (Address already in use" in capsys.readouterr().err
+
+
+def test_the_help_loads_no_torch_and_no_server() -> None:
+    code = (
+        "import sys\nfrom pipelines.complete.cli import main\n"
+        "try: main(['--serve', '--help'])\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'transformers', 'starlette', 'uvicorn'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "--segmenter" in done.stdout
