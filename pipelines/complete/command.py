@@ -59,6 +59,8 @@ class CompleteCommand:
     """Also the Gaussians of all instances, as a PLY for splat viewers."""
     objects_dir: Path | None = None
     """Also one GLB per instance, ID.glb."""
+    picture: Path | None = None
+    """Also a PNG: the image, and the completed objects from its camera and from the side."""
     report: Path | None = None
     """Also a JSON report: outcomes, transforms, timings, seeds."""
     colours: Literal["mesh", "gaussians"] = "mesh"
@@ -139,6 +141,8 @@ class CompleteCommand:
             raise UsageError("--shards needs --view: the number of the view")
         if self.out.suffix.lower() != ".glb":
             raise UsageError(f"--out writes binary glTF; call it {self.out.with_suffix('.glb').name}")
+        if self.picture is not None and self.picture.suffix.lower() != ".png":
+            raise UsageError(f"--picture writes PNG; call it {self.picture.with_suffix('.png').name}")
         wanted = {"xatlas": self.texture, "fast_simplification": self.texture or self.max_faces}
         missing = [package for package, option in wanted.items() if option and find_spec(package) is None]
         if missing:
@@ -191,6 +195,7 @@ class CompleteCommand:
     def _write(self, completion: Completion, inputs: Inputs) -> None:
         from pipelines.complete.export.dress import Dress
         from pipelines.complete.export.glb import write_glb
+        from pipelines.complete.export.picture import write_picture
         from pipelines.complete.export.ply import write_splats
         from pipelines.complete.export.report import report_of
         from pipelines.complete.export.scene import scene_objects
@@ -203,6 +208,8 @@ class CompleteCommand:
                 write_glb(self.objects_dir / f"{thing.instance_id}.glb", [thing], title)
         if self.splats is not None:
             write_splats(self.splats, completion)
+        if self.picture is not None:
+            write_picture(self.picture, inputs.rgb_HW3, inputs.masks, completion, objects)
         if self.report is not None:
             self.report.parent.mkdir(parents=True, exist_ok=True)
             self.report.write_text(json.dumps(report_of(completion, inputs.described), indent=1) + "\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.errors import UsageError
+from scenegen.view.completions_page import find_completions
 from scenegen.view.contact_sheet import write_contact_sheet
 from scenegen.view.gallery import spread, write_gallery
 
@@ -22,6 +23,8 @@ class ViewCommand:
     """The gallery's folder; by default gallery/ inside a local dataset."""
     objects: str | None = None
     """Where the objects tables are, if not beside the views."""
+    completions: Path | None = None
+    """Folder of scenes that fixer-complete made, to show beside the views."""
     max_views: int = 200
     """At most this many views, spread evenly over the dataset."""
     max_objects: int = 200
@@ -39,7 +42,8 @@ class ViewCommand:
             raise UsageError(f"say where to put the gallery of {self.data}: --out FOLDER")
         dataset = Dataset.open(self.data)
         out = self.out or Path(self.data) / "gallery"
-        page = write_gallery(dataset, out, self.max_views, self._objects(), self.max_objects)
+        completions = find_completions(self.completions) if self.completions else []
+        page = write_gallery(dataset, out, self.max_views, self._objects(), self.max_objects, completions)
         print(f"Open {page.resolve()} in a browser.")
         return 0
 

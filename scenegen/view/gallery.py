@@ -16,37 +16,54 @@ from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.records import Scene, View
 from scenegen.contract.sidecar import DepthEstimate, sidecar_table
 from scenegen.view import colours
+from scenegen.view.completions_page import write_completions
 from scenegen.view.objects_page import write_objects
 
 _PAGE = Path(__file__).parent / "page"
 _PAGE_FILES = ("index.html", "gallery.css", "gallery.js")
 _OBJECTS_FILES = ("objects.html", "objects.js")
+_COMPLETIONS_FILES = ("completions.html", "completions.js")
 
 
 def write_gallery(
-    dataset: Dataset, folder: Path, max_views: int, objects: ObjectDataset | None = None, max_objects: int = 200
+    dataset: Dataset,
+    folder: Path,
+    max_views: int,
+    objects: ObjectDataset | None = None,
+    max_objects: int = 200,
+    completions: Sequence[Path] = (),
 ) -> Path:
     """Write the gallery of up to `max_views` views, spread evenly over the dataset. Returns the page's path.
 
     objects: the assets that are known by themselves, on a page of their own; up to `max_objects`, spread as well.
+    completions: folders of completed scenes (`find_completions`), also on a page of their own.
     Files of an older gallery in `folder` are replaced; nothing else there is touched.
     """
     images = folder / "images"
     if images.exists():
         shutil.rmtree(images)
     images.mkdir(parents=True)
-    for name in _PAGE_FILES:
-        shutil.copyfile(_PAGE / name, folder / name)
-    facts = _dataset_facts(dataset) | {"has_objects": objects is not None}
+    _copy_page(_PAGE_FILES, folder)
+    facts = _dataset_facts(dataset) | {
+        "has_objects": objects is not None,
+        "has_completions": bool(completions),
+    }
     content = {"dataset": facts, "views": list(_views(dataset, images, max_views))}
     # A script instead of a JSON file: browsers do not let a page from disk fetch its neighbours.
     (folder / "data.js").write_text(f"const GALLERY = {json.dumps(content)};\n")
     if objects:
-        for name in _OBJECTS_FILES:
-            shutil.copyfile(_PAGE / name, folder / name)
+        _copy_page(_OBJECTS_FILES, folder)
         uids = objects.uids()
         write_objects(objects, [uids[number] for number in spread(len(uids), max_objects)], folder)
+    if completions:
+        _copy_page(_COMPLETIONS_FILES, folder)
+        write_completions(completions, folder)
     return folder / "index.html"
+
+
+def _copy_page(names: Sequence[str], folder: Path) -> None:
+    for name in names:
+        shutil.copyfile(_PAGE / name, folder / name)
 
 
 def spread(views: int, wanted: int) -> list[int]:

@@ -140,6 +140,7 @@ byId("summary").textContent = [`${facts.location}`, `${facts.scenes} scenes`, `$
   `${facts.objects} placed objects`, facts.failed ? `${facts.failed} failed scenes` : null, facts.metadata.renderer,
   facts.licences.join(", ")].filter(Boolean).join(" · ");
 byId("objects-link").hidden = !facts.has_objects;
+byId("completions-link").hidden = !facts.has_completions;
 byId("filters").addEventListener("input", draw);
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("close").onclick = () => byId("detail").close();
