@@ -26,7 +26,8 @@ GAP_PX, CAPTION_PX = 6, 22
 ASIDE_RAD, RAISED_RAD = math.radians(50), math.radians(30)  # where the second camera stands from the first
 BACKGROUND = 0.96
 MASK_SHARE = 0.45  # of the colour that marks an instance
-LIGHT_3 = (0.4, -0.5, 0.8)  # z up; faces are lit from both sides
+FOCAL = 1.1  # of the second camera, in widths
+LIGHT_3 = (0.4, -0.5, 0.8)  # z up
 
 
 def write_picture(
@@ -68,8 +69,8 @@ def drawn(objects: Sequence[SceneObject], view: View) -> np.ndarray:
     seen = render_mesh(vertices_V3, faces_F3, view, colours_V3, background=BACKGROUND)
     assert seen.attributes_AHW is not None
     light_3 = torch.nn.functional.normalize(torch.tensor(LIGHT_3), dim=0)
-    facing_HW = torch.einsum("chw,c->hw", seen.normal_3HW, light_3).abs()
-    lit_3HW = torch.where(seen.covered_HW, seen.attributes_AHW * (0.55 + 0.45 * facing_HW), seen.attributes_AHW)
+    facing_HW = torch.einsum("chw,c->hw", seen.normal_3HW, light_3)
+    lit_3HW = torch.where(seen.covered_HW, seen.attributes_AHW * (0.75 + 0.25 * facing_HW), seen.attributes_AHW)
     return (lit_3HW.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
@@ -119,15 +120,17 @@ def _aside(objects: Sequence[SceneObject], size_px: tuple[int, int], camera: Cam
     eye = camera.T_world_cam[:3, 3]
     places = np.array([one.translation for one in objects]) if objects else eye[None] + camera.T_world_cam[:3, 2]
     middle = (places.min(0) + places.max(0)) / 2
-    reach = float(np.linalg.norm(places - middle, axis=1).max() + max((one.scale for one in objects), default=1.0))
+    reach = float(
+        np.linalg.norm(places - middle, axis=1).max() + 0.6 * max((one.scale for one in objects), default=1.0)
+    )
     azimuth = math.atan2(eye[1] - middle[1], eye[0] - middle[0]) + ASIDE_RAD
     flat, rise = math.cos(RAISED_RAD), math.sin(RAISED_RAD)
     direction = np.array([flat * math.cos(azimuth), flat * math.sin(azimuth), rise])
-    pose = look_at(
-        torch.from_numpy(middle + 2.2 * reach * direction), torch.from_numpy(middle), torch.tensor([0.0, 0.0, 1.0])
-    )
     width, height = size_px
-    K_norm = torch.tensor([[1.1, 0, 0.5], [0, 1.1 * width / height, 0.5], [0, 0, 1]], dtype=torch.float64)
+    away = reach / math.sin(math.atan(0.5 / FOCAL * min(1.0, height / width)))
+    eye_3, middle_3 = torch.from_numpy(middle + away * direction), torch.from_numpy(middle)
+    pose = look_at(eye_3, middle_3, torch.tensor([0.0, 0.0, 1.0]))
+    K_norm = torch.tensor([[FOCAL, 0, 0.5], [0, FOCAL * width / height, 0.5], [0, 0, 1]], dtype=torch.float64)
     return View(pose, K_norm, size_px)
 
 
