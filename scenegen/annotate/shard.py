@@ -1,8 +1,10 @@
 """One shard, one estimator: views in, aligned maps out, as a sidecar. Reading, estimating and aligning overlap."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -56,18 +58,19 @@ def sidecar_rows(
     While one scene is estimated the next is read and the last is aligned and encoded, in `threads`.
     on_scene: told the number of views of each scene that is estimated.
     """
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        yield from _rows(run, pool, on_scene)
+    with run.root.open_input(run.views) as source, ThreadPoolExecutor(max(1, threads)) as pool:
+        yield from _rows(run, _ViewReader(run, source), pool, on_scene)
 
 
-def _rows(run: ShardRun, pool: ThreadPoolExecutor, on_scene: Callable[[int], None] | None) -> Iterator[pa.RecordBatch]:
-    scenes = _rows_of_scenes(run)
-    coming = pool.submit(_read, run, scenes[0]) if scenes else None
+def _rows(
+    run: ShardRun, read: "_ViewReader", pool: ThreadPoolExecutor, on_scene: Callable[[int], None] | None
+) -> Iterator[pa.RecordBatch]:
+    scenes = read.rows_of_scenes()
+    coming = [pool.submit(read, row) for row in scenes[0]] if scenes else []
     done: list[Future[pa.RecordBatch]] = []
     for number in range(len(scenes)):
-        assert coming is not None
-        views = coming.result()
-        coming = pool.submit(_read, run, scenes[number + 1]) if number + 1 < len(scenes) else None
+        views = [view.result() for view in coming]
+        coming = [pool.submit(read, row) for row in scenes[number + 1]] if number + 1 < len(scenes) else []
         requests = _requests(run, views)
         for first in range(0, len(views), _PREDICT_AT_ONCE):
             chunk = slice(first, first + _PREDICT_AT_ONCE)
@@ -85,25 +88,38 @@ def _rows(run: ShardRun, pool: ThreadPoolExecutor, on_scene: Callable[[int], Non
         yield finished.result()
 
 
-def _rows_of_scenes(run: ShardRun) -> list[list[int]]:
-    """Row numbers of each scene of the shard."""
-    with run.root.open_input(run.views) as source:
-        scenes = pq.ParquetFile(source).read(columns=["scene_index"])["scene_index"].to_pylist()
-    return [[row for row, _ in group] for _, group in groupby(enumerate(scenes), key=lambda item: item[1])]
+class _ViewReader:
+    """The views of a shard by row: threads take turns at the file, and decode at the same time."""
 
+    def __init__(self, run: ShardRun, source: pa.NativeFile) -> None:
+        self._run, self._turn = run, threading.Lock()
+        with self._errors_as_ours():
+            self._file = pq.ParquetFile(source, page_checksum_verification=True)
 
-def _read(run: ShardRun, rows: Sequence[int]) -> list[View]:
-    started = time.perf_counter()
-    columns = [*_COLUMNS, *_TRUTH_COLUMNS]
-    try:
-        with run.root.open_input(run.views) as source:
-            file = pq.ParquetFile(source, page_checksum_verification=True)
-            views = [decode_view(file.read_row_group(row, columns=columns).to_pylist()[0], ()) for row in rows]
-    except (OSError, pa.ArrowException, ValueError) as error:
-        reason = str(error).strip().replace("\n", " ")
-        raise SceneGenError(f"{run.views} cannot be read ({reason}); check it with: scenegen verify") from error
-    run.times.read_s += time.perf_counter() - started
-    return views
+    def rows_of_scenes(self) -> list[list[int]]:
+        """Row numbers of each scene."""
+        with self._errors_as_ours():
+            scenes = self._file.read(columns=["scene_index"])["scene_index"].to_pylist()
+        return [[row for row, _ in group] for _, group in groupby(enumerate(scenes), key=lambda item: item[1])]
+
+    def __call__(self, row: int) -> View:
+        started = time.perf_counter()
+        with self._errors_as_ours():
+            with self._turn:
+                group = self._file.read_row_group(row, columns=[*_COLUMNS, *_TRUTH_COLUMNS])
+            view = decode_view(group.to_pylist()[0], ())
+        self._run.times.read_s += time.perf_counter() - started
+        return view
+
+    @contextmanager
+    def _errors_as_ours(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowException, ValueError) as error:
+            reason = str(error).strip().replace("\n", " ")
+            raise SceneGenError(
+                f"{self._run.views} cannot be read ({reason}); check it with: scenegen verify"
+            ) from error
 
 
 def _requests(run: ShardRun, views: Sequence[View]) -> list[Request]:
