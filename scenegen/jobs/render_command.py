@@ -130,7 +130,7 @@ class Render(DatasetOptions, JobOptions):
             ray_address=self.ray_address,
             log_json=self.log_json,
         )
-        tell(result.summary)
+        tell(f"depth estimates\n{result.summary}")
         return result.exit_code
 
     def _check_networks(self, stages: Sequence[str]) -> "Toolkit | None":

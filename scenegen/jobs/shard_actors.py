@@ -5,9 +5,11 @@ on. The files that actors write appear whole or not at all, so that stopping cos
 """
 
 import threading
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -134,6 +136,30 @@ def make_shards(
     return _Run(kind, plan, pieces, on_event, stop).run()
 
 
+class _CannotBeginError(Exception):
+    """What an actor holds could not be opened, so that no shard can be made."""
+
+
+class _LateMaker:
+    """A maker that is opened for its first shard: of an error in an actor's constructor Ray keeps no more than text."""
+
+    def __init__(self, maker: type, work: Any, threads: int) -> None:
+        self._open, self._maker = partial(maker, work, threads), None
+
+    def make(self, piece: Any) -> Iterator[Event]:
+        if self._maker is None:
+            self._maker = self._opened()
+        yield from self._maker.make(piece)
+
+    def _opened(self) -> Any:
+        try:
+            return self._open()
+        except SceneGenError as error:
+            raise _CannotBeginError(str(error)) from None
+        except Exception as error:
+            raise _CannotBeginError(f"does not load: {traceback.format_exc(limit=-4)}") from error
+
+
 class _Run:
     """One run of one kind of actor over some shards."""
 
@@ -165,8 +191,9 @@ class _Run:
         return self._tally
 
     def _actor(self) -> ray.actor.ActorHandle:
-        remote = ray.remote(num_cpus=self._plan.num_cpus, num_gpus=self._plan.num_gpus)(self._kind.maker)
-        return remote.remote(self._kind.work, self._plan.threads)
+        named = type(self._kind.maker.__name__, (_LateMaker,), {})  # the name is what `ps` and Ray show
+        remote = ray.remote(num_cpus=self._plan.num_cpus, num_gpus=self._plan.num_gpus)(named)
+        return remote.remote(self._kind.maker, self._kind.work, self._plan.threads)
 
     def _start(self, actor: ray.actor.ActorHandle) -> None:
         """Give an actor the next shard; one without work is let go."""
@@ -187,9 +214,9 @@ class _Run:
             del self._running[events]
             self._failed(piece, error)
             self._start(actor)
-        except ray.exceptions.RayActorError as error:
+        except ray.exceptions.RayActorError:
             del self._running[events]
-            self._died(piece, error)
+            self._died(piece)
         else:
             self._count(event)
 
@@ -214,18 +241,13 @@ class _Run:
         cause = error.cause
         if isinstance(cause, CannotStoreError):
             raise cause from None
+        if isinstance(cause, _CannotBeginError):
+            raise SceneGenError(str(cause)) from None
         reason = str(cause) if isinstance(cause, SceneGenError) else f"{type(cause).__name__}: {cause}"
         self._record(piece, reason)
 
-    def _died(self, piece: HasShard, error: ray.exceptions.RayActorError) -> None:
-        """The worker's process is gone, or what it holds could not be opened."""
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, ray.exceptions.RayTaskError):
-            cause = cause.cause
-        if isinstance(cause, SceneGenError):
-            raise cause from None
-        if "creation task" in str(error):
-            raise SceneGenError(f"{self._kind.name} does not load: {str(error).strip()[-1500:]}") from None
+    def _died(self, piece: HasShard) -> None:
+        """The worker's process is gone."""
         self._tries[piece.shard] += 1
         if self._tries[piece.shard] < _TRIES:
             self._waiting.appendleft(piece)
