@@ -182,6 +182,7 @@ async def _about(request: Request) -> Response:
             "checkpoint": service.worker.pipe.networks.title,
             "device": str(service.worker.pipe.computer.device),
             "steps": service.worker.pipe.networks.samplers.coarse.steps,
+            "guidance": service.worker.pipe.networks.samplers.coarse.guidance,
             "estimator": None if service.worker.estimator is None else service.worker.estimator.facts.name,
             "segmenter": None if service.clicker is None else service.clicker.name,
             "examples": 0 if examples is None else examples.count,

@@ -60,9 +60,12 @@ def draw_around(page, scene, instance_id: int) -> None:
     page.click_at(*at(page, scene, *corners[-1]), count=2)
 
 
-def complete(page) -> None:
+def complete(page, last: str = "Textured result") -> None:
+    """Until the newest stage is in the 3D view."""
     page.click("#complete")
     page.wait("!document.querySelector('#downloads').hidden")
+    if last:
+        page.wait(f"document.querySelector('#stages [aria-selected=true]').innerText === {json.dumps(last)}")
 
 
 def drawn_ids(page, scene) -> np.ndarray:
@@ -98,7 +101,6 @@ def test_the_3d_view_turns_and_comes_nearer(page) -> None:
     page.click("#open-example")
     page.wait("fixer.editor.present().length")
     complete(page)
-    page.wait("fixer.viewer.parts.length")
     before = page.run("[fixer.viewer.yaw, fixer.viewer.distance]")
     x, y = page.centre("#scene")
     page.drag([(x, y), (x + 60, y)])
@@ -108,6 +110,11 @@ def test_the_3d_view_turns_and_comes_nearer(page) -> None:
     after = page.run("[fixer.viewer.yaw, fixer.viewer.distance]")
     assert after[0] == pytest.approx(before[0] - 60 * 0.008)
     assert after[1] < before[1]
+    page.click("#stages button:nth-child(2)")
+    page.wait("document.querySelector('#stages [aria-selected=true]').innerText === 'Coarse'")
+    page.click("#stages button:nth-child(4)")
+    page.wait("document.querySelector('#stages [aria-selected=true]').innerText === 'Textured result'")
+    assert page.run("[fixer.viewer.yaw, fixer.viewer.distance]") == after  # stages are compared from one view
 
 
 def test_drawn_masks_of_an_uploaded_image_are_what_is_completed(page, tmp_path, scene) -> None:
@@ -133,6 +140,15 @@ def test_drawn_masks_of_an_uploaded_image_are_what_is_completed(page, tmp_path, 
         "Object 1",
         "Object 2",
     ]
+
+
+def test_what_cannot_be_completed_is_told_and_no_empty_scene_is_offered(page, tmp_path, scene) -> None:
+    upload(page, tmp_path, replace(scene, depth_HW=np.full_like(scene.depth_HW, np.nan)))
+    draw_around(page, scene, 1)
+    complete(page, last="")
+    assert "No object could be completed" in page.text("#nothing")
+    assert "no pixel of the mask has valid depth" in page.text("#outcomes")
+    assert page.text("#downloads").split() == ["Report", "(JSON)"]
 
 
 def test_clicks_ask_the_segmenter_and_undo_takes_them_back(page, tmp_path, scene, segmenter) -> None:

@@ -15,11 +15,12 @@ const STEPS = {
 const HINTS = {
   click: "Click on the object; right- or shift-click on what does not belong to it.",
   unclick: "Click on what does not belong to the object; then again with Click on what does.",
-  polygon: "Polygon: click the corners, double-click or press Enter to close, Escape to drop it.",
+  polygon: "Polygon: click the corners; the first one again, a double-click or Enter closes it, Escape drops it.",
   brush: "Brush: drag over the object.",
   erase: "Erase: drag over what belongs to no object.",
 };
-const UNTRAINED = /random|untrained|never trained|tiny|test/i;
+const NOTHING = { done: "No object could be completed; the table says why.", cancelled: "Cancelled." }; // by state
+const UNTRAINED = /\b(random|untrained|never trained|tiny|tests?)\b/i;
 
 let server; // what it says of itself
 let job = null; // as the server last described it
@@ -188,7 +189,8 @@ async function show(stage) {
   shown = stage;
   const parts = readGlb(await api.scene(job.id, stage));
   if (shown !== stage) return;
-  viewer?.show(parts, framed && stage !== "result" ? null : forward());
+  const fit = !framed || (stage === "result" && !viewer?.moved); // a view that somebody chose stays
+  viewer?.show(parts, fit ? forward() : null);
   framed = true;
   $("nothing").hidden = $("keys").hidden = true;
   $("keys").hidden = !viewer;
@@ -207,10 +209,14 @@ function describeJob() {
   $("stages").replaceChildren(...Object.keys(STAGES).map((stage) => stageTab(stage, stages.includes(stage))));
   $("complete").disabled = busy() || !objects.length;
   $("cancel").hidden = !busy();
+  $("nothing").textContent = NOTHING[job?.state] || "The scene appears here, step by step.";
   describeProgress();
   describeOutcomes();
   $("downloads").hidden = job?.state !== "done";
-  for (const link of $("downloads").querySelectorAll("a")) if (job) link.href = api.fileUrl(job.id, link.dataset.file);
+  for (const link of $("downloads").querySelectorAll("a")) {
+    if (job) link.href = api.fileUrl(job.id, link.dataset.file);
+    link.hidden = !stages.includes("result") && link.dataset.file !== "report.json";
+  }
 }
 
 function stageTab(stage, there) {
@@ -259,6 +265,7 @@ function describeServer() {
   $("warning").textContent = `This checkpoint calls itself “${server.checkpoint}”. Its results show that the system works, not how good it is.`;
   for (const name of ["click", "unclick"]) document.querySelector(`[data-tool="${name}"]`).hidden = !server.segmenter;
   $("steps").placeholder = server.steps;
+  $("guidance").placeholder = server.guidance;
   $("steps").max = server.limits.steps;
   $("examples").hidden = !server.examples;
   $("example").max = server.examples - 1;

@@ -2,6 +2,7 @@
 
 const UNDO = 5;
 const OPACITY = 130;
+const CLOSE_PX = 8; // on the screen
 
 // The same colours as the server gives the voxels: neighbouring numbers are far apart.
 export function colourOf(id) {
@@ -197,6 +198,14 @@ export class MaskEditor {
     for (const [x, y] of corners) pen.fillRect(x - 3 * line, y - 3 * line, 6 * line, 6 * line);
   }
 
+  corner(at) {
+    const [first] = this.corners;
+    const near = first && Math.hypot(at[0] - first[0], at[1] - first[1]) * this.place().scale < CLOSE_PX;
+    if (near && this.corners.length > 2) return this.close();
+    this.corners.push(at);
+    this.draw();
+  }
+
   close() {
     const corners = this.corners;
     this.corners = [];
@@ -248,10 +257,7 @@ export class MaskEditor {
     canvas.addEventListener("pointerdown", (event) => {
       if (this.clicks) return event.button === 1 || this.click(this.within(event), this.tool === "click" && !event.button && !event.shiftKey);
       if (event.button) return;
-      if (this.tool === "polygon") {
-        this.corners.push(this.at(event));
-        return this.draw();
-      }
+      if (this.tool === "polygon") return this.corner(this.at(event));
       canvas.setPointerCapture(event.pointerId);
       this.remember();
       this.stroke = this.at(event);

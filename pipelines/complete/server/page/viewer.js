@@ -51,6 +51,7 @@ export class Viewer {
   }
 
   frame(parts, forward) {
+    this.moved = false;
     const corners = parts.flatMap((part) => bounds(part));
     if (!corners.length) return;
     const low = [0, 1, 2].map((axis) => Math.min(...corners.map((p) => p[axis])));
@@ -108,6 +109,7 @@ export class Viewer {
     canvas.addEventListener("pointermove", (event) => {
       const before = pointers.get(event.pointerId);
       if (!before) return;
+      this.moved = true; // by a person
       const [dx, dy] = [event.clientX - before[0], event.clientY - before[1]];
       const others = [...pointers].filter(([id]) => id !== event.pointerId).map(([, at]) => at);
       if (others.length) this.pinch(before, [event.clientX, event.clientY], others[0]);
@@ -117,12 +119,14 @@ export class Viewer {
     });
     canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
+      this.moved = true;
       this.zoom(Math.exp(event.deltaY * 0.0012));
     }, { passive: false });
     canvas.addEventListener("keydown", (event) => {
       const turns = { ArrowLeft: [-30, 0], ArrowRight: [30, 0], ArrowUp: [0, -30], ArrowDown: [0, 30] };
       if (!(event.key in turns)) return;
       event.preventDefault();
+      this.moved = true;
       this.turn(...turns[event.key]);
     });
   }
