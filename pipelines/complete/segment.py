@@ -5,7 +5,7 @@ Shapes: H W image, S side of the network's square input, C features, P clicked p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class Segmenter:
         device = self.computer.device
         width, height = fed_size(size_px, self.side_px)
         points = torch.from_numpy(points_P2 * [width / size_px[0], height / size_px[1]])
-        with self.computer.using(self.network):
+        with replace(self.computer, half=False).using(self.network):  # half precision moves a click by some pixels
             output = self.network(
                 image_embeddings=torch.from_numpy(embedding)[None].to(device),
                 input_points=points[None, None].float().to(device),
