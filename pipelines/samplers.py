@@ -5,6 +5,7 @@ Shapes: x any latent shape (for sparse latents the feature rows), B batch items.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipelines.errors import UsageError
 from pipelines.flow_matching import FlowPath
 
 TIME_SCALE = 1000.0  # the networks embed 1000 t
@@ -25,6 +27,7 @@ class SamplerConfig:
     """rescale_t > 1 spends more of the steps at noisy times. guidance 0 is none.
 
     guidance_interval: times (inclusive) at which the velocity is (1 + guidance) v - guidance v_negative.
+    Raises UsageError for what is no way to sample.
     """
 
     steps: int = 25
@@ -32,6 +35,15 @@ class SamplerConfig:
     guidance: float = 5.0
     guidance_interval: tuple[float, float] = (0.5, 1.0)
     sigma_min: float = 1e-5
+
+    def __post_init__(self) -> None:
+        low, high = self.guidance_interval
+        if self.steps < 1:
+            raise UsageError(f"a sampler takes at least one step, not {self.steps}")
+        if not 0 < self.rescale_t < math.inf:
+            raise UsageError(f"times are rescaled by a positive number (officially 3), not {self.rescale_t:g}")
+        if not math.isfinite(self.guidance) or not low <= high:
+            raise UsageError(f"guidance of {self.guidance:g} from time {low:g} to {high:g} makes no sense")
 
     def times(self) -> np.ndarray:
         """[steps + 1] float64 from 1 to 0: r s / (1 + (r - 1) s) for s equally spaced."""

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command.run()
     except PipelineError as error:
         return _complain(str(error), error.exit_code)
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+    except OSError as error:  # files that are not there, full disks
         return _complain(str(error), EXIT_ERROR)
     except KeyboardInterrupt:
         return _complain("interrupted", EXIT_INTERRUPTED)

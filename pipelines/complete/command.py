@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -143,10 +144,38 @@ class CompleteCommand:
             raise UsageError(f"--out writes binary glTF; call it {self.out.with_suffix('.glb').name}")
         if self.picture is not None and self.picture.suffix.lower() != ".png":
             raise UsageError(f"--picture writes PNG; call it {self.picture.with_suffix('.png').name}")
+        self._check_numbers()
+        self._check_outputs()
         wanted = {"xatlas": self.texture, "fast_simplification": self.texture or self.max_faces}
         missing = [package for package, option in wanted.items() if option and find_spec(package) is None]
         if missing:
             raise UsageError(f"--texture and --max-faces need {', '.join(missing)}: pip install 'fixer3d[export]'")
+
+    def _check_numbers(self) -> None:
+        from pipelines.samplers import SamplerConfig
+
+        SamplerConfig(**self._sampling())  # raises for what no sampler can do
+        wrong = {
+            "--texture is the edge of an image in pixels, 16 to 16384": self.texture is not None
+            and not 16 <= self.texture <= 16384,
+            "--max-faces must be at least 4": self.max_faces is not None and self.max_faces < 4,
+            "--memory-gb must be positive": self.memory_gb is not None and not self.memory_gb > 0,
+            "--depth-unit-m must be positive": not 0 < self.depth_unit_m < math.inf,
+            "--alpha is a share from 0 (exact depth) to 1 (estimated)": self.alpha is not None
+            and not 0 <= self.alpha <= 1,
+            "--seed must be 0 or more": self.seed < 0,
+        }
+        for what, is_so in wrong.items():
+            if is_so:
+                raise UsageError(what)
+
+    def _check_outputs(self) -> None:
+        """Unwritable places are noticed before the work."""
+        for file in (self.out, self.splats, self.report):
+            if file is not None and file.is_dir():
+                raise UsageError(f"{file} is a folder; name a file to write")
+        if self.objects_dir is not None and self.objects_dir.exists() and not self.objects_dir.is_dir():
+            raise UsageError(f"--objects-dir {self.objects_dir} is a file; name a folder")
 
     def weights(self) -> dict[str, str | Path]:
         """--encoder-weights by name."""
@@ -181,16 +210,19 @@ class CompleteCommand:
     def _settings(self, pipe: FixerPipeline) -> Settings:
         from pipelines.complete.records import Settings
 
+        wants_gaussians = self.splats is not None or self.colours == "gaussians"
+        samplers = pipe.networks.samplers.with_all(**self._sampling())
+        return Settings(samplers=samplers, gaussians=wants_gaussians, clean=self.clean, fit=self.fit)
+
+    def _sampling(self) -> dict[str, Any]:
+        """What the user changes of the checkpoint's samplers."""
         given = {
             "steps": self.steps,
             "guidance": self.guidance,
             "guidance_interval": self.guidance_interval,
             "rescale_t": self.rescale_t,
         }
-        changes = {name: value for name, value in given.items() if value is not None}
-        wants_gaussians = self.splats is not None or self.colours == "gaussians"
-        samplers = pipe.networks.samplers.with_all(**changes)
-        return Settings(samplers=samplers, gaussians=wants_gaussians, clean=self.clean, fit=self.fit)
+        return {name: value for name, value in given.items() if value is not None}
 
     def _write(self, completion: Completion, inputs: Inputs) -> None:
         from pipelines.complete.export.dress import Dress

@@ -20,6 +20,8 @@ from pipelines.errors import PipelineError, UsageError
 IMAGE_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 MAX_COORDINATE = 1e6  # the painter counts in 32 bits
 
+MAX_COLOURS = 4096  # of an image of masks
+
 
 class IdImage(Mapping[int, np.ndarray]):
     """Masks of an (H, W) image of ids; 0 is no instance."""
@@ -80,6 +82,11 @@ def _ids_of(path: Path, size_px: tuple[int, int]) -> np.ndarray:
     if image.mode in ("RGB", "RGBA"):
         r, g, b = (np.asarray(image)[..., channel].astype(np.int64) for channel in range(3))
         colours, ids_P = np.unique((r << 16) | (g << 8) | b, return_inverse=True)
+        if len(colours) > MAX_COLOURS:
+            raise UsageError(
+                f"{path} has {len(colours)} colours, so it is a picture or was stored with losses; give masks as a PNG "
+                "with one colour an instance"
+            )
         first = 0 if colours[0] == 0 else 1  # black has the number 0, whether it occurs or not
         return ids_P.reshape(image.height, image.width) + first
     if image.mode == "LA":

@@ -68,6 +68,16 @@ def test_a_row_of_a_dataset_brings_everything_and_exact_depth_means_alpha_0(
         (["--image", "a.png", "--masks", "m.png"], EXIT_ERROR, "a.png cannot be read"),
         (["--image", "a.png", "--masks", "m.png", "--encoder-weights", "clip=x"], EXIT_USAGE, "dinov2=FILE"),
         (["--shards", "nowhere", "--view", "0"], EXIT_ERROR, "nowhere"),
+        (["--shards", "d", "--view", "0", "--steps", "0"], EXIT_USAGE, "at least one step"),
+        (["--shards", "d", "--view", "0", "--rescale-t", "0"], EXIT_USAGE, "positive number"),
+        (["--shards", "d", "--view", "0", "--guidance-interval", "1", "0.2"], EXIT_USAGE, "from time 1 to 0.2"),
+        (["--shards", "d", "--view", "0", "--texture", "0"], EXIT_USAGE, "16 to 16384"),
+        (["--shards", "d", "--view", "0", "--max-faces", "-1"], EXIT_USAGE, "at least 4"),
+        (["--shards", "d", "--view", "0", "--memory-gb", "-1"], EXIT_USAGE, "--memory-gb"),
+        (["--shards", "d", "--view", "0", "--depth-unit-m", "0"], EXIT_USAGE, "--depth-unit-m"),
+        (["--shards", "d", "--view", "0", "--alpha", "7"], EXIT_USAGE, "--alpha"),
+        (["--shards", "d", "--view", "0", "--seed", "-1"], EXIT_USAGE, "--seed"),
+        (["--shards", "d", "--view", "0", "--splats", "."], EXIT_USAGE, "is a folder"),
     ],
 )
 def test_mistakes_are_answered_in_a_line(arguments, code, said, tmp_path, capsys) -> None:

@@ -93,3 +93,10 @@ def test_what_does_not_fit_is_said(tmp_path) -> None:
         read((tmp_path / "empty").mkdir() or tmp_path / "empty")
     with pytest.raises(PipelineError, match="do not fill"):
         rle_to_mask([3, 4], WIDTH, HEIGHT)
+
+
+def test_a_picture_is_not_taken_for_masks(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (80, 80, 3), dtype=np.uint8)).save(tmp_path / "photo.png")
+    with pytest.raises(UsageError, match="one colour an instance"):
+        read_masks(tmp_path / "photo.png", (80, 80))
