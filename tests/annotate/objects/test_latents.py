@@ -118,3 +118,15 @@ def test_settings_name_the_weights_and_missing_ones_name_the_option(files, tmp_p
     assert settings["structure_encoder"]["name"] == "ss_enc" and len(settings["slat_encoder"]["sha256"]) == 64
     with pytest.raises(SceneGenError, match=r"--slat-encoder .*no weights at .*enc\.safetensors"):
         EncoderFiles(slat=str(tmp_path / "enc")).settings()
+
+
+@pytest.mark.gpu
+def test_latents_on_a_gpu_are_nearly_those_of_the_cpu(rows, torus, torus_views, files):
+    encoders = LatentEncoders.load(files, MeanColours.channels, "cuda")
+    views = FeatureViews.of(MeanColours("cuda"), torus_views)
+    made = asset_latents(torus, encoders, ROTATIONS, voxel_features(views, torus.voxels), views)
+    for ours, theirs in zip(made, rows, strict=True):
+        np.testing.assert_array_equal(ours.coords, theirs.coords)
+        for name in ("slat", "structure"):
+            alike = np.corrcoef(getattr(ours, name).ravel(), getattr(theirs, name).ravel())[0, 1]
+            assert alike > 0.99, name

@@ -49,3 +49,18 @@ def test_weights_stored_in_half_precision_compute_in_float32(name, tmp_path):
     config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float16"}))
     network = load_depth_estimator(name, weights).network
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("name", WRITERS)
+def test_maps_on_a_gpu_are_nearly_those_of_the_cpu(name, half, tmp_path, photographs):
+    weights = WRITERS[name](tmp_path)
+    there, here = (
+        load_depth_estimator(name, weights, "cuda", half)(photographs),
+        load_depth_estimator(name, weights)(photographs),
+    )
+    for ours, theirs in zip(there, here, strict=True):
+        common = np.isfinite(ours.map_HW) & np.isfinite(theirs.map_HW)
+        error = np.abs(ours.map_HW - theirs.map_HW)[common] / np.maximum(theirs.map_HW[common], 1e-3)
+        assert common.mean() > 0.3 and np.median(error) < (0.1 if half else 0.01)
