@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pipelines.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, PipelineError
+from pipelines.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, PipelineError, UsageError
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class EvaluateCommand:
     """Complete the scenes now, with this checkpoint (folder or hub id), instead of --predictions fixer=DIR."""
     encoder_weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=FILE ...")] = ()
     """Weights that are not in the checkpoint: dinov2=FILE moge2=FILE."""
+    save_predictions: Path | None = None
+    """Keep what --checkpoint makes in this folder, to be judged again with --predictions fixer=DIR."""
     baseline: tuple[Literal["visible_points", "visible_surface", "convex_hull", "ground_truth"], ...] = ()
     """Baselines that need no network; ground_truth is the truth sampled again, the ceiling."""
     test_set: Literal["own", "arsg", "front3d", "gen3dsr", "scannet"] = "own"
@@ -80,8 +82,26 @@ class EvaluateCommand:
         """Judge and write. Raises PipelineError for what a person can mend."""
         from pipelines.evaluate.run import run
 
+        self._check()
         sys.stdout.write(run(self) + "\n")
         return EXIT_DONE
+
+    def _check(self) -> None:
+        """Raises UsageError for numbers that cannot be meant."""
+        wrong = {
+            "--points must be at least 16": self.points < 16,
+            "--views must be 0 (all) or more": self.views < 0,
+            "--largest must be 0 (all) or more": self.largest < 0,
+            "--min-ratio is a share from 0 to 1": not 0 <= self.min_ratio <= 1,
+            "--alpha is a share from 0 to 1": not 0 <= self.alpha <= 1,
+            "--threads must be at least 1, or -1 for all": self.threads < 1 and self.threads != -1,
+            "--seed must be 0 or more": self.seed < 0,
+            "--save-predictions keeps what --checkpoint makes; give one": self.save_predictions and not self.checkpoint,
+            f"--out {self.out} is a file; name a folder": self.out.is_file(),
+        }
+        for what, is_so in wrong.items():
+            if is_so:
+                raise UsageError(what)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,8 @@ Masks = Literal["exact", "pairs_separate", "pairs_merged"]
 """exact: one mask an instance. pairs_merged: neighbouring instances share a mask, and only those pairs are judged, each
 as one thing. pairs_separate: the same pairs are judged, but the masks are exact; what the merge costs is the gap."""
 
+Watcher = Callable[[TruthView, SystemAnswer], None]
+
 _MERGING = 2  # stream of the pairs' generator, beside those of sampled points
 
 
@@ -60,11 +62,11 @@ def evaluate(
     judge: Judge,
     condition: Condition,
     keys: Iterable[str] | None = None,
-    watch: Callable[[TruthView, SystemAnswer], None] | None = None,
+    watchers: Sequence[Watcher] = (),
 ) -> Evaluation:
     """Ask and judge view by view.
 
-    keys: which views, by default all, for instance wrapped in a progress bar. watch: sees every answer.
+    keys: which views, by default all, for instance wrapped in a progress bar. watchers: see every answer.
     """
     objects: list[ObjectResult] = []
     scenes: list[SceneResult] = []
@@ -74,7 +76,7 @@ def evaluate(
         if not targets:
             continue
         answer = _answer(system, scene)
-        if watch:
+        for watch in watchers:
             watch(view, answer)
         found, whole = judge.view(view, answer, targets)
         objects += found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,10 +13,11 @@ from tqdm import tqdm
 
 from pipelines.errors import PipelineError, UsageError
 from pipelines.evaluate.depth import ALIGNMENT_NOTES, GROUND_TRUTH, DepthChoice
-from pipelines.evaluate.evaluation import Condition, Evaluation, evaluate
+from pipelines.evaluate.evaluation import Condition, Evaluation, Watcher, evaluate
 from pipelines.evaluate.judge import Judge, Rules
 from pipelines.evaluate.metrics.frames import FRAME_NOTES
-from pipelines.evaluate.records import System
+from pipelines.evaluate.predictions import ViewReport, write_answer
+from pipelines.evaluate.records import System, SystemAnswer, TruthView
 from pipelines.evaluate.rendering.open import open_rendering
 from pipelines.evaluate.rendering.scores import RenderScores, render_table
 from pipelines.evaluate.report.files import write_report
@@ -23,6 +25,7 @@ from pipelines.evaluate.report.tables import Reading, comparison, system_rows
 from pipelines.evaluate.scores import VOXEL, Searching
 from pipelines.evaluate.sweeps import steps, sweep_table
 from pipelines.evaluate.systems.baselines import TruthAgain, baseline
+from pipelines.evaluate.systems.completer import Completer
 from pipelines.evaluate.systems.open import open_systems
 from pipelines.evaluate.truth.open import open_truth, rules_of, with_depth
 
@@ -52,11 +55,13 @@ def run(command: EvaluateCommand) -> str:
     def ask(system: System, condition: Condition) -> Evaluation:
         label = f"{system.name} {condition.variation}".strip()
         keys = tqdm(truth.keys, label, unit="view", disable=None)
-        watch = None
+        watchers: list[Watcher] = []
+        if isinstance(system, Completer) and command.save_predictions is not None:
+            watchers.append(keeper(command.save_predictions, system, condition))
         if pictures and not condition.variation and condition.masks == "exact":
             drawn[system.name] = pictures.fresh()
-            watch = drawn[system.name].watch
-        return evaluate(system, truth, judge, condition, keys, watch)
+            watchers.append(drawn[system.name].watch)
+        return evaluate(system, truth, judge, condition, keys, watchers)
 
     of_given = {name: ask(system, Condition(depth=depth)) for name, system in given.items()}
     of_baselines = [ask(one, Condition(depth=depth)) for one in baselines]
@@ -80,6 +85,23 @@ def run(command: EvaluateCommand) -> str:
     scenes = len({scene.scene for one in evaluations for scene in one.scenes})
     write_report(command.out, facts(command, judge.rules, depth, scenes), asdict(command), tables, evaluations)
     return f"wrote {command.out / 'report.md'}, report.json and plots of {len(tables)} tables"
+
+
+def keeper(folder: Path, system: Completer, condition: Condition) -> Watcher:
+    """Writes every answer, a sweep's into the folder of its step."""
+    depth = condition.depth
+    said = ViewReport(
+        system.pipeline.networks.title,
+        depth=depth.source,
+        alignment="" if depth.source == GROUND_TRUTH else depth.alignment,
+        depth_ratio=depth.depth_ratio,
+    )
+
+    def keep(view: TruthView, answer: SystemAnswer) -> None:
+        if condition.masks != "pairs_separate":  # those are a part of the ordinary answers
+            write_answer(folder / condition.variation, view.key, answer, said)
+
+    return keep
 
 
 def facts(command: EvaluateCommand, rules: Rules, depth: DepthChoice, scenes: int) -> list[str]:

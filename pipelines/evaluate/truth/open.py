@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipelines.errors import UsageError
 from pipelines.evaluate.depth import GROUND_TRUTH
 from pipelines.evaluate.judge import Rules
+from pipelines.evaluate.layout import UnexpectedLayout
 from pipelines.evaluate.records import TruthSet
 from pipelines.evaluate.truth.arsg import ArsgTruth
 from pipelines.evaluate.truth.front3d import Front3dTruth
@@ -18,6 +19,12 @@ from pipelines.evaluate.truth.shards import ShardTruth
 if TYPE_CHECKING:
     from pipelines.evaluate.cli import EvaluateCommand
 
+OFFERED = {
+    "arsg": "its authors offer it with their code, D-Robotics-AI-Lab/3D-Fixer on GitHub",
+    "front3d": "it is offered with MIDI, VAST-AI-Research/MIDI-3D on GitHub, data on its Hugging Face page",
+    "gen3dsr": "it is offered with Gen3DSR, AndreeaDogaru/Gen3DSR on GitHub",
+    "scannet": "its authors give it out after their terms of use are signed, ScanNet/ScanNet on GitHub",
+}
 GEN3DSR_POINTS = 1_000_000
 GEN3DSR_THRESHOLDS = (0.1, 0.01, 0.001)
 
@@ -28,6 +35,13 @@ def open_truth(command: EvaluateCommand) -> TruthSet:
         shards = _given(command.shards, "--shards DIR", "own")
         objects = command.objects or shards
         return ShardTruth.open(shards, objects, command.largest, command.min_ratio, command.views)
+    try:
+        return _foreign(command)
+    except UnexpectedLayout as error:
+        raise UnexpectedLayout(f"{error}. Nothing is downloaded here: {OFFERED[command.test_set]}") from error
+
+
+def _foreign(command: EvaluateCommand) -> TruthSet:
     root = _given(command.root, "--root DIR", command.test_set)
     if command.test_set == "arsg":
         assets = _given(command.assets, "--assets DIR", "arsg")
@@ -66,5 +80,6 @@ def rules_of(command: EvaluateCommand) -> Rules:
 
 def _given(path: Path | None, option: str, test_set: str) -> Path:
     if path is None:
-        raise UsageError(f"the ground truth of --test-set {test_set} is not named: give {option}")
+        where = f" ({OFFERED[test_set]})" if test_set in OFFERED else ""
+        raise UsageError(f"the ground truth of --test-set {test_set} is not named: give {option}{where}")
     return path
