@@ -24,8 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def script() -> None:
-    """The console script."""
-    sys.exit(main())
+    """The console script.
+
+    Leaves without the interpreter's own exit: after training on a GPU that was once seen not to end.
+    """
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _train(config: TrainConfig) -> int:

@@ -58,7 +58,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=("official", "small", "tiny"), default="official")
     parser.add_argument("--stages", nargs="+", choices=("coarse", "texturer"), default=["coarse", "texturer"])
-    parser.add_argument("--samples", nargs="+", type=int, default=[8, 16, 32])
+    parser.add_argument("--samples", nargs="+", type=int, default=[16, 32])
+    parser.add_argument("--few", type=int, default=4)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--out", type=Path)
@@ -75,20 +76,21 @@ def main() -> None:
     }
     for stage in given.stages:
         result[stage] = {}
-        for variant in variants(given.samples, not given.no_compile):
+        for variant in variants(given.few, given.samples, not given.no_compile):
             row = attempt(lambda s=stage, v=variant: measure(s, v, given.size, device, given.steps))
             if "samples_per_s" in row:
                 row["share_of_peak"] = round(row["useful_tflops"] / result["matrix_product_tflops"], 3)
             result[stage][variant.name] = row
             print(stage, variant.name, json.dumps(row), flush=True)
-        if given.out:
-            given.out.write_text(json.dumps(result, indent=1) + "\n")
+            if given.out:
+                given.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def variants(samples: list[int], with_compile: bool) -> list[Variant]:
-    ways = [(True, False), (False, False), *([(True, True), (False, True)] if with_compile else [])]
-    return [Variant(count, *way) for count in samples[:1] for way in ways] + [
-        Variant(count, False, with_compile) for count in samples[1:]
+def variants(few: int, many: list[int], with_compile: bool) -> list[Variant]:
+    """Stored activations only fit for few samples; recomputed ones for many."""
+    ways = (False, True) if with_compile else (False,)
+    return [Variant(few, False, compiled) for compiled in ways] + [
+        Variant(samples, True, compiled) for samples in many for compiled in ways
     ]
 
 
@@ -109,7 +111,8 @@ def measure(stage: str, variant: Variant, size: str, device: torch.device, steps
     for network in (module, *module.frozen()):
         network.to(device)
     module.train()
-    operations = useful_operations(module, batch, system, device)
+    one = system.structure_batch(1) if stage == "coarse" else system.texture_batch(1)
+    operations = variant.samples * useful_operations(module, one, device)
     if variant.compiled:
         for network in (module, *module.frozen()):
             compile_blocks(network)
@@ -140,7 +143,7 @@ def bare_step(module: TrainingModule, batch: Any, device: torch.device) -> None:
     loss.backward()
 
 
-def useful_operations(module: TrainingModule, batch: Any, system: System, device: torch.device) -> float:
+def useful_operations(module: TrainingModule, batch: Any, device: torch.device) -> float:
     """Of one forward and backward pass without recomputation, and with attention that the counter knows."""
     networks = [m for network in (module, *module.frozen()) for m in network.modules() if hasattr(m, "execution")]
     before = [m.execution for m in networks]

@@ -6,9 +6,12 @@ whole and sends it back stacked. Nothing depends on which worker makes what.
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
@@ -59,11 +62,12 @@ def training_batches(
     """
     book = TroubleBook(_policy(source))
     step: list[Batch] = []
-    for made in _made(source, _tasks(source, options, first_step), options):
-        step.append(_checked(made, book))
-        if made.last:
-            yield step
-            step = []
+    with _made(source, _tasks(source, options, first_step), options) as all_made:
+        for made in all_made:
+            step.append(_checked(made, book))
+            if made.last:
+                yield step
+                step = []
 
 
 def fixed_batches(source: SampleSource[Any], indices: Sequence[int], options: LoaderOptions) -> Iterator[Batch]:
@@ -72,8 +76,9 @@ def fixed_batches(source: SampleSource[Any], indices: Sequence[int], options: Lo
     chosen = np.asarray(indices, np.int64)
     cut = micro_batches(source.costs()[chosen], options.micro_batch_tokens)
     tasks = [Task(tuple(chosen[list(micro)].tolist()), (0,) * len(micro)) for micro in cut]
-    for made in _made(source, tasks, options):
-        yield _checked(made, book)
+    with _made(source, tasks, options) as all_made:
+        for made in all_made:
+            yield _checked(made, book)
 
 
 def _tasks(source: SampleSource[Any], options: LoaderOptions, first_step: int) -> Iterator[Task]:
@@ -92,24 +97,43 @@ def _tasks(source: SampleSource[Any], options: LoaderOptions, first_step: int) -
         step += 1
 
 
-def _made(source: SampleSource[Any], tasks: Iterable[Task], options: LoaderOptions) -> Iterator[Made]:
+@contextmanager
+def _made(source: SampleSource[Any], tasks: Iterable[Task], options: LoaderOptions) -> Iterator[Iterator[Made]]:
     maker = _Maker(source, options.seed, _policy(source))
     if options.workers == 0:
         made = map(maker.__getitem__, tasks)
-        return map(Made.pin_memory, made) if options.pin_memory else made
-    return iter(
-        DataLoader(
-            maker,
-            batch_size=None,
-            sampler=tasks,
-            num_workers=options.workers,
-            collate_fn=_as_it_is,
-            pin_memory=options.pin_memory,
-            prefetch_factor=_TASKS_AHEAD,
-            worker_init_fn=_start_worker,
-            generator=torch.Generator(),  # a loader draws a seed for its workers; not from the training's own
-        )
+        yield map(Made.pin_memory, made) if options.pin_memory else made
+        return
+    loader = DataLoader(
+        maker,
+        batch_size=None,
+        sampler=tasks,
+        num_workers=options.workers,
+        collate_fn=_as_it_is,
+        pin_memory=options.pin_memory,
+        prefetch_factor=_TASKS_AHEAD,
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # a loader draws a seed for its workers; not from the training's own
     )
+    before = set(multiprocessing.active_children())
+    all_made = iter(loader)
+    workers = set(multiprocessing.active_children()) - before
+    try:
+        yield all_made
+    finally:
+        _end(all_made, workers)
+
+
+def _end(all_made: Any, workers: Iterable[BaseProcess]) -> None:
+    """Every worker has ended after it.
+
+    torch's iterator ends its workers when it is forgotten, which a reference somewhere can put off until the
+    interpreter exits. That then sends SIGTERM, which workers ignore (`_start_worker`), and waits for ever.
+    """
+    all_made._shutdown_workers()  # there is no public name for it
+    for worker in workers:
+        worker.kill()
+        worker.join()
 
 
 class _Maker(Dataset[Made]):

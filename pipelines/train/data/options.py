@@ -43,7 +43,7 @@ class DataOptions:
     """What decides a sample beside its number, the seed and the epoch.
 
     image_px: edge S of the encoders' images. estimators: depth estimators to draw from; None for all that every shard
-    of a dataset has. alpha: see AlphaRule. oversize: see Oversize.
+    of a dataset has. alpha: see AlphaRule; a number is always that. oversize: see Oversize.
     largest_growth: of a rescaled cube, as a factor; objects that need more are rejected.
     min_pixel_ratio: smallest share of the image that an object must cover. min_interior_px: fewest pixels off its
     outline. max_voxels: of a structured latent. max_mesh_faces: of a mesh that is voxelised.
@@ -58,7 +58,7 @@ class DataOptions:
     locations: tuple[DataLocation, ...]
     image_px: int = 518
     estimators: tuple[str, ...] | None = None
-    alpha: AlphaRule = "official"
+    alpha: AlphaRule | float = "official"
     oversize: Oversize = "rescale"
     largest_growth: float = 2.0
     min_pixel_ratio: float = 0.005

@@ -33,9 +33,11 @@ class VisiblePoints:
         return int((self.confidence_P > EDGE_CONFIDENCE).sum())
 
 
-def draw_alpha(rng: np.random.Generator, rule: AlphaRule) -> float:
+def draw_alpha(rng: np.random.Generator, rule: AlphaRule | float) -> float:
     """One number is drawn in any case."""
     uniform = rng.random()
+    if isinstance(rule, float):
+        return rule
     if rule == "official":
         return min(1.0, 1.01 * uniform)
     return {"uniform": uniform, "estimate": 1.0, "truth": 0.0}[rule]

@@ -1,11 +1,13 @@
 """What reaches training: the same batches for any number of workers and ranks; errors with the row's name."""
 
 import logging
+import multiprocessing
 from itertools import chain
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from pipelines.errors import PipelineError
 from pipelines.train.data import loader
@@ -129,3 +131,20 @@ def test_rejected_samples_are_replaced_without_asking():
 def test_a_source_that_rejects_everything_is_an_error_with_the_reasons():
     with pytest.raises(PipelineError, match=r"64 samples in a row.*too small \(64\)"):
         samples(Troubled(rejected=range(40)))
+
+
+def test_workers_have_ended_when_batches_are_closed_though_something_still_refers_to_them(source, monkeypatch):
+    kept, begin = [], DataLoader.__iter__
+
+    def keeping(self):
+        kept.append(begin(self))
+        return kept[-1]
+
+    monkeypatch.setattr(DataLoader, "__iter__", keeping)
+    before = set(multiprocessing.active_children())
+    batches = loader.training_batches(source, options(workers=2), 0)
+    next(batches)
+    workers = set(multiprocessing.active_children()) - before
+    assert len(workers) == 2 and all(worker.is_alive() for worker in workers)
+    batches.close()
+    assert not any(worker.is_alive() for worker in workers)
