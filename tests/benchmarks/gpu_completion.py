@@ -4,8 +4,8 @@
 
 Networks of the official sizes with random weights, official samplers (25 steps, guidance 5). The structure decoder's
 bias is set so that a random latent leaves about as many voxels as an object has; they lie scattered, not on a surface,
-which makes the SLAT and mesh steps dearer than for real objects; cleaning their meshes, which is work of the CPU, is left
-out for the same reason.
+which makes the SLAT and mesh steps dearer than for real objects. Cleaning such meshes, which is work of the CPU, would
+be dearer still and is left out.
 """
 
 from __future__ import annotations
@@ -60,12 +60,7 @@ def networks(system: System) -> FixerNetworks:
             encoders=encoders,
             coarse=StructureNetworks(flow, freeze(branches[0]), encoder, decoder),
             fine=StructureNetworks(flow, freeze(branches[1]), encoder, decoder),
-            texture=TextureNetworks(
-                slat_flow,
-                freeze(stirred(Texturer(sizes.texturer).start_from(slat_flow))),
-                OFFICIAL_SLAT,
-                encoders.sizes,
-            ),
+            texture=TextureNetworks(slat_flow, texturer, OFFICIAL_SLAT, encoders.sizes),
             mesh_decoder=freeze(stirred(MeshDecoder(sizes.mesh_decoder))),
             gaussian_decoder=freeze(stirred(GaussianDecoder(sizes.gaussian_decoder))),
             samplers=Samplers(),
