@@ -67,7 +67,7 @@ def write_release(
         configs[name] = network.config
         write_network(network, folder / "ckpts" / key)
     args = {
-        "title": _title(configs, encoders),
+        "title": _title(configs, encoders, facts.get("coarse", {}).get("steps")),
         "encoders": {"name": encoders.name, "image_px": encoders.sizes.image_px},
         **(_OFFICIAL_ENCODERS if encoders.name == "official" else {}),
         **{official: _sampler(facts.get(stage, {}).get("sampler")) for official, stage in _SAMPLERS.items()},
@@ -76,13 +76,14 @@ def write_release(
     write_pipeline_file(folder, PIPELINE_CLASS, {key: f"ckpts/{key}" for key in KEYS.values()}, args)
 
 
-def _title(configs: Mapping[str, Any], encoders: ImageEncoders) -> str:
-    """Named by its size, if it is one of ours."""
+def _title(configs: Mapping[str, Any], encoders: ImageEncoders, steps: int | None) -> str:
+    """Named by its size, if it is one of ours, and by how long its coarse stage was trained, if that is known."""
+    trained = "" if steps is None else f", {steps} steps of the coarse stage"
     for size in SIZE_NAMES:
         sizes = system_sizes(size, encoders.sizes)
         if all(config == sizes.config_of(name) for name, config in configs.items()):
-            return f"3D-Fixer of size {size} with {encoders.name} encoders"
-    return f"3D-Fixer of a size of its own with {encoders.name} encoders"
+            return f"3D-Fixer of size {size} with {encoders.name} encoders{trained}"
+    return f"3D-Fixer of a size of its own with {encoders.name} encoders{trained}"
 
 
 def _sampler(stated: Mapping[str, Any] | None) -> dict[str, Any]:

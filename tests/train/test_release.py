@@ -37,6 +37,7 @@ KINDS = {
 }
 FACTS = {
     "slat_vae": {"slat_normalization": {"mean": [0.5] * 8, "std": [2.0] * 8}},
+    "coarse": {"steps": 60, "sampler": {}},
     "fine": {"sampler": {"steps": 7, "guidance": 1.5}},
 }
 
@@ -69,7 +70,7 @@ def test_a_release_has_every_network_under_its_official_key(released) -> None:
 
 def test_a_release_says_its_size_encoders_samplers_and_statistics(released) -> None:
     args = json.loads((released / "pipeline.json").read_text())["args"]
-    assert args["title"] == "3D-Fixer of size tiny with efficientnet_lite0 encoders"
+    assert args["title"] == "3D-Fixer of size tiny with efficientnet_lite0 encoders, 60 steps of the coarse stage"
     assert args["encoders"] == {"name": "efficientnet_lite0", "image_px": 128}
     assert args["slat_normalization"]["std"] == [2.0] * 8
     assert args["sparse_structure_sampler"]["params"] == {

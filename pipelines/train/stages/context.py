@@ -128,9 +128,9 @@ class StageBase:
         self.name, self.entry, self.context = entry.name, entry, context
 
     def facts(self, module: Any, batches: Iterable[Any]) -> dict[str, Any]:
-        """How a flow was sampled for its measures, which is how completion is to sample it."""
+        """How long a flow was trained, and how it was sampled for its measures: as completion is to sample it."""
         recipe = self.context.recipe
-        return {"sampler": asdict(recipe.sampler)} if isinstance(recipe, FlowRecipe) else {}
+        return {"steps": recipe.steps, "sampler": asdict(recipe.sampler)} if isinstance(recipe, FlowRecipe) else {}
 
     def describe(self) -> dict[str, Any]:
         return self.context.describe()
