@@ -2,14 +2,21 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 DEMO := demo
+SCENE = $(DEMO)/completed/view-0
+TRAIN = $(BIN)/train-fixer --shards $(DEMO)/data --size tiny --encoders efficientnet_lite0 --run-dir $(DEMO)/run \
+	--validation-samples 4
 
 .PHONY: demo test lint clean
 .DELETE_ON_ERROR:
 
-demo: .venv/.demo  ## render, verify and show a small dataset made of the embedded assets, with objects and depth
+demo: .venv/.demo  ## a small dataset of the embedded assets, a tiny model briefly trained on it, a scene completed by it
 	$(BIN)/scenegen render --preset preview --num-scenes 6 --out $(DEMO)/data
 	$(BIN)/scenegen verify --data $(DEMO)/data
-	$(BIN)/scenegen view --data $(DEMO)/data --out $(DEMO)/gallery
+	$(TRAIN) --stage structure_vae --max-steps 240
+	$(TRAIN) --max-steps 40
+	$(BIN)/fixer-complete --shards $(DEMO)/data --view 0 --checkpoint $(DEMO)/run/pipeline --out $(SCENE)/scene.glb \
+		--picture $(SCENE)/picture.png --report $(SCENE)/report.json
+	$(BIN)/scenegen view --data $(DEMO)/data --out $(DEMO)/gallery --completions $(DEMO)/completed
 
 test: .venv/.test lint  ## what CI runs
 	$(BIN)/python -m pytest
@@ -24,7 +31,7 @@ lint: .venv/.test
 	$(PYTHON) -m venv .venv
 
 .venv/.demo: pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[render,depth]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[render,depth,train]'
 	@touch $@
 
 .venv/.test: pyproject.toml constraints.txt | .venv/bin/python
