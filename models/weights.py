@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from torch import nn
@@ -11,6 +12,8 @@ from models.layers.blocks import CrossBlock, SceneBlock
 from models.layers.embeddings import TimestepEmbedder
 
 Network = TypeVar("Network", bound=nn.Module)
+
+_EMBEDDING_GAIN, _FIRST_ADDITIONS = 5.0, 0.5  # of a quick start
 
 
 def zero_(module: nn.Module) -> None:
@@ -36,6 +39,22 @@ def initialise_transformer(network: nn.Module) -> None:
             zero_(module.adaLN_modulation[1])
         if isinstance(module, SceneBlock):
             zero_(module.ratio_modulation[1])
+
+
+def open_gates_(blocks: Iterable[CrossBlock], embedder: TimestepEmbedder) -> None:
+    """Let blocks with a modulation of their own work from the first step, for runs of some hundreds of steps.
+
+    In TRELLIS' start the gates are closed and the time is embedded as almost nothing; a learning rate a step, they take
+    a thousand steps to open. What the blocks then add at first is kept small.
+    """
+    for layer in (embedder.mlp[0], embedder.mlp[2]):
+        layer.weight.data.mul_(_EMBEDDING_GAIN)
+    for block in blocks:
+        _, _, gate_a, _, _, gate_m = block.adaLN_modulation[1].bias.data.chunk(6)
+        gate_a.fill_(1.0)
+        gate_m.fill_(1.0)
+        for layer in (block.self_attn.to_out, block.cross_attn.to_out, block.mlp.mlp[2]):
+            layer.weight.data.mul_(_FIRST_ADDITIONS)
 
 
 def grow_scene_block_(block: SceneBlock, base: CrossBlock, compat: ReferenceCompat) -> None:

@@ -16,7 +16,7 @@ from pipelines.errors import UsageError
 from pipelines.flow_matching import FlowPath
 from pipelines.names import SizeName
 from pipelines.samplers import SamplerConfig
-from pipelines.train.data.options import Augmentation
+from pipelines.train.data.options import NO_AUGMENTATION, Augmentation
 from pipelines.train.losses.images import ImageWeights
 from pipelines.train.losses.meshes import MeshWeights
 from pipelines.train.losses.splats import GaussianWeights
@@ -53,12 +53,14 @@ class FlowRecipe(Recipe):
 
     drop_condition: probability that a sample's whole condition is zeroed, for classifier-free guidance.
     alignment_weight: of the feature alignment with the base that sees the clean object; 0 is none.
+    quick_start: a fresh flow starts as `start_quickly` says, for runs of some hundreds of steps.
     sampler: how samples are drawn for the stage's own measures, in validation only.
     """
 
     path: FlowPath = field(default_factory=FlowPath)
     drop_condition: float = 0.1
     alignment_weight: float = 0.0
+    quick_start: bool = False
     reference_compat: ReferenceCompat = MENDED
     sampler: SamplerConfig = field(default_factory=lambda: SamplerConfig(steps=12, guidance=0.0))
 
@@ -195,11 +197,11 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 # Steps, batch and learning rate of smaller systems, found by trying (pipelines/train/stages/README.md).
 _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
     "tiny": {
-        "structure_vae": (400, 8, 5e-3),
-        "structure_base": (800, 8, 1e-3),
-        "object": (600, 8, 1e-3),
-        "coarse": (800, 8, 1e-3),
-        "fine": (800, 8, 1e-3),
+        "structure_vae": (800, 4, 1e-3),
+        "structure_base": (300, 4, 1e-3),
+        "object": (150, 4, 2e-3),
+        "coarse": (600, 4, 2e-3),
+        "fine": (600, 4, 2e-3),
         "slat_vae": (300, 2, 4e-3),
         "slat_base": (400, 2, 1e-3),
         "gaussian_decoder": (100, 2, 5e-4),
@@ -222,9 +224,25 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
 
 
 # What else smaller systems have otherwise, where a recipe has it: less of everything that a step costs.
-_SMALLER: dict[SizeName, dict[str, int | None]] = {
-    "tiny": {"crop": 32, "max_voxels": 6000, "views": 2, "view_px": 64, "statistics_samples": 64},
+_SMALLER: dict[SizeName, dict[str, Any]] = {
+    "tiny": {
+        "crop": 32,
+        "max_voxels": 6000,
+        "views": 2,
+        "view_px": 64,
+        "statistics_samples": 64,
+        "quick_start": True,
+    },
     "small": {"crop": 32, "max_voxels": 16_384, "view_px": 256},
+}
+
+# What single stages have otherwise. A strong divergence costs sharpness that few steps cannot use, and buys latents
+# that stay readable when a flow misses them by a lot; turned and jittered objects take more steps than there are.
+_OWN: dict[SizeName, dict[str, dict[str, Any]]] = {
+    "tiny": {
+        "structure_vae": {"cross_entropy_weight": 1.0, "kl_weight": 0.15},
+        **{name: {"augmentation": NO_AUGMENTATION} for name in ("structure_base", "object", "coarse", "fine")},
+    }
 }
 
 
@@ -243,6 +261,7 @@ def recipe(stage: str, size: SizeName) -> Recipe:
     return replace(
         published,
         **smaller,
+        **_OWN.get(size, {}).get(stage, {}),
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,

@@ -90,7 +90,7 @@ def tiny(encoders: EncoderSizes) -> SystemSizes:
         flow={"model_channels": 96, "num_blocks": 4, "num_heads": 4},
         patch_size=2,
         branch_blocks=2,
-        vae=_structure_vae((4, 16, 64), res_blocks=0, middle_blocks=1),  # full resolution costs most of the time
+        vae=_structure_vae((8, 16, 32), res_blocks=0, middle_blocks=1),
         trunk={"model_channels": 64, "num_blocks": 2, "num_heads": 2},
         io_channels=32,
         gaussians=4,
