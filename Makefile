@@ -5,6 +5,9 @@ DEMO := demo
 SCENE = $(DEMO)/completed/view-0
 TRAIN = $(BIN)/train-fixer --shards $(DEMO)/data --size tiny --encoders efficientnet_lite0 --run-dir $(DEMO)/run \
 	--validation-samples 4
+# Stages and steps: enough to see it work within minutes, far from enough to be good.
+BRIEFLY = structure_vae:400 slat_vae:60 structure_base:120 slat_base:20 gaussian_decoder:10 mesh_decoder:20 object:20 \
+	coarse:100 fine:60 texturer:20
 
 .PHONY: demo test lint clean
 .DELETE_ON_ERROR:
@@ -12,8 +15,8 @@ TRAIN = $(BIN)/train-fixer --shards $(DEMO)/data --size tiny --encoders efficien
 demo: .venv/.demo  ## a small dataset of the embedded assets, a tiny model briefly trained on it, a scene completed by it
 	$(BIN)/scenegen render --preset preview --num-scenes 6 --out $(DEMO)/data
 	$(BIN)/scenegen verify --data $(DEMO)/data
-	$(TRAIN) --stage structure_vae --max-steps 240
-	$(TRAIN) --max-steps 40
+	for part in $(BRIEFLY); do $(TRAIN) --stage $${part%:*} --max-steps $${part#*:} || exit; done
+	$(TRAIN) --max-steps 1
 	$(BIN)/fixer-complete --shards $(DEMO)/data --view 0 --checkpoint $(DEMO)/run/pipeline --out $(SCENE)/scene.glb \
 		--picture $(SCENE)/picture.png --report $(SCENE)/report.json
 	$(BIN)/scenegen view --data $(DEMO)/data --out $(DEMO)/gallery --completions $(DEMO)/completed

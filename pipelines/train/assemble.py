@@ -83,10 +83,24 @@ def loop_options(config: TrainConfig, ranks: Ranks) -> LoopOptions:
     )
 
 
+def compute_threads(workers: int, ranks: Ranks) -> int | None:
+    """Threads of this rank on the CPU beside its loading processes; None where they do not matter or are chosen.
+
+    A thread that has to wait for its core holds up all others at the end of every operation: on two cores of which one
+    was busy, steps with two threads took four times as long as with one.
+    """
+    if ranks.device.type != "cpu" or "OMP_NUM_THREADS" in os.environ:
+        return None
+    return max(1, _cores() - workers)
+
+
 def _workers(config: TrainConfig, ranks: Ranks) -> int:
     """Of this rank: the cores that the ranks of this machine leave, shared equally."""
     if config.workers != "auto":
         return config.workers
-    ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    cores = len(os.sched_getaffinity(0))
-    return max(0, min(_MOST_WORKERS, cores // ranks_here - 1))
+    return max(0, min(_MOST_WORKERS, _cores() - 1))
+
+
+def _cores() -> int:
+    """Of this rank: those of the machine, shared equally by its ranks."""
+    return len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -6,11 +6,13 @@ import sys
 import threading
 from dataclasses import replace
 
+import torch
+
 from models.checkpoints import CheckpointError
 from pipelines.encoders.registry import load_encoders
 from pipelines.errors import PipelineError
 from pipelines.names import STAGE_NAMES, StageName
-from pipelines.train.assemble import loop_options, stage_context, stage_recipe
+from pipelines.train.assemble import compute_threads, loop_options, stage_context, stage_recipe
 from pipelines.train.atomic import complete_folder
 from pipelines.train.config import TrainConfig
 from pipelines.train.data import loader
@@ -45,6 +47,9 @@ class Run:
         self._given = replace(given, weights={**given.weights, **config.given_weights})
         self._encoders = load_encoders(config.encoders, self._given.weights)
         self._options = loop_options(config, ranks)
+        threads = compute_threads(self._options.workers, ranks)
+        if threads is not None:
+            torch.set_num_threads(threads)
 
     def execute(self, stop: threading.Event) -> None:
         together = self._config.stage == "all"

@@ -1,5 +1,7 @@
 """Recipes with the published numbers, sizes with the published parameter counts, a registry of every stage."""
 
+import os
+
 import pytest
 import torch
 
@@ -15,6 +17,8 @@ from models.texturer import Texturer
 from pipelines.encoders.protocol import EncoderSizes
 from pipelines.errors import UsageError
 from pipelines.names import SIZE_NAMES, STAGE_NAMES
+from pipelines.train.assemble import compute_threads
+from pipelines.train.distributed import Ranks
 from pipelines.train.recipes import FlowRecipe, recipe
 from pipelines.train.sizes import official, system_sizes
 from pipelines.train.stages.registry import STAGES, stage_entry
@@ -101,3 +105,15 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
         recipe("corse", "tiny")
     with pytest.raises(UsageError, match="tiny, small, official"):
         system_sizes("large", OFFICIAL_ENCODERS)
+
+
+def test_computing_and_loading_share_the_cores_unless_the_user_chose(monkeypatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    on_cpu = Ranks(0, 1, torch.device("cpu"))
+    assert [compute_threads(workers, on_cpu) for workers in (0, 3, 7, 16)] == [8, 5, 1, 1]
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert compute_threads(1, on_cpu) == 3
+    assert compute_threads(1, Ranks(0, 1, torch.device("cuda"))) is None
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert compute_threads(1, on_cpu) is None
