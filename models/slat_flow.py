@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from models.layers.tokens import SparseTokens
 from models.slat_blocks import SparseResBlock
 from models.sparse.voxels import SparseTensor, VoxelSet
 from models.structure_flow import FlowConfig
-from models.weights import initialise_transformer, zero_
+from models.weights import initialise_transformer, open_gates_, zero_
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ class SLatFlow(nn.Module):
         if c.share_mod:
             zero_(self.adaLN_modulation[1])
         zero_(self.out_layer)
+
+    def start_quickly(self) -> Self:
+        """Start with open gates, for runs of some hundreds of steps."""
+        open_gates_(self.blocks, self.t_embedder)
+        return self
 
     def forward(self, x: SparseTensor, t_B: Tensor, context_BTC: Tensor) -> SparseTensor:
         """The velocity on the voxels of x, [N, C_out] float32."""

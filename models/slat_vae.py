@@ -7,7 +7,7 @@ Source: TRELLIS; sizes in models/README.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from torch import Tensor, nn
 
@@ -18,6 +18,8 @@ from models.layers.norms import Linear32, layer_norm_32
 from models.layers.tokens import SparseTokens
 from models.sparse.voxels import SparseTensor
 from models.weights import initialise_transformer, zero_
+
+_INPUT_GAIN = 5.0  # of a quick start
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,12 @@ class SLatTrunk(nn.Module):
         initialise_transformer(self)
         zero_(self.out_layer)
 
+    def start_quickly(self) -> Self:
+        """For runs of some hundreds of steps: what goes in outweighs the positions, which are much the same everywhere
+        and would be all that the first steps learn from."""
+        self.input_layer.weight.data.mul_(_INPUT_GAIN)
+        return self
+
 
 class SLatEncoder(SLatTrunk):
     """Image features per voxel [N, I] -> mean and log-variance of the latent, each [N, Z] float32."""
@@ -91,6 +99,12 @@ class SLatEncoder(SLatTrunk):
         super().__init__(config, config.in_channels, execution)
         self.out_layer = Linear32(config.model_channels, 2 * config.latent_channels)
         self.initialise()
+
+    def start_quickly(self) -> Self:
+        """For runs of some hundreds of steps: latents are a random projection of the features, of unit deviation."""
+        mean_weight = self.out_layer.weight.data[: self.config.latent_channels]
+        nn.init.normal_(mean_weight, std=self.config.model_channels**-0.5)
+        return self
 
     def forward(self, x: SparseTensor) -> tuple[Tensor, Tensor]:
         """The mean is the latent in use; `sample_posterior` draws from both."""

@@ -40,11 +40,13 @@ class Recipe(LoopRecipe):
     """What the loop reads, and where it comes from: `stated` by each source, `takes` names the one that is used.
 
     augmentation: how samples are varied; None leaves it to the data options.
+    quick_start: fresh networks that have a `start_quickly` begin with it, for runs of some hundreds of steps.
     """
 
     takes: str = ""
     stated: tuple[Published, ...] = ()
     augmentation: Augmentation | None = None
+    quick_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,12 @@ class FlowRecipe(Recipe):
 
     drop_condition: probability that a sample's whole condition is zeroed, for classifier-free guidance.
     alignment_weight: of the feature alignment with the base that sees the clean object; 0 is none.
-    quick_start: a fresh flow starts as `start_quickly` says, for runs of some hundreds of steps.
     sampler: how samples are drawn for the stage's own measures, in validation only.
     """
 
     path: FlowPath = field(default_factory=FlowPath)
     drop_condition: float = 0.1
     alignment_weight: float = 0.0
-    quick_start: bool = False
     reference_compat: ReferenceCompat = MENDED
     sampler: SamplerConfig = field(default_factory=lambda: SamplerConfig(steps=12, guidance=0.0))
 
@@ -202,7 +202,7 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
         "object": (150, 4, 2e-3),
         "coarse": (600, 4, 2e-3),
         "fine": (600, 4, 2e-3),
-        "slat_vae": (300, 2, 4e-3),
+        "slat_vae": (400, 2, 1e-3),
         "slat_base": (400, 2, 1e-3),
         "gaussian_decoder": (100, 2, 5e-4),
         "mesh_decoder": (100, 1, 2e-3),

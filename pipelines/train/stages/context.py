@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -25,6 +25,14 @@ from pipelines.train.recipes import FlowRecipe, Recipe
 from pipelines.train.sizes import SystemSizes
 
 _NOT_DECIDING = ("micro_batch_tokens", "sampler")  # fields of recipes: memory, and what validation draws
+
+
+@runtime_checkable
+class StartsQuickly(Protocol):
+    """A network with a start of its own for runs of some hundreds of steps."""
+
+    def start_quickly(self) -> object: ...
+
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 RecipeT = TypeVar("RecipeT", bound=Recipe)
@@ -89,7 +97,10 @@ class StageContext:
         """With initial weights, which the seed and the name decide."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed + zlib.crc32(name.encode()))
-            return construct(kind, self.sizes.config_of(name), self.execution, self.reference_compat)
+            network = construct(kind, self.sizes.config_of(name), self.execution, self.reference_compat)
+            if self.recipe.quick_start and isinstance(network, StartsQuickly):
+                network.start_quickly()
+            return network
 
     @property
     def reference_compat(self) -> ReferenceCompat:

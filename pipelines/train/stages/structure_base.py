@@ -81,8 +81,6 @@ class StructureBaseStage(StageBase):
     @cached_property
     def _module(self) -> StructureBaseModule:
         flow = self.context.trained("structure_flow", SparseStructureFlow)
-        if self.recipe.quick_start and "structure_flow" not in self.context.weights:
-            flow.start_quickly()
         return StructureBaseModule(flow, StructureCodec.of(self.context), self.context.encoders, self.recipe)
 
     def module(self) -> StructureBaseModule:
