@@ -26,6 +26,7 @@ GAP_PX, CAPTION_PX = 6, 22
 ASIDE_RAD, RAISED_RAD = math.radians(50), math.radians(30)  # where the second camera stands from the first
 BACKGROUND = 0.96
 MASK_SHARE = 0.45  # of the colour that marks an instance
+FRAMED_SHARE = 0.75  # of the objects lie nearer to the middle than what the second camera frames
 FOCAL = 1.1  # of the second camera, in widths
 LIGHT_3 = (0.4, -0.5, 0.8)  # z up
 
@@ -119,10 +120,9 @@ def _aside(objects: Sequence[SceneObject], size_px: tuple[int, int], camera: Cam
     """Looks at the middle of the objects from further to the right and above than the image's camera."""
     eye = camera.T_world_cam[:3, 3]
     places = np.array([one.translation for one in objects]) if objects else eye[None] + camera.T_world_cam[:3, 2]
-    middle = (places.min(0) + places.max(0)) / 2
-    reach = float(
-        np.linalg.norm(places - middle, axis=1).max() + 0.6 * max((one.scale for one in objects), default=1.0)
-    )
+    middle = np.median(places, axis=0)  # one far object must not make all others small
+    away_from_middle = np.quantile(np.linalg.norm(places - middle, axis=1), FRAMED_SHARE)
+    reach = float(away_from_middle + 0.6 * np.median([one.scale for one in objects] or [1.0]))
     azimuth = math.atan2(eye[1] - middle[1], eye[0] - middle[0]) + ASIDE_RAD
     flat, rise = math.cos(RAISED_RAD), math.sin(RAISED_RAD)
     direction = np.array([flat * math.cos(azimuth), flat * math.sin(azimuth), rise])
