@@ -11,18 +11,22 @@ WIDTH = 78
 
 
 class Terminal:
-    """One line that changes, on a terminal; nothing but the summary in a file."""
+    """One line that changes, on a terminal; a line for each step and the summary in a file."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._changes = stream.isatty()
+        self._step = ""
 
     def show(self, progress: Progress) -> None:
         if self._changes:
             ids = ", ".join(str(i) for i in progress.instance_ids)
             line = f"{progress.step:9} {progress.done:3}/{progress.total}  instances {ids}"
             self._stream.write("\r" + line[:WIDTH].ljust(WIDTH))
-            self._stream.flush()
+        elif progress.step != self._step:
+            self._step = progress.step
+            self._stream.write(f"{progress.step} ...\n")
+        self._stream.flush()
 
     def summarise(self, completion: Completion, out: Path) -> None:
         if self._changes:
