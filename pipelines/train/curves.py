@@ -49,11 +49,19 @@ def _panels(train: Lines, validation: Lines) -> dict[str, Callable[[Any], None]]
         panels["validation loss by t"] = lambda axes: _draw_by_time(axes, validation)
     if train:
         panels["gradient norm"] = lambda axes: _draw_gradient(axes, train)
-    measures = sorted({name for line in validation for name in line} - _NOT_MEASURES)
-    for name in measures:
-        if not name.startswith("loss_t"):
-            panels[name] = _measure(name, train, validation)
+    for name, shown in families(validation).items():
+        panels[name] = _measure(shown, train, validation)
     return panels
+
+
+def families(validation: Lines) -> dict[str, list[str]]:
+    """Measures by the name that theirs begin with: what belongs together (iou, iou_visible_only) shares a panel."""
+    families: dict[str, list[str]] = {}
+    for name in sorted({name for line in validation for name in line} - _NOT_MEASURES):
+        if not name.startswith("loss_t"):
+            family = next((head for head in families if name.startswith(f"{head}_")), name)
+            families.setdefault(family, []).append(name)
+    return families
 
 
 def _draw_loss(axes: Any, train: Lines, validation: Lines) -> None:
@@ -87,12 +95,19 @@ def _draw_gradient(axes: Any, train: Lines) -> None:
     axes.legend(fontsize="small")
 
 
-def _measure(name: str, train: Lines, validation: Lines) -> Callable[[Any], None]:
+def _measure(names: Sequence[str], train: Lines, validation: Lines) -> Callable[[Any], None]:
+    """In training too, where it is logged there. Names after the first are labelled by what they add to it."""
+
     def draw(axes: Any) -> None:
-        if any(name in line for line in train):
-            steps, values = _series(train, name)
+        first = names[0]
+        if any(first in line for line in train):
+            steps, values = _series(train, first)
             axes.plot(steps, _smooth(values), color="C0")
-        axes.plot(*_series(validation, name), "o-", color="C1", markersize=3)
+        for index, name in enumerate(names):
+            label = name.removeprefix(f"{first}_").replace("_", " ") if index else "held-out assets"
+            axes.plot(*_series(validation, name), "o-", color=f"C{index + 1}", markersize=3, label=label)
+        if len(names) > 1:
+            axes.legend(fontsize="small")
         axes.set_xlabel("step")
 
     return draw
