@@ -13,6 +13,7 @@ from torch import Tensor
 
 CELL_PX = 160
 _GAP_PX, _CAPTION_PX = 6, 16
+_NEIGHBOURHOOD = 2  # voxels to each side that a surface's direction is taken from
 _AZIMUTH_RAD, _ELEVATION_RAD = 0.6, 0.45
 _LIGHT = np.array([0.5, -0.35, 0.8])
 _DARKEST, _LIGHTEST = np.array([46.0, 66.0, 102.0]), np.array([222.0, 232.0, 246.0])
@@ -21,8 +22,8 @@ _DARKEST, _LIGHTEST = np.array([46.0, 66.0, 102.0]), np.array([222.0, 232.0, 246
 def voxel_picture(occupancy_RRR: np.ndarray, size_px: int = CELL_PX) -> np.ndarray:
     """[H, W, 3] uint8: the occupied voxels in parallel projection, obliquely from above (z up), on white.
 
-    Each voxel is a square of about its projected size, shaded by the direction in which its surroundings are empty;
-    nearer voxels cover those behind.
+    Each voxel is a square of about its projected size, shaded by the direction of the surface there; nearer voxels
+    cover those behind.
     """
     picture = np.full((size_px, size_px, 3), 255, np.uint8)
     index_V3 = np.argwhere(occupancy_RRR)
@@ -82,13 +83,14 @@ def _view_axes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _shaded(occupancy_RRR: np.ndarray, index_V3: np.ndarray) -> np.ndarray:
-    """[V, 3] uint8. A voxel's normal points away from its occupied neighbours."""
-    padded = np.pad(occupancy_RRR.astype(np.float32), 2)
-    normal_V3 = np.zeros((len(index_V3), 3))
-    for offset in np.ndindex(5, 5, 5):
-        towards = np.array(offset) - 2
-        full_V = padded[tuple((index_V3 + towards + 2).T)]
-        normal_V3 -= full_V[:, None] * towards / max(int(towards @ towards), 1)
-    length_V1 = np.linalg.norm(normal_V3, axis=1, keepdims=True)
-    facing_V1 = np.abs(normal_V3 / np.maximum(length_V1, 1e-6) @ _LIGHT)[:, None] / np.linalg.norm(_LIGHT)
+    """[V, 3] uint8. A voxel's normal is the direction in which its occupied neighbours spread least; so sheets of one
+    voxel have one too. Its sign does not matter: both sides are lit."""
+    padded = np.pad(occupancy_RRR.astype(np.float64), _NEIGHBOURHOOD)
+    offset_K3 = np.stack(np.meshgrid(*[np.arange(-_NEIGHBOURHOOD, _NEIGHBOURHOOD + 1)] * 3), axis=-1).reshape(-1, 3)
+    full_VK = np.stack([padded[tuple((index_V3 + offset + _NEIGHBOURHOOD).T)] for offset in offset_K3], axis=1)
+    weight_VK = full_VK / full_VK.sum(1, keepdims=True)
+    mean_V3 = weight_VK @ offset_K3
+    square_V33 = (weight_VK @ (offset_K3[:, :, None] * offset_K3[:, None]).reshape(-1, 9)).reshape(-1, 3, 3)
+    _, axes_V33 = np.linalg.eigh(square_V33 - mean_V3[:, :, None] * mean_V3[:, None])
+    facing_V1 = np.abs(axes_V33[:, :, 0] @ _LIGHT)[:, None] / np.linalg.norm(_LIGHT)
     return (_DARKEST + facing_V1 * (_LIGHTEST - _DARKEST)).astype(np.uint8)

@@ -55,3 +55,9 @@ def test_a_table_has_a_row_for_each_object_and_a_column_for_each_grid() -> None:
     two = voxel_table({"target": torch.cat([slab(0, 2)] * 3), "again": torch.cat([slab(0, 2)] * 3)})
     assert two.width > 1.9 * one.width
     assert two.height > 2.5 * one.height
+
+
+def test_a_sheet_of_one_voxel_is_lit_like_the_top_of_a_block() -> None:
+    sheet, block = (np.zeros((64, 64, 64), bool) for _ in range(2))
+    sheet[16:48, 16:48, 32], block[16:48, 16:48, 16:33] = True, True
+    assert (voxel_picture(sheet)[80, 80] == voxel_picture(block)[80, 80]).all()
