@@ -205,7 +205,7 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
         "slat_vae": (400, 2, 1e-3),
         "slat_base": (400, 2, 1e-3),
         "gaussian_decoder": (100, 2, 5e-4),
-        "mesh_decoder": (100, 1, 2e-3),
+        "mesh_decoder": (60, 1, 2e-3),
         "texturer": (300, 2, 1e-3),
     },
     "small": {
@@ -241,6 +241,7 @@ _SMALLER: dict[SizeName, dict[str, Any]] = {
 _OWN: dict[SizeName, dict[str, dict[str, Any]]] = {
     "tiny": {
         "structure_vae": {"cross_entropy_weight": 1.0, "kl_weight": 0.15},
+        "mesh_decoder": {"max_voxels": 4000},  # of a step's seconds, all but a few go with the number of voxels
         **{name: {"augmentation": NO_AUGMENTATION} for name in ("structure_base", "object", "coarse", "fine")},
     }
 }
@@ -260,8 +261,7 @@ def recipe(stage: str, size: SizeName) -> Recipe:
     smaller: dict[str, Any] = {name: value for name, value in _SMALLER[size].items() if hasattr(published, name)}
     return replace(
         published,
-        **smaller,
-        **_OWN.get(size, {}).get(stage, {}),
+        **smaller | _OWN.get(size, {}).get(stage, {}),
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,

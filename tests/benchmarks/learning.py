@@ -194,7 +194,6 @@ def main() -> None:
         validation_samples=8,
     )
     bench = Benchmark(config, options.samples)
-    result = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"stages": {}, "alpha": {}}
     for name in options.stages:
         taken = bench.train(name)
         measured = {
@@ -203,6 +202,7 @@ def main() -> None:
             "held_out": bench.measures(name, trained=True, split="val"),
         }
         recipe = bench.stage(name, trained=True).recipe
+        result = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"stages": {}, "alpha": {}}
         known = result["stages"].get(name, {})
         if not taken["cpu_s"] > 30:  # it was finished before
             taken = known.get("training", taken)
@@ -210,14 +210,14 @@ def main() -> None:
         result["stages"][name] = {**facts, "training": taken, **measured}
         if name in COMPLETERS:
             result["alpha"][name] = alpha_matters(bench, name)
+        result.update(
+            command="OMP_NUM_THREADS=1 python tests/benchmarks/learning.py " + " ".join(sys.argv[1:]),
+            date=str(date.today()),
+            machine=f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}, shared with other work",
+            torch=torch.__version__,
+        )
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps({name: result["stages"][name], "alpha": result["alpha"].get(name)}, indent=1), flush=True)
-    result.update(
-        command="OMP_NUM_THREADS=1 python tests/benchmarks/learning.py " + " ".join(sys.argv[1:]),
-        date=str(date.today()),
-        machine=f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}, shared with other work",
-        torch=torch.__version__,
-    )
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
