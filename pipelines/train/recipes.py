@@ -236,8 +236,8 @@ _SMALLER: dict[SizeName, dict[str, Any]] = {
     "small": {"crop": 32, "max_voxels": 16_384, "view_px": 256},
 }
 
-# What single stages have otherwise. A strong divergence costs sharpness that few steps cannot use, and buys latents
-# that stay readable when a flow misses them by a lot; turned and jittered objects take more steps than there are.
+# What single stages have otherwise. A strong divergence costs sharpness that few steps cannot use, and leaves latents
+# of half the variance, that much less for a flow to learn; turned objects are left to runs with steps for them.
 _OWN: dict[SizeName, dict[str, dict[str, Any]]] = {
     "tiny": {
         "structure_vae": {"cross_entropy_weight": 1.0, "kl_weight": 0.15},
