@@ -1,12 +1,13 @@
-"""SLAT -> FlexiCubes fields on a four times finer grid -> mesh.
+"""SLAT -> FlexiCubes fields on a finer grid (officially four times) -> mesh.
 
-Shapes: N latent voxels, Q = 64 N fine cubes, C width.
+Shapes: N latent voxels, Q fine cubes (officially 64 N), C width.
 Source: TRELLIS; sizes in models/README.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import nn
 
@@ -20,13 +21,20 @@ from models.sparse.resample import subdivide
 from models.sparse.voxels import SparseTensor
 from models.weights import zero_
 
-UPSAMPLING = 4
 NORM_GROUPS = 32
 
 
 @dataclass(frozen=True)
 class MeshDecoderConfig(SLatTrunkConfig):
+    """num_upsamples: how often voxels are halved before the mesh is extracted; released decoders do it twice."""
+
     use_color: bool = False
+    num_upsamples: int = 2
+
+    @property
+    def mesh_resolution(self) -> int:
+        """Edge of the grid that the mesh is extracted from."""
+        return self.resolution << self.num_upsamples
 
 
 class SubdivideBlock(nn.Module):
@@ -64,14 +72,9 @@ class MeshDecoder(SLatTrunk):
 
     def __init__(self, config: MeshDecoderConfig, execution: Execution = DEFAULT_EXECUTION) -> None:
         super().__init__(config, config.latent_channels, execution)
-        C = config.model_channels
-        self.upsample = nn.ModuleList(
-            [
-                SubdivideBlock(C, C // 4, execution.sparse_conv),
-                SubdivideBlock(C // 4, C // 8, execution.sparse_conv),
-            ]
-        )
-        self.out_layer = Linear32(C // 8, cube_channels(config.use_color))
+        widths = config.model_channels, *(config.model_channels >> (i + 2) for i in range(config.num_upsamples))
+        self.upsample = nn.ModuleList(SubdivideBlock(*pair, execution.sparse_conv) for pair in pairwise(widths))
+        self.out_layer = Linear32(widths[-1], cube_channels(config.use_color))
         self.initialise()
 
     def forward(self, x: SparseTensor) -> list[Mesh]:
@@ -87,7 +90,7 @@ class MeshDecoder(SLatTrunk):
     def extract(self, raw: SparseTensor, training: bool | None = None) -> list[Mesh]:
         """training: give the meshes what losses need; None does so in training mode."""
         training = self.training if training is None else training
-        resolution = self.config.resolution * UPSAMPLING
+        resolution = self.config.mesh_resolution
         coords = raw.coords.split(raw.voxels.lengths)
         feats = raw.feats.split(raw.voxels.lengths)
         return [

@@ -6,7 +6,9 @@ Source: TRELLIS; sizes in models/README.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import torch
@@ -95,8 +97,11 @@ class SparseStructureEncoder(nn.Module):
 
     def forward(self, occupancy: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latent, each [B, C, r, r, r] float32. The mean is the latent in use."""
-        x = self.input_layer(occupancy.float())
-        for block in (*self.blocks, *self.middle_block):
+        first, *others = (self.input_layer, *self.blocks, *self.middle_block)
+        if isinstance(others[0], Downsample3d):
+            first, others = _as_one(first, others[0].conv), others[1:]
+        x = first(occupancy.float())
+        for block in others:
             x = block(x)
         return _float32(self.out_layer, x).chunk(2, dim=1)
 
@@ -124,6 +129,20 @@ def sample_posterior(mean: Tensor, logvar: Tensor, generator: torch.Generator | 
     """mean + exp(logvar / 2) eps, for training an autoencoder."""
     noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
     return mean + (logvar / 2).exp() * noise
+
+
+def _as_one(first: nn.Conv3d, halving: nn.Conv3d) -> Callable[[Tensor], Tensor]:
+    """The convolution that two in a row amount to: of edge 3 on the whole grid, then of edge 2 that halves it.
+
+    What lies between them is the largest array of the network, and on a CPU most of its time.
+    """
+    taps = first.weight.shape[-1] + 1
+    weight = halving.weight.new_zeros(len(halving.weight), first.in_channels, taps, taps, taps)
+    for x, y, z in product(range(2), repeat=3):
+        part = torch.einsum("om,mixyz->oixyz", halving.weight[..., x, y, z], first.weight)
+        weight = weight + nn.functional.pad(part, (z, 1 - z, y, 1 - y, x, 1 - x))
+    bias = halving.bias + halving.weight.sum((2, 3, 4)) @ first.bias
+    return lambda grid: nn.functional.conv3d(grid, weight, bias, stride=2, padding=1)
 
 
 def _levels(widths: tuple[int, ...], res_blocks: int, resample: type[nn.Module]) -> nn.ModuleList:

@@ -19,6 +19,7 @@ HALF_TYPES = (torch.float16, torch.bfloat16)
 # Segments are batched with others of up to this many rows more (or up to a quarter more if that is more): few kernel
 # launches, little waste. Chosen by tests/benchmarks/models_speed.py.
 PAD_ROWS = 16
+_LONGEST_IN_FULL = 2048  # keys; beyond it the weights outgrow the caches
 
 
 class Segments:
@@ -219,4 +220,13 @@ def pad_rows(x: Tensor, rows: int) -> Tensor:
 def dense_attention(q_BLHD: Tensor, k_BMHD: Tensor, v_BMHD: Tensor, mask: Tensor | None = None) -> Tensor:
     """Softmax attention on equal-length batches; [B, L, H, D]. PyTorch keeps the softmax in float32."""
     q, k, v = (x.transpose(1, 2) for x in (q_BLHD, k_BMHD, v_BMHD))
+    if mask is None and _is_quicker_in_full(q, k):
+        weights = torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), dim=-1)
+        return (weights @ v).transpose(1, 2)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
+
+
+def _is_quicker_in_full(q: Tensor, k: Tensor) -> bool:
+    """Whether all weights at once beat the fused kernel: its backward pass on a CPU makes no use of matrix units."""
+    trains = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
+    return trains and q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[2] <= _LONGEST_IN_FULL

@@ -2,6 +2,7 @@
 
 STAGE/
     config.json       what decides the result, with its digest
+    assets.json       uids of the assets that it is trained on, and of those that validate it
     metrics.jsonl, tensorboard/, curves.png
     snapshots/step-00001000/*.png
     checkpoints/step-00001000/    see checkpoints.py
@@ -33,9 +34,10 @@ from pipelines.train.metrics_log import METRICS_FILE, MetricsLog
 from pipelines.train.parallel import Parallel
 from pipelines.train.report_queue import ReportQueue, StepMetrics
 from pipelines.train.result import finished_stage, write_result
-from pipelines.train.stage import Batch, Loader, Stage, StageResult
+from pipelines.train.stage import Batch, Loader, NamesAssets, Split, Stage, StageResult
 from pipelines.train.validation import Validation
 
+ASSETS_FILE = "assets.json"
 _DRAW_EVERY_S = 60.0
 
 
@@ -88,6 +90,7 @@ class StageTraining:
         if ranks.is_main:
             content = {"digest": digest(description), "steps": self._recipe.steps, **description}
             write_text(folder / "config.json", json.dumps(content, indent=1) + "\n")
+            write_text(folder / ASSETS_FILE, json.dumps(_assets(stage), indent=1) + "\n")
             self._log = MetricsLog(folder, stage.name, self._first_step, self._recipe.steps)
 
     def run(self, stop: threading.Event) -> StageResult:
@@ -216,3 +219,9 @@ class StageTraining:
             "and try --precision fp32; if it is, lower the learning rate. "
             f"Newest checkpoint: {self._checkpoints.newest() or 'none'}"
         )
+
+
+def _assets(stage: Stage) -> dict[Split, list[str]]:
+    """Whose shapes each split shows; nothing of sources that do not say."""
+    sources: dict[Split, Any] = {"train": stage.source("train"), "val": stage.source("val")}
+    return {split: [*one.asset_uids()] for split, one in sources.items() if isinstance(one, NamesAssets)}

@@ -208,6 +208,18 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
         "mesh_decoder": (60, 1, 2e-3),
         "texturer": (300, 2, 1e-3),
     },
+    "compact": {
+        "structure_vae": (1500, 8, 1e-3),
+        "structure_base": (1500, 16, 1e-3),
+        "object": (2000, 16, 1e-3),
+        "coarse": (2000, 16, 1e-3),
+        "fine": (1500, 16, 1e-3),
+        "slat_vae": (800, 4, 1e-3),
+        "slat_base": (600, 4, 1e-3),
+        "gaussian_decoder": (200, 4, 5e-4),
+        "mesh_decoder": (500, 2, 1e-3),
+        "texturer": (800, 4, 1e-3),
+    },
     "small": {
         "structure_vae": (20_000, 16, 3e-4),
         "structure_base": (40_000, 64, 2e-4),
@@ -233,8 +245,21 @@ _SMALLER: dict[SizeName, dict[str, Any]] = {
         "statistics_samples": 64,
         "quick_start": True,
     },
+    "compact": {
+        "crop": 32,
+        "max_voxels": 8000,
+        "views": 2,
+        "view_px": 96,
+        "statistics_samples": 64,
+        "quick_start": True,
+        "alignment_weight": 0.0,
+    },
     "small": {"crop": 32, "max_voxels": 16_384, "view_px": 256},
 }
+
+# Worlds are z up when images are completed, too, so that few steps are not spent on objects that lie on their sides.
+_UPRIGHT = Augmentation(axis="vertical", resize_probability=0.0)
+_AS_IN_SCENES = replace(_UPRIGHT, hidden=(0.0, 0.7), seen_as="in_scenes")
 
 # What single stages have otherwise. A strong divergence costs sharpness that few steps cannot use, and leaves latents
 # of half the variance, that much less for a flow to learn; turned objects are left to runs with steps for them.
@@ -243,7 +268,14 @@ _OWN: dict[SizeName, dict[str, dict[str, Any]]] = {
         "structure_vae": {"cross_entropy_weight": 1.0, "kl_weight": 0.15},
         "mesh_decoder": {"max_voxels": 4000},  # of a step's seconds, all but a few go with the number of voxels
         **{name: {"augmentation": NO_AUGMENTATION} for name in ("structure_base", "object", "coarse", "fine")},
-    }
+    },
+    "compact": {
+        **{name: {"augmentation": _UPRIGHT} for name in RECIPES},
+        "structure_vae": {"augmentation": _UPRIGHT, "cross_entropy_weight": 1.0, "kl_weight": 0.1},
+        "object": {"augmentation": _AS_IN_SCENES},
+        # The fine cube is that of coarse voxels; a few wrong ones far out make the object small in it.
+        "fine": {"augmentation": replace(_UPRIGHT, scale=(0.8, 1.05))},
+    },
 }
 
 

@@ -10,6 +10,7 @@ import torch
 
 from models.checkpoints import CheckpointError
 from pipelines.encoders.registry import load_encoders
+from pipelines.encoders.remembering import RememberingEncoders
 from pipelines.errors import PipelineError
 from pipelines.names import STAGE_NAMES, StageName
 from pipelines.train.assemble import compute_threads, loop_options, stage_context, stage_recipe
@@ -45,7 +46,8 @@ class Run:
         self._config, self._ranks = config, ranks
         given = given_pipeline(config.init) if config.init else Known()
         self._given = replace(given, weights={**given.weights, **config.given_weights})
-        self._encoders = load_encoders(config.encoders, self._given.weights)
+        encoders = load_encoders(config.encoders, self._given.weights)
+        self._encoders = RememberingEncoders(encoders) if ranks.device.type == "cpu" else encoders
         self._options = loop_options(config, ranks)
         threads = compute_threads(self._options.workers, ranks)
         if threads is not None:

@@ -1,7 +1,8 @@
 """How large the networks of a system are. What they read of images follows from the encoders.
 
-`official`: the released configs; their parameter counts are tested. `small`: one GPU, minutes to hours. `tiny`: one
-CPU core, minutes; for tests and the demo. The grids (64^3 voxels, 16^3 x 8 and 8-channel latents) are the same in all.
+`official`: the released configs; their parameter counts are tested. `small`: one GPU, minutes to hours. `compact`: two
+CPU cores, an hour or two; the checkpoint that comes with this package. `tiny`: one CPU core, minutes; for tests. The
+grids (64^3 voxels, 16^3 x 8 and 8-channel latents) are the same in all.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class SystemSizes:
 
 def system_sizes(name: str, encoders: EncoderSizes) -> SystemSizes:
     """Raises UsageError for an unknown name."""
-    makers = {"tiny": tiny, "small": small, "official": official}
+    makers = {"tiny": tiny, "compact": compact, "small": small, "official": official}
     if name not in makers:
         raise UsageError(f"unknown size {name!r}; choose one of {', '.join(SIZE_NAMES)}")
     return makers[name](encoders)
@@ -79,6 +80,27 @@ def small(encoders: EncoderSizes) -> SystemSizes:
         trunk={"model_channels": 256, "num_blocks": 6, "num_heads": 4},
         io_channels=64,
         gaussians=8,
+    )
+
+
+def compact(encoders: EncoderSizes) -> SystemSizes:
+    """What two CPU cores train in an hour or two, and complete an object with in a second or two.
+
+    The branch reaches all but the last block of the base, and meshes come from a grid of 128^3: a quarter of the faces.
+    """
+    return _system(
+        "compact",
+        encoders,
+        flow={"model_channels": 144, "num_blocks": 4, "num_heads": 3},
+        patch_size=2,
+        branch_blocks=3,
+        vae=_structure_vae((8, 32, 64), res_blocks=0, middle_blocks=2),
+        trunk={"model_channels": 128, "num_blocks": 3, "num_heads": 4},
+        io_channels=32,
+        gaussians=4,
+        sparse_flow={"model_channels": 128, "num_blocks": 2, "num_heads": 4},
+        sparse_branch_blocks=2,
+        mesh_upsamples=1,
     )
 
 
@@ -118,10 +140,14 @@ def _system(
     trunk: dict[str, Any],
     io_channels: int,
     gaussians: int,
+    sparse_flow: dict[str, Any] | None = None,
+    sparse_branch_blocks: int | None = None,
+    mesh_upsamples: int = 2,
 ) -> SystemSizes:
+    """sparse_flow, sparse_branch_blocks: of the flows of structured latents, where they differ from the structure's."""
     latent = {"in_channels": LATENT_CHANNELS, "out_channels": LATENT_CHANNELS}
     shared = {**latent, **flow, "cond_channels": encoders.width, "qk_rms_norm": True}
-    sparse = {**shared, "resolution": GRID, "patch_size": 2, "io_block_channels": (io_channels,)}
+    sparse = {**shared, **(sparse_flow or {}), "resolution": GRID, "patch_size": 2, "io_block_channels": (io_channels,)}
     trunk = {**trunk, "resolution": GRID, "latent_channels": LATENT_CHANNELS}
     structure_flow = FlowConfig(resolution=LATENT_GRID, patch_size=patch_size, **shared)
     slat_flow = SLatFlowConfig(**sparse)
@@ -140,7 +166,10 @@ def _system(
                 lr={"_rotation": 0.1},
             ),
         ),
-        mesh_decoder=MeshDecoderConfig(**trunk, use_color=True),
+        mesh_decoder=MeshDecoderConfig(**trunk, use_color=True, num_upsamples=mesh_upsamples),
         slat_flow=slat_flow,
-        texturer=TexturerConfig(**{**sparse, "num_blocks": branch_blocks}, cond_slat_channels=encoders.detail_channels),
+        texturer=TexturerConfig(
+            **{**sparse, "num_blocks": sparse_branch_blocks or branch_blocks},
+            cond_slat_channels=encoders.detail_channels,
+        ),
     )

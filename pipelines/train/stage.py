@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -46,6 +46,13 @@ class SampleSource(Protocol[SampleT]):
         ...
 
     def collate(self, samples: Sequence[Any]) -> Batch: ...
+
+
+@runtime_checkable
+class NamesAssets(Protocol):
+    """A source that can say whose shapes its samples are, for the record of what a run has seen."""
+
+    def asset_uids(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)

@@ -87,11 +87,18 @@ def test_elastic_classes_are_the_plain_ones() -> None:
 
 def test_half_precision_weights_become_float32(tmp_path: Path) -> None:
     network = structure_base()
-    write_network(network, tmp_path / "net")
-    save_file({k: v.half() for k, v in network.state_dict().items()}, tmp_path / "net.safetensors")
+    write_network(network, tmp_path / "net", half=True)
+    assert {value.dtype for value in load_file(tmp_path / "net.safetensors").values()} == {torch.float16}
     read = read_network(tmp_path / "net")
     assert {value.dtype for value in read.state_dict().values()} == {torch.float32}
     torch.testing.assert_close(read.state_dict(), network.state_dict(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_weight_that_half_precision_cannot_hold_is_named_instead_of_becoming_infinite(tmp_path: Path) -> None:
+    network = structure_base()
+    key, value = next((key, value) for key, value in network.state_dict().items() if value.is_floating_point())
+    with pytest.raises(CheckpointError, match=f"{key} has values that half precision cannot hold"):
+        write_network(network, tmp_path / "net", {key: value + 1e6}, half=True)
 
 
 def test_every_key_that_does_not_fit_is_named_and_nothing_is_loaded() -> None:

@@ -12,6 +12,7 @@ from pipelines.encoders.efficientnet import EfficientNetEncoders
 from pipelines.encoders.official import OfficialEncoders
 from pipelines.encoders.protocol import ImageEncoders
 from pipelines.encoders.registry import load_encoders
+from pipelines.encoders.remembering import RememberingEncoders
 from pipelines.errors import UsageError
 
 BACKBONE = DinoConfig(img_size=56, embed_dim=32, depth=2, num_heads=2, num_register_tokens=4)
@@ -104,3 +105,48 @@ def test_unknown_names_and_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 32"):
         load_encoders("efficientnet_lite0", image_px=100)
     assert isinstance(load_encoders("efficientnet_lite0", image_px=64), EfficientNetEncoders)
+
+
+class Counting:
+    """The small encoders, counting the images that they are asked for."""
+
+    def __init__(self) -> None:
+        self.of, self.asked = efficientnet(), 0
+        self.name, self.sizes = self.of.name, self.of.sizes
+
+    def networks(self):
+        return self.of.networks()
+
+    def image_tokens(self, images):
+        self.asked += len(images)
+        return self.of.image_tokens(images)
+
+    def scene_features(self, images):
+        self.asked += len(images)
+        return self.of.scene_features(images)
+
+
+def test_remembering_encoders_answer_alike_and_encode_an_image_once():
+    counting = Counting()
+    remembering = RememberingEncoders(counting)
+    images = (torch.rand(3, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 255).round() / 255
+    tokens = counting.of.image_tokens(images)
+    for _ in range(2):
+        torch.testing.assert_close(
+            remembering.image_tokens(images[[0, 1, 0, 2]]), tokens[[0, 1, 0, 2]], atol=2e-3, rtol=2e-3
+        )
+    assert counting.asked == 3
+    scene, known = remembering.scene_features(images), counting.of.scene_features(images)
+    torch.testing.assert_close(scene.detail_BFHW, known.detail_BFHW, atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(remembering.scene_features(images).tokens_BDhw, scene.tokens_BDhw)
+    assert counting.asked == 6, "tokens and scene features are apart"
+
+
+def test_remembering_encoders_forget_what_was_not_asked_for_the_longest():
+    counting = Counting()
+    of_one = counting.sizes.tokens * counting.sizes.width * 2
+    remembering = RememberingEncoders(counting, max_bytes=2 * of_one)
+    images = torch.rand(3, 3, 128, 128)
+    for number in (0, 1, 0, 2, 0, 1):
+        remembering.image_tokens(images[number : number + 1])
+    assert counting.asked == 4, "0, 1, 2, and 1 again, which 2 had pushed out"

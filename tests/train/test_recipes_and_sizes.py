@@ -15,6 +15,7 @@ from models.structure_flow import SparseStructureFlow
 from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from models.texturer import Texturer
 from pipelines.encoders.protocol import EncoderSizes
+from pipelines.encoders.registry import load_encoders
 from pipelines.errors import UsageError
 from pipelines.names import SIZE_NAMES, STAGE_NAMES
 from pipelines.train.assemble import compute_threads
@@ -76,12 +77,22 @@ def test_official_recipes_take_the_supplement_and_keep_what_was_released(stage, 
 
 
 @pytest.mark.parametrize(("stage", "weight"), [("object", 0.0), ("coarse", 0.1), ("fine", 0.5), ("texturer", 0.5)])
-def test_alignment_has_the_published_weight_at_every_size(stage, weight) -> None:
+def test_alignment_has_the_published_weight_where_there_is_time_for_it(stage, weight) -> None:
     for size in SIZE_NAMES:
         made = recipe(stage, size)
         assert isinstance(made, FlowRecipe)
-        assert (made.alignment_weight, made.drop_condition) == (weight, 0.1)
+        assert (made.alignment_weight, made.drop_condition) == (0.0 if size == "compact" else weight, 0.1)
         assert (made.path.t_mean, made.path.t_std) == (1.0, 1.0)
+
+
+def test_the_compact_system_fits_into_32_megabytes_of_half_precision() -> None:
+    sizes = system_sizes("compact", load_encoders("efficientnet_lite0").sizes)
+    with torch.device("meta"):
+        count = {
+            name: sum(p.numel() for p in construct(kind, sizes.config_of(name)).parameters())
+            for name, (kind, _) in NETWORKS.items()
+        }
+    assert 2 * (sum(count.values()) + count["coarse_completer"]) < 32e6, "the completer is there twice"
 
 
 @pytest.mark.parametrize("size", SIZE_NAMES)
@@ -103,7 +114,7 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
         stage_entry("corse")
     with pytest.raises(UsageError, match="structure_vae"):
         recipe("corse", "tiny")
-    with pytest.raises(UsageError, match="tiny, small, official"):
+    with pytest.raises(UsageError, match="tiny, compact, small, official"):
         system_sizes("large", OFFICIAL_ENCODERS)
 
 

@@ -53,7 +53,10 @@ class Catalogue:
 
 
 def catalogue_of_views(readers: Readers, options: DataOptions, split: Split, wanted: Wanted) -> Catalogue:
-    """Objects that cover enough of a view, of assets of the split that are wanted."""
+    """Objects that cover enough of a view, of assets of the split that are wanted.
+
+    A location may hold scenes of one split alone. Raises UsageError if none has anything to train on.
+    """
     parts, assets = [], _Assets()
     for number in range(len(readers)):
         dataset, known = readers.dataset(number), _wanted_assets(readers, number, options, split, wanted)
@@ -63,11 +66,12 @@ def catalogue_of_views(readers: Readers, options: DataOptions, split: Split, wan
         )
         asset_I = code_of_uid[uid_I.indices.to_numpy()] if len(uid_I) else np.zeros(0, int)
         keep = asset_I >= 0
-        if split == "train" and not keep.any():
-            what = f"object of the {split} assets that covers {options.min_pixel_ratio:.2%} of a view"
-            raise nothing_left(what, dataset.root.location)
         parts.append(_part(number, view_I[keep], instance_I[keep], asset_I[keep], options))
-    return _joined(assets, parts)
+    found = _joined(assets, parts)
+    if split == "train" and not len(found):
+        what = f"object of the {split} assets that covers {options.min_pixel_ratio:.2%} of a view"
+        raise nothing_left(what, ", ".join(readers.dataset(number).root.location for number in range(len(readers))))
+    return found
 
 
 def catalogue_of_assets(readers: Readers, options: DataOptions, split: Split, wanted: Wanted) -> Catalogue:

@@ -56,7 +56,7 @@ class Placed:
 
 def draw_turn(rng: np.random.Generator, augmentation: Augmentation) -> Turn:
     """All numbers are drawn in any case, so that an option changes nothing but its own."""
-    turned, rotation = rng.random() < augmentation.rotation, random_rotation(rng)
+    turned, rotation = rng.random() < augmentation.rotation, random_rotation(rng, augmentation.axis)
     scale, shift = rng.uniform(*augmentation.scale), rng.uniform(-1, 1, 3) * augmentation.shift
     return Turn(rotation if turned else np.eye(3), float(scale), shift)
 

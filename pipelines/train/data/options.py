@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pipelines.errors import UsageError
 from pipelines.train.data.locations import DataLocation
+from pipelines.train.data.randomness import RotationAxis
 from pipelines.train.data.readers import Readers
 from scenegen.contract.objects import FEATURES_PREFIX, LATENTS_PREFIX, OBJECTS, VIEWS
 
@@ -23,16 +24,22 @@ taken. rescale: the cube grows until the object fits, up to a limit. squash: wha
 class Augmentation:
     """How a sample's cube is turned and jittered, and how images lose resolution.
 
-    rotation: probability of a random rotation. scale: range of the factor on the object's size in its cube.
+    rotation: probability of a random rotation. axis: about which; "vertical" keeps up up, as it is in scenes whose
+    camera's pose is known. scale: range of the factor on the object's size in its cube.
     shift: largest move along each axis, in edges of the cube. resize_probability: of scaling an image down to
     `resize_px` or more and back.
+    hidden: range of the share of a lone object's view that something covers. seen_as: the cube of a lone object; its
+    own bounding cube, or one of the two that a scene would give it, by lot.
     """
 
     rotation: float = 1.0
+    axis: RotationAxis = "any"
     scale: tuple[float, float] = (0.9, 1.1)
     shift: float = 0.05
     resize_probability: float = 0.5
     resize_px: int = 32
+    hidden: tuple[float, float] = (0.0, 0.0)
+    seen_as: Literal["whole", "in_scenes"] = "whole"
 
 
 NO_AUGMENTATION = Augmentation(rotation=0.0, scale=(1.0, 1.0), shift=0.0, resize_probability=0.0)

@@ -6,11 +6,14 @@ Generators are made where they are used and kept by no one, so order, workers an
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Literal
 
 import numpy as np
 import torch
 
 from pipelines.train.data.samples import Draws
+
+RotationAxis = Literal["any", "vertical"]
 
 
 class Stream(IntEnum):
@@ -34,9 +37,14 @@ def draw_step(seed: int, epoch: int, index: int, noise_shape: tuple[int, ...]) -
     return Draws(time, drop, torch.from_numpy(rng.standard_normal(noise_shape, np.float32)))
 
 
-def random_rotation(rng: np.random.Generator) -> np.ndarray:
-    """(3, 3) float64, uniform on SO(3): the matrix of a normalised quaternion of four normal numbers."""
+def random_rotation(rng: np.random.Generator, axis: RotationAxis = "any") -> np.ndarray:
+    """(3, 3) float64, uniform on SO(3), or among those about the vertical: up stays up.
+
+    The matrix of a normalised quaternion of four normal numbers; for the vertical of the first and the last of them.
+    """
     quaternion = rng.standard_normal(4)
+    if axis == "vertical":
+        quaternion[1:3] = 0
     w, x, y, z = quaternion / np.linalg.norm(quaternion)
     return np.array(
         [

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pipelines.train.data import errors
-from pipelines.train.data.randomness import random_rotation
+from pipelines.train.data.randomness import RotationAxis, random_rotation
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.objects import GRID, ObjectGeometry
 from scenegen.contract.voxels import CUBE_MARGIN, surface_voxels
@@ -51,10 +51,15 @@ def stored_latent(objects: ObjectDataset, uid: str, encoder: str, turn: bool, rn
 
 
 def with_features(
-    objects: ObjectDataset, geometry: ObjectGeometry, extractor: str, turn: bool, rng: np.random.Generator
+    objects: ObjectDataset,
+    geometry: ObjectGeometry,
+    extractor: str,
+    turn: bool,
+    rng: np.random.Generator,
+    axis: RotationAxis = "any",
 ) -> TurnedAsset:
     """A random pose, or the canonical one, with image features. Raises BadRowError."""
-    rotation = random_rotation(rng)
+    rotation = random_rotation(rng, axis)
     with errors.row(f"{objects.root.location}, features {extractor} of asset {geometry.asset_uid}"):
         feats_MC = objects.features(geometry.asset_uid, extractor).feats
         if len(feats_MC) != len(geometry.voxels):

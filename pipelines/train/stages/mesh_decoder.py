@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.flexicubes.extraction import Mesh
-from models.mesh_decoder import UPSAMPLING, MeshDecoder
+from models.mesh_decoder import MeshDecoder
 from models.slat_vae import SLatEncoder
 from models.sparse.voxels import SparseTensor
 from pipelines.train.data.batches import RenderBatch
@@ -41,8 +41,7 @@ class MeshDecoderModule(TrainingModule):
         self.decoder = decoder
         self._encoder = (encoder,)  # in a tuple, so that it is not registered
         self._view_px, self._distance = recipe.view_px, distance
-        resolution = decoder.config.resolution * UPSAMPLING
-        self._loss = MeshLoss(ImageLoss(recipe.image, distance), recipe.mesh, resolution)
+        self._loss = MeshLoss(ImageLoss(recipe.image, distance), recipe.mesh, decoder.config.mesh_resolution)
 
     def frozen(self) -> Iterable[nn.Module]:
         return (*self._encoder, *(() if self._distance is None else self._distance.networks()))

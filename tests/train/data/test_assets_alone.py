@@ -1,6 +1,7 @@
 """Samples of assets by themselves: shapes, latents, renders, lone objects; and which assets are held out."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from tiny_shapes import grown
 from pipelines.errors import UsageError
 from pipelines.train.data.assets import usable_assets
 from pipelines.train.data.errors import Rejected
-from pipelines.train.data.options import NO_AUGMENTATION, DataLocation, DataOptions
+from pipelines.train.data.options import NO_AUGMENTATION, Augmentation, DataLocation, DataOptions
+from pipelines.train.data.randomness import random_rotation
 from pipelines.train.data.sources.latents import LatentSource
-from pipelines.train.data.sources.lone_objects import ObjectStructureSource
+from pipelines.train.data.sources.lone_objects import ObjectStructureSource, covered
 from pipelines.train.data.sources.renders import RenderSource
 from pipelines.train.data.sources.shapes import ShapeSource
 from pipelines.train.data.turning import nearest_voxels, normalising
@@ -155,3 +157,60 @@ def test_without_augmentation_an_asset_is_itself(tiny_data):
     voxels = ObjectDataset.open(tiny_data).geometry("tiny/ball").voxels
     shared = {*map(tuple, voxels.tolist())} & {*map(tuple, source.load(ball, 0).target_V3.tolist())}
     assert len(shared) > 0.97 * len(voxels)
+
+
+AS_IN_SCENES = Augmentation(axis="vertical", resize_probability=0.0, hidden=(0.3, 0.6), seen_as="in_scenes")
+
+
+def test_a_covered_lone_object_shows_less_of_itself_and_keeps_its_whole_shape(tiny_data):
+    whole = ObjectStructureSource(options(tiny_data, augmentation=replace(AS_IN_SCENES, hidden=(0, 0))), "train", 0)
+    covered_too = ObjectStructureSource(options(tiny_data, augmentation=AS_IN_SCENES), "train", 0)
+    compared = 0
+    for index, epoch in itertools.product(range(len(whole)), range(4)):
+        try:
+            seen, less = whole.load(index, epoch), covered_too.load(index, epoch)
+        except Rejected:
+            continue
+        masks = [sample.images.scene_mask_SS > 0 for sample in (seen, less)]
+        assert not (masks[1] & ~masks[0]).any(), "what is covered was seen before"
+        assert 0.3 < masks[1].sum() / masks[0].sum() < 0.75
+        target = {*map(tuple, less.target_V3.tolist())}
+        assert np.mean([tuple(voxel) in target for voxel in less.partial_V3.tolist()]) > 0.9
+        compared += 1
+    assert compared > 10
+
+
+def test_the_cubes_of_lone_objects_are_those_of_scenes(tiny_data):
+    source = ObjectStructureSource(options(tiny_data, augmentation=AS_IN_SCENES), "train", 0)
+    filled = []
+    for index, epoch in itertools.product(range(len(source)), range(6)):
+        try:
+            sample = source.load(index, epoch)
+        except Rejected:
+            continue
+        extents = [
+            int((voxels.int().amax(0) - voxels.int().amin(0)).max()) for voxels in (sample.target_V3, sample.partial_V3)
+        ]
+        filled.append(extents)
+    targets, partials = np.array(filled).T
+    fine = targets > 52  # the object itself fills the fine cube; in the coarse one its visible part fills half
+    assert 0.2 < fine.mean() < 0.95
+    assert (partials[~fine] <= 37).all()
+
+
+def test_a_vertical_axis_leaves_up_where_it_is():
+    rng = np.random.default_rng(0)
+    turns = np.stack([random_rotation(rng, "vertical") for _ in range(200)])
+    np.testing.assert_allclose(turns[:, 2], np.tile([0, 0, 1], (200, 1)), atol=1e-12)
+    np.testing.assert_allclose(turns @ turns.transpose(0, 2, 1), np.tile(np.eye(3), (200, 1, 1)), atol=1e-12)
+    headings = np.arctan2(turns[:, 1, 0], turns[:, 0, 0])
+    assert np.histogram(headings, 4, (-np.pi, np.pi))[0].min() > 30, "every heading is as likely"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.8])
+def test_a_cover_hides_the_share_that_is_asked_for(share):
+    rng = np.random.default_rng(0)
+    mask = np.zeros((60, 80), bool)
+    mask[10:50, 20:70] = True
+    for _ in range(20):
+        assert (covered(mask, share, rng) & mask).sum() / mask.sum() == pytest.approx(share, abs=0.03)

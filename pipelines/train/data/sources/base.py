@@ -28,6 +28,10 @@ class SourceBase:
     def __len__(self) -> int:
         return len(self.catalogue)
 
+    def asset_uids(self) -> tuple[str, ...]:
+        """Of all samples, sorted."""
+        return tuple(sorted(self.catalogue.assets[number].uid for number in np.unique(self.catalogue.asset_L)))
+
     def costs(self) -> np.ndarray:
         return np.full(len(self), STRUCTURE_TOKENS)
 

@@ -1,6 +1,9 @@
 """Assets seen alone in their clean renders, as if those were scenes: object pre-training.
 
-The depth is the render's own, so alpha is 0: no estimator has seen these renders.
+The depth is the render's own, so alpha is 0: no estimator has seen these renders. Something may cover a part of the
+view, and the cubes may be those of scenes: so much of completing can be learned without rendering a single scene.
+
+Shapes: H W view, P points, S encoders' image edge.
 """
 
 from __future__ import annotations
@@ -16,9 +19,9 @@ from pipelines.train.data.batches import StructureBatch
 from pipelines.train.data.catalogue import catalogue_of_assets
 from pipelines.train.data.collate import structure_batch
 from pipelines.train.data.crops import blurred, cropped, drawn_view
-from pipelines.train.data.cubes import NO_INTERIOR, draw_turn, place_alone
+from pipelines.train.data.cubes import NO_INTERIOR, CubeRule, draw_turn, place_alone, place_in_scene
 from pipelines.train.data.options import DataOptions
-from pipelines.train.data.points import interior, unprojected
+from pipelines.train.data.points import VisiblePoints, interior, unprojected
 from pipelines.train.data.randomness import Stream, draw_step, generator
 from pipelines.train.data.readers import Readers
 from pipelines.train.data.resize import resized
@@ -32,6 +35,11 @@ from scenegen.contract.crops import premultiplied
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.objects import ObjectView
 from scenegen.contract.sidecar import GROUND_TRUTH
+
+FINE_SHARE = 0.5
+"""Of lone objects that are seen as in scenes, those in the fine cube."""
+DISC_SHARE = 0.5
+"""Of what covers a part of a view, discs; the rest has a straight edge."""
 
 
 class ObjectStructureSource(SourceBase):
@@ -51,15 +59,23 @@ class ObjectStructureSource(SourceBase):
         turn, blur = draw_turn(rng, options.augmentation), blurred_px(rng, options.augmentation, options.image_px)
         view, mesh = _drawn(objects, uid, rng), geometry_of(objects, uid)
         assert view.depth is not None
-        mask_HW = interior(np.isfinite(view.depth))
+        seen_HW = np.isfinite(view.depth)
+        seen_HW &= ~covered(seen_HW, float(rng.uniform(*options.augmentation.hidden)), rng)
+        mask_HW = interior(seen_HW)
         if mask_HW.sum() < options.min_interior_px:
             raise errors.Rejected(NO_INTERIOR)
         points_P3 = unprojected(view.depth, mask_HW, (0, 0), view.K_px, view.T_obj_cam)
-        placed = place_alone(points_P3, np.ones(len(points_P3), np.float32), mesh.vertices, turn)
+        fine = bool(rng.random() < FINE_SHARE)
+        if options.augmentation.seen_as == "whole":
+            placed = place_alone(points_P3, np.ones(len(points_P3), np.float32), mesh.vertices, turn)
+        else:
+            visible = VisiblePoints(points_P3, np.ones(len(points_P3), np.float32), 0.0, GROUND_TRUTH)
+            rule = CubeRule(fine, options.oversize, options.largest_growth)
+            placed = place_in_scene(visible, mesh.vertices, np.eye(4), turn, rule)
         target_V3, partial_V3, confidence_V = placed_voxels(placed, mesh)
         return StructureSample(
             name=SampleName(number, uid, variant=view.view_index),
-            images=_images(view, int(rng.integers(1 << 62)), options.image_px, blur),
+            images=_images(view, seen_HW, rng, options.image_px, blur),
             target_V3=target_V3,
             partial_V3=partial_V3,
             confidence_V=confidence_V,
@@ -84,9 +100,28 @@ def _drawn(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> Object
     return view
 
 
-def _images(view: ObjectView, scene_id: int, size: int, blur: int | None) -> InstanceImages:
+def covered(mask_HW: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) bool: this share of the mask's pixels, and what lies with them on one side of a line or in a disc."""
+    angle, centre, in_disc = rng.uniform(0, 2 * np.pi), rng.random(), rng.random() < DISC_SHARE
+    rows_P, columns_P = np.nonzero(mask_HW)
+    if share <= 0 or not len(rows_P):
+        return np.zeros_like(mask_HW)
+    row_H1, column_1W = np.ogrid[: mask_HW.shape[0], : mask_HW.shape[1]]
+    number = int(centre * len(rows_P))
+    if in_disc:
+        far_HW = np.hypot(row_H1 - rows_P[number], column_1W - columns_P[number])
+    else:
+        far_HW = row_H1 * np.sin(angle) + column_1W * np.cos(angle)
+    return far_HW < np.quantile(far_HW[mask_HW], share)
+
+
+def _images(
+    view: ObjectView, mask_HW: np.ndarray, rng: np.random.Generator, size: int, blur: int | None
+) -> InstanceImages:
+    """mask_HW: what is seen; whatever covers the rest is of one colour."""
     assert view.rgba is not None and view.depth is not None
-    rgb, mask_HW = premultiplied(view.rgba), np.isfinite(view.depth)
+    scene_id, colour_3 = int(rng.integers(1 << 62)), rng.integers(256, size=3)
+    rgb = np.where((np.isfinite(view.depth) & ~mask_HW)[..., None], colour_3.astype(np.uint8), premultiplied(view.rgba))
     rows, columns = np.nonzero(mask_HW)
     box = crop_box((int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())))
     return InstanceImages(

@@ -50,7 +50,8 @@ class SlatAssets:
         if self._kind == "latents":
             asset = stored_latent(objects, uid, self._table, turn, rng)
         else:
-            asset = with_features(objects, geometry_of(objects, uid), self._table, turn, rng)
+            axis = self._options.augmentation.axis
+            asset = with_features(objects, geometry_of(objects, uid), self._table, turn, rng, axis)
         if len(asset.coords_N3) > self._options.max_voxels:
             raise errors.Rejected(TOO_MANY)
         return asset

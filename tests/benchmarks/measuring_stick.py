@@ -1,0 +1,149 @@
+"""What the data allow: a plain voxel-to-voxel network on the very samples of a structure completer.
+
+It sees the visible voxels and their confidence and says at once which voxels are occupied: no latents, no images, no
+noise. A completer that does not reach it has not learned what its samples teach; both are scored on the same held-out
+samples, beside the visible voxels themselves.
+
+Run: OMP_NUM_THREADS=1 python tests/benchmarks/measuring_stick.py DATA RUN_DIR [--objects DIR] [--stage coarse]
+Writes results/measuring_stick.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipelines.encoders.registry import load_encoders
+from pipelines.names import STAGE_NAMES
+from pipelines.samplers import SamplerConfig
+from pipelines.train.assemble import stage_context
+from pipelines.train.config import TrainConfig
+from pipelines.train.data import loader
+from pipelines.train.data.batches import StructureBatch
+from pipelines.train.given import Known
+from pipelines.train.losses.occupancy import cross_entropy_B, dice_B
+from pipelines.train.result import finished_stage
+from pipelines.train.stage import LoaderOptions
+from pipelines.train.stages.registry import make_stage
+from pipelines.train.stages.structure import columns, voxel_scores
+
+RESULTS = Path(__file__).parent / "results" / "measuring_stick.json"
+WIDTHS = 16, 32, 64, 96  # from 32^3 down to 4^3; the finest level is folded into channels
+FOLD = 2
+SAMPLERS = {f"{steps} steps": SamplerConfig(steps=steps, guidance=0.0) for steps in (1, 4, 12, 25)}
+
+
+class VoxelNetwork(nn.Module):
+    """[B, 2, 64, 64, 64] occupancy and confidence of what is visible -> logits [B, 1, 64, 64, 64]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Conv3d(2, WIDTHS[0], FOLD, stride=FOLD)
+        self.down = nn.ModuleList(nn.Sequential(_mixed(a), nn.Conv3d(a, b, 2, stride=2)) for a, b in pairwise(WIDTHS))
+        self.middle = nn.Sequential(_mixed(WIDTHS[-1]), _mixed(WIDTHS[-1]))
+        self.up = nn.ModuleList(
+            nn.Sequential(nn.ConvTranspose3d(b, a, 2, stride=2), _mixed(a)) for a, b in reversed([*pairwise(WIDTHS)])
+        )
+        self.leave = nn.ConvTranspose3d(WIDTHS[0], 1, FOLD, stride=FOLD)
+
+    def forward(self, seen_B2RRR: Tensor) -> Tensor:
+        x, passed = self.enter(seen_B2RRR), []
+        for level in self.down:
+            x = level[0](x)
+            passed.append(x)
+            x = level[1](x)
+        x = self.middle(x)
+        for level, beside in zip(self.up, reversed(passed), strict=True):
+            x = level[1](level[0](x) + beside)
+        return self.leave(x)
+
+
+def _mixed(width: int) -> nn.Module:
+    return nn.Sequential(nn.Conv3d(width, width, 3, padding=1), nn.GroupNorm(8, width), nn.SiLU())
+
+
+def seen(batch: StructureBatch) -> Tensor:
+    confidence = torch.zeros_like(batch.partial_occupancy()).flatten()
+    confidence[batch.voxels_partial_V.long()] = batch.confidence_V
+    partial = batch.partial_occupancy()
+    return torch.cat([partial, confidence.view_as(partial)], dim=1)
+
+
+def trained(steps: Iterator[Sequence[StructureBatch]], minutes: float) -> tuple[VoxelNetwork, int]:
+    """Within the time, with a rate that falls to nothing."""
+    torch.manual_seed(0)
+    network = VoxelNetwork()
+    optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
+    start, done, share = time.monotonic(), 0, 0.0
+    while share < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = 3e-3 * min(1, (done + 1) / 50) * (1 - share)
+        for batch in next(steps):
+            target = batch.target_occupancy()
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = network(seen(batch))
+            (dice_B(logits, target) + cross_entropy_B(logits, target)).mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        done, share = done + 1, (time.monotonic() - start) / (60 * minutes)
+    return network, done
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--objects", default=None)
+    parser.add_argument("--stage", default="coarse", choices=("object", "coarse", "fine"))
+    parser.add_argument("--size", default="compact")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--samples", type=int, default=96)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    objects = (options.objects,) if options.objects else ()
+    config = TrainConfig(shards=(options.data,), objects=objects, size=options.size, encoders="efficientnet_lite0")
+    results = [finished_stage(options.run_dir / name) for name in STAGE_NAMES]
+    weights = {name: place for result in results if result for name, place in result.networks.items()}
+    known = Known(weights, {result.stage: result.facts for result in results if result})
+    stage: Any = make_stage(options.stage, stage_context(options.stage, config, load_encoders(config.encoders), known))
+    loading = LoaderOptions(seed=0, batch_size=8, micro_batch_tokens=8 * 4096)
+    network, steps = trained(loader.training_batches(stage.source("train"), loading, 0), options.minutes)
+    source = stage.source("val")
+    chosen = np.unique(np.linspace(0, len(source) - 1, min(options.samples, len(source))).round().astype(int))
+    batches = [*loader.fixed_batches(source, chosen.tolist(), loading)]
+    scored: dict[str, list[dict[str, float]]] = {}
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for batch in batches:
+            target = batch.target_occupancy()
+            answers = {"plain network": network(seen(batch)) > 0, "visible voxels": batch.partial_occupancy()}
+            module = stage.module().eval()
+            answers["decoded truth"] = module._codec.decode(module._codec.encode(target))
+            for name, sampler in SAMPLERS.items():
+                module._recipe = replace(module._recipe, sampler=sampler)
+                answers[f"completer, {name}"] = module.complete(batch)
+            for name, answer in answers.items():
+                scored.setdefault(name, []).extend(score.named() for score in voxel_scores(answer, target))
+    means = {
+        name: {key: round(float(np.mean(values)), 4) for key, values in columns(rows).items()}
+        for name, rows in scored.items()
+    }
+    facts = {"date": str(date.today()), "command": " ".join(sys.argv), "samples": len(chosen), "plain_steps": steps}
+    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(stored | {options.stage: {**facts, "held_out": means}}, indent=1) + "\n")
+    print(json.dumps(means, indent=1))
+
+
+if __name__ == "__main__":
+    main()
