@@ -12,6 +12,10 @@ import tyro
 
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, PipelineError, UsageError
 
+BaselineChoice = Literal[
+    "visible_points", "visible_surface", "convex_hull", "nearest_asset", "mean_shape", "ground_truth"
+]
+
 
 @dataclass(frozen=True)
 class EvaluateCommand:
@@ -28,8 +32,11 @@ class EvaluateCommand:
     """Weights that are not in the checkpoint: dinov2=FILE moge2=FILE."""
     save_predictions: Path | None = None
     """Keep what --checkpoint makes in this folder, to be judged again with --predictions fixer=DIR."""
-    baseline: tuple[Literal["visible_points", "visible_surface", "convex_hull", "ground_truth"], ...] = ()
-    """Baselines that need no network; ground_truth is the truth sampled again, the ceiling."""
+    baseline: tuple[BaselineChoice, ...] = ()
+    """Baselines that need no network; nearest_asset and mean_shape know the training assets; ground_truth is the truth
+    sampled again, the ceiling."""
+    baseline_assets: Path | None = None
+    """Objects tables whose assets of the split train those two know; by default the ones that are judged with."""
     test_set: Literal["own", "arsg", "front3d", "gen3dsr", "scannet"] = "own"
     """Whose ground truth: our shards, or a test set in its own layout (see --root)."""
     shards: Path | None = None
@@ -42,8 +49,9 @@ class EvaluateCommand:
     """Asset meshes of --test-set arsg: ASSETS/<sha256>/mesh.ply."""
     sweep: tuple[Literal["alpha", "merged", "occlusion", "components"], ...] = ()
     """Robustness to distorted depth or merged masks; results by occlusion or by mask components."""
-    metrics: tuple[Literal["geometry", "frechet", "fid", "clip"], ...] = ("geometry",)
-    """Beside geometry: frechet, fid and clip compare renders on visible and unseen views; two need their weights."""
+    metrics: tuple[Literal["geometry", "colour", "frechet", "fid", "clip"], ...] = ("geometry",)
+    """Beside geometry, on renders from visible and unseen views: colour (PSNR), and frechet, fid and clip, of which two
+    need their weights."""
     inception_weights: Path | None = None
     """Inception weights of the usual FID (pt_inception-2015-12-05-6726825d.pth), for --metrics fid."""
     clip_weights: Path | None = None

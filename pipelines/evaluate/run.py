@@ -18,15 +18,16 @@ from pipelines.evaluate.judge import Judge, Rules
 from pipelines.evaluate.metrics.frames import FRAME_NOTES
 from pipelines.evaluate.predictions import ViewReport, write_answer
 from pipelines.evaluate.records import System, SystemAnswer, TruthView
-from pipelines.evaluate.rendering.open import open_rendering
-from pipelines.evaluate.rendering.scores import RenderScores, render_table
+from pipelines.evaluate.rendering.open import Pictures, open_rendering
 from pipelines.evaluate.report.files import write_report
-from pipelines.evaluate.report.tables import Reading, comparison, system_rows
+from pipelines.evaluate.report.paired import paired_by_step, paired_table
+from pipelines.evaluate.report.tables import Reading, Table, comparison, system_rows
 from pipelines.evaluate.scores import VOXEL, Searching
 from pipelines.evaluate.sweeps import steps, sweep_table
-from pipelines.evaluate.systems.baselines import TruthAgain, baseline
+from pipelines.evaluate.systems.baselines import TruthAgain
 from pipelines.evaluate.systems.completer import Completer
-from pipelines.evaluate.systems.open import open_systems
+from pipelines.evaluate.systems.open import open_baselines, open_systems, training_assets
+from pipelines.evaluate.systems.training_assets import TrainingAssets
 from pipelines.evaluate.truth.open import open_truth, rules_of, with_depth
 
 if TYPE_CHECKING:
@@ -44,13 +45,14 @@ def run(command: EvaluateCommand) -> str:
     stored = open_truth(command)
     truth = with_depth(command, stored)
     given = open_systems(command)
-    baselines = [baseline(name, truth) for name in command.baseline]
+    assets = training_assets(command)
+    baselines = open_baselines(command, truth, assets)
     judge = Judge(rules_of(command), command.seed, Searching(command.device, command.threads))
     depth = DepthChoice(command.depth, command.alignment, command.alpha)
     for name in command.sweep:
         steps(name, depth)  # a sweep that makes no sense is refused before hours of work
-    pictures = open_rendering(command, stored) if set(command.metrics) - {"geometry"} else None
-    drawn: dict[str, RenderScores] = {}
+    pictures = open_rendering(command, stored)
+    drawn: dict[str, list[Pictures]] = {}
 
     def ask(system: System, condition: Condition) -> Evaluation:
         label = f"{system.name} {condition.variation}".strip()
@@ -58,9 +60,9 @@ def run(command: EvaluateCommand) -> str:
         watchers: list[Watcher] = []
         if isinstance(system, Completer) and command.save_predictions is not None:
             watchers.append(keeper(command.save_predictions, system, condition))
-        if pictures and not condition.variation and condition.masks == "exact":
-            drawn[system.name] = pictures.fresh()
-            watchers.append(drawn[system.name].watch)
+        if not condition.variation and condition.masks == "exact":
+            drawn[system.name] = [one.fresh() for one in pictures]
+            watchers += [one.watch for one in drawn[system.name]]
         return evaluate(system, truth, judge, condition, keys, watchers)
 
     of_given = {name: ask(system, Condition(depth=depth)) for name, system in given.items()}
@@ -72,10 +74,12 @@ def run(command: EvaluateCommand) -> str:
         for penalised in (False, True)
     ]
     tables = [comparison(of_given, of_baselines, reading) for reading in readings]
-    if pictures:
-        rows = system_rows({name: drawn[one.system].row(one.system) for name, one in of_given.items()})
-        rows += [drawn[one.system].row(one.system) for one in of_baselines]
-        tables.append(render_table(rows, list(pictures.features)))
+    rivals = [one for one, system in zip(of_baselines, baselines, strict=True) if not isinstance(system, TruthAgain)]
+    tables += paired_tables(command, list(of_given.values()), rivals, depth)
+    for number, of_all in enumerate(pictures):
+        rows = system_rows({name: drawn[one.system][number].rows(one.system) for name, one in of_given.items()})
+        rows += [row for one in of_baselines for row in drawn[one.system][number].rows(one.system)]
+        tables.append(of_all.table(rows))
     ordinary = {one.system: one for one in evaluations}
     swept: list[System] = [*given.values(), *(one for one in baselines if not isinstance(one, TruthAgain))]
     for name in command.sweep:
@@ -83,8 +87,21 @@ def run(command: EvaluateCommand) -> str:
         tables.append(table)
         evaluations += made
     scenes = len({scene.scene for one in evaluations for scene in one.scenes})
-    write_report(command.out, facts(command, judge.rules, depth, scenes), asdict(command), tables, evaluations)
+    write_report(command.out, facts(command, judge.rules, depth, scenes, assets), asdict(command), tables, evaluations)
     return f"wrote {command.out / 'report.md'}, report.json and plots of {len(tables)} tables"
+
+
+def paired_tables(
+    command: EvaluateCommand, given: Sequence[Evaluation], rivals: Sequence[Evaluation], depth: DepthChoice
+) -> list[Table]:
+    """Systems against baselines, also by occlusion where that is swept; none without both, or without objects."""
+    if not given or not rivals or not rivals[0].objects:
+        return []
+    tables = [paired_table(given, rivals, command.seed)]
+    if "occlusion" in command.sweep:
+        parts = [(step.label, step.keep) for step in steps("occlusion", depth) if step.keep is not None]
+        tables.append(paired_by_step(given, rivals, parts, command.seed))
+    return tables
 
 
 def keeper(folder: Path, system: Completer, condition: Condition) -> Watcher:
@@ -104,8 +121,10 @@ def keeper(folder: Path, system: Completer, condition: Condition) -> Watcher:
     return keep
 
 
-def facts(command: EvaluateCommand, rules: Rules, depth: DepthChoice, scenes: int) -> list[str]:
-    """What a reader of the tables must know. scenes: how many were judged."""
+def facts(
+    command: EvaluateCommand, rules: Rules, depth: DepthChoice, scenes: int, assets: TrainingAssets | None
+) -> list[str]:
+    """What a reader of the tables must know. scenes: how many were judged. assets: that baselines know."""
     selection = f"the {command.largest} largest instances" if command.largest else "all instances"
     lines = [
         f"Test set: {command.test_set}; judged are {selection} of a view that cover {command.min_ratio:.2%} of it."
@@ -128,6 +147,11 @@ def facts(command: EvaluateCommand, rules: Rules, depth: DepthChoice, scenes: in
     lines.append(
         "Penalty of a missing prediction: 0 for every score; for the Chamfer distance the diagonal of the truth's box."
     )
+    if assets is not None:
+        lines.append(
+            f"nearest asset, mean shape: know the {len(assets)} training assets of {assets.objects.root.location}; "
+            "where one of these is judged, the nearest asset may be the true one."
+        )
     foreign = [given.partition("=")[0] for given in command.predictions if given.startswith(("midi=", "gen3dsr="))]
     if foreign:
         moved = "as a whole moved by a similarity onto the visible points of the depth above"

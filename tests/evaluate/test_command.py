@@ -79,6 +79,35 @@ def test_two_runs_with_one_seed_give_equal_figures(report, tmp_path, tiny_data):
     assert rows[0] == rows[1]
 
 
+def test_a_system_beside_baselines_is_compared_pair_by_pair_and_in_colour(tiny_data, tmp_path):
+    """What the training assets say of the tiny set, kept as files of "our" system."""
+    from pipelines.evaluate.evaluation import Condition, shown
+    from pipelines.evaluate.predictions import ViewReport, write_answer
+    from pipelines.evaluate.systems.baselines import baseline
+    from pipelines.evaluate.truth.shards import ShardTruth
+
+    truth = ShardTruth.open(tiny_data, tiny_data, largest=3, min_ratio=0.002, limit=2)
+    for key in truth.keys:
+        scene, _ = shown(truth.view(key), truth, Condition(), 0)
+        write_answer(tmp_path / "made", key, baseline("convex_hull", truth).complete(scene), ViewReport("hull"))
+    arguments = ["--shards", str(tiny_data), "--predictions", str(tmp_path / "made"), "--views", "2", *QUICK]
+    arguments += ["--baseline", "convex_hull", "nearest_asset", "mean_shape", "ground_truth", "--sweep", "occlusion"]
+    assert cli.main([*arguments, "--metrics", "geometry", "colour", "--out", str(tmp_path / "out")]) == 0
+    tables = {one["name"]: one for one in json.loads((tmp_path / "out" / "report.json").read_text())["tables"]}
+    assert list(tables) == ["released", "penalised", "paired", "paired_occlusion", "colour", "sweep_occlusion"]
+    against = {row["label"].partition(" against ")[2]: row for row in tables["paired"]["rows"]}
+    assert list(against) == ["convex hull", "nearest asset", "mean shape", "the best of each score"]
+    assert against["convex hull"]["chamfer_ratio"]["mean"] == pytest.approx(1, abs=0.05)
+    best = {row["label"]: row for row in tables["penalised"]["rows"]}
+    gain = best["3D-Fixer, this project: hull"]["f_score"]["mean"] - best["nearest asset"]["f_score"]["mean"]
+    assert against["nearest asset"]["f_score"]["mean"] == pytest.approx(gain)
+    assert len(tables["paired_occlusion"]["rows"]) == 5
+    labels = [row["label"] for row in tables["colour"]["rows"]]
+    assert "nearest asset, in one mean colour" in labels
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "know the 6 training assets" in text and "## Systems against baselines, object by object" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -101,6 +130,7 @@ def test_two_runs_with_one_seed_give_equal_figures(report, tmp_path, tiny_data):
         (["--shards", "DATA", "--baseline", "convex_hull", "--threads", "0"], "--threads must be"),
         (["--shards", "DATA", "--checkpoint", "DATA"], "no pipeline.json in"),
         (["--shards", "DATA", "--checkpoint", "DATA", "--encoder-weights", "clip=x"], "dinov2=FILE"),
+        (["--shards", "DATA", "--baseline", "mean_shape", "--baseline-assets", "DATA/none"], "scenegen objects"),
         (["--shards", "DATA", "--baseline", "convex_hull", "--metrics", "fid"], "FID needs --inception-weights"),
         (["--shards", "DATA", "--baseline", "convex_hull", "--metrics", "clip"], "needs --clip-weights"),
         (["--shards", "DATA", "--baseline", "convex_hull", "--min-ratio", "1"], "no view has an instance to judge"),

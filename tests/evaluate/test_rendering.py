@@ -8,6 +8,7 @@ from pipelines.errors import PipelineError
 from pipelines.evaluate.evaluation import Condition, evaluate
 from pipelines.evaluate.judge import Judge, Rules
 from pipelines.evaluate.records import Prediction, Shape, SystemAnswer
+from pipelines.evaluate.rendering.colour import MOST_DB, ColourScores, psnr
 from pipelines.evaluate.rendering.features import clip_features, efficientnet_features
 from pipelines.evaluate.rendering.frechet import frechet_distance
 from pipelines.evaluate.rendering.inception import InceptionV3
@@ -133,3 +134,75 @@ def test_a_dataset_without_clean_renders_says_how_to_make_them(tmp_path, tiny_da
         (tmp_path / path.name).symlink_to(path)
     with pytest.raises(PipelineError, match="scenegen objects"):
         CleanViews.of(ObjectDataset.open(tmp_path), "tiny/block")
+
+
+class _Answers:
+    """Predicts true shapes, after something was done to them."""
+
+    reruns, name = True, "answers"
+
+    def __init__(self, truth, change):
+        self.truth, self.change = truth, change
+
+    def complete(self, scene):
+        objects = self.truth.view(scene.key).objects
+        return SystemAnswer(tuple(Prediction(one.instance_id, self.change(one)) for one in objects))
+
+
+def _colour_rows(truth, change):
+    scores = ColourScores(truth.objects)
+    evaluate(_Answers(truth, change), truth, Judge(Rules(points=200)), Condition(), truth.keys[:2], [scores.watch])
+    return [row.cells for row in scores.rows("x")]
+
+
+def _true_colours(one):
+    """Every face in its own colour, as the tiny assets were drawn, half lit."""
+    from tiny_shapes import tiny_shapes
+
+    faces = np.arange(3 * len(one.shape.faces_F3)).reshape(-1, 3)
+    colours = np.repeat(255 * 0.7 * tiny_shapes()[one.asset_uid].colours, 3, axis=0).round().astype(np.uint8)
+    return Shape(one.shape.vertices_V3[one.shape.faces_F3].reshape(-1, 3), faces, colours)
+
+
+def test_psnr_has_its_closed_form_and_ends_where_pictures_are_equal():
+    grey = torch.full((3, 10), 0.5)
+    assert psnr(grey, grey + 0.1) == pytest.approx(20, abs=1e-4)
+    assert psnr(grey, grey) == MOST_DB
+
+
+def test_nearly_true_colours_gain_over_one_mean_colour_and_inverted_ones_lose(tiny_truth):
+    true, one_colour = _colour_rows(tiny_truth, _true_colours)
+    wrong, again = _colour_rows(tiny_truth, lambda one: _inverted(_true_colours(one)))
+    for side in ("visible", "unseen"):
+        assert true[f"gain_{side}"].mean > 0 > wrong[f"gain_{side}"].mean
+        assert true[f"shared_{side}"].mean - one_colour[f"shared_{side}"].mean == pytest.approx(
+            true[f"gain_{side}"].mean
+        )
+        assert one_colour[f"shared_{side}"].mean == pytest.approx(again[f"shared_{side}"].mean)
+
+
+def test_a_wrong_shape_costs_over_both_silhouettes_and_little_where_both_are(tiny_truth):
+    def swollen(one):
+        shape = _true_colours(one)
+        middle = shape.vertices_V3.mean(axis=0)
+        return Shape(middle + 1.5 * (shape.vertices_V3 - middle), shape.faces_F3, shape.colors_V3)
+
+    true, _ = _colour_rows(tiny_truth, _true_colours)
+    wrong, _ = _colour_rows(tiny_truth, swollen)
+    assert wrong["union_visible"].mean < true["union_visible"].mean - 3
+    assert wrong["union_visible"].mean < wrong["shared_visible"].mean
+
+
+def test_a_surface_without_colours_is_judged_in_one_colour_only(tiny_truth):
+    own, one_colour = _colour_rows(tiny_truth, lambda one: one.shape)
+    assert own["shared_visible"] is None and one_colour["shared_visible"].mean > 0
+    scores = ColourScores(tiny_truth.objects)
+    view = tiny_truth.view(tiny_truth.keys[0])
+    points = [Prediction(one.instance_id, Shape.of_points(one.shape.vertices_V3)) for one in view.objects]
+    scores.watch(view, SystemAnswer(tuple(points)))
+    assert scores.left_out == len(points)
+    assert [row.note for row in scores.rows("x")] == ["no surface to draw"]
+
+
+def _inverted(shape):
+    return Shape(shape.vertices_V3, shape.faces_F3, 255 - shape.colors_V3)

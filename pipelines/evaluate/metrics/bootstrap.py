@@ -1,4 +1,4 @@
-"""How sure is a mean: percentile bootstrap over scenes.
+"""How sure is a mean, or a ratio of means: percentile bootstrap over scenes.
 
 Objects of one scene share its depth, light and clutter, so scenes are drawn, not objects; drawing objects would make
 intervals too narrow. Shapes: N values, G groups, R resamples.
@@ -14,7 +14,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its 95 % confidence interval; low and high are None when there is one group only."""
+    """A mean, or a ratio of means, with its 95 % confidence interval; low and high are None for one group only."""
 
     mean: float
     low: float | None
@@ -27,18 +27,36 @@ def mean_with_interval(
 ) -> Estimate | None:
     """The plain mean of all values, and its interval when whole groups are drawn with replacement. None without values.
 
-    Raises ValueError if a value has no group or is not finite.
+    Of paired differences this is the paired bootstrap. Raises ValueError if a value has no group or is not finite.
     """
-    if len(values) != len(groups) or not np.isfinite(values).all():
+    return ratio_with_interval(values, [1.0] * len(values), groups, rng, resamples, level)
+
+
+def ratio_with_interval(
+    above: Sequence[float],
+    below: Sequence[float],
+    groups: Sequence[str],
+    rng: np.random.Generator,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Estimate | None:
+    """The mean of `above` over the mean of `below`, pair by pair of the same things, and its interval as above.
+
+    None without values, or where a drawn mean of `below` is 0. Raises ValueError for values that do not match, have no
+    group or are not finite.
+    """
+    if not len(above) == len(below) == len(groups) or not np.isfinite([above, below]).all():
         raise ValueError("every value needs a group and must be finite; leave missing ones out, or penalise them")
-    if not len(values):
+    if not len(above):
         return None
-    array = np.asarray(values, np.float64)
+    above_N, below_N = np.asarray(above, np.float64), np.asarray(below, np.float64)
     names, group_N = np.unique(groups, return_inverse=True)
-    if len(names) == 1:
-        return Estimate(float(array.mean()), None, None, len(array))
-    sums_G, counts_G = np.bincount(group_N, array), np.bincount(group_N)
     drawn_RG = rng.integers(0, len(names), (resamples, len(names)))
-    means_R = sums_G[drawn_RG].sum(axis=1) / counts_G[drawn_RG].sum(axis=1)
-    low, high = np.quantile(means_R, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(array.mean()), float(low), float(high), len(array))
+    above_R, below_R = (np.bincount(group_N, values)[drawn_RG].sum(axis=1) for values in (above_N, below_N))
+    if not below_N.sum() or not below_R.all():
+        return None
+    ratio = float(above_N.sum() / below_N.sum())
+    if len(names) == 1:
+        return Estimate(ratio, None, None, len(above_N))
+    low, high = np.quantile(above_R / below_R, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(ratio, float(low), float(high), len(above_N))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from pipelines.errors import UsageError
-from pipelines.evaluate.records import TruthSet
+from pipelines.evaluate.records import SystemAnswer, TruthSet, TruthView
+from pipelines.evaluate.rendering.colour import ColourScores
 from pipelines.evaluate.rendering.features import (
     Features,
     clip_features,
@@ -13,16 +15,51 @@ from pipelines.evaluate.rendering.features import (
     inception_features,
 )
 from pipelines.evaluate.rendering.scores import MetricName, RenderScores
+from pipelines.evaluate.report.tables import Row, Table
 from pipelines.evaluate.truth.shards import ShardTruth
 
 if TYPE_CHECKING:
     from pipelines.evaluate.cli import EvaluateCommand
 
 
-def open_rendering(command: EvaluateCommand, truth: TruthSet) -> RenderScores:
-    """Raises UsageError where weights or clean renders cannot be there, PipelineError where they are not."""
+class Pictures(Protocol):
+    """Draws what one system answers and keeps the scores, while views are judged."""
+
+    def fresh(self) -> Pictures:
+        """An empty one for another system."""
+        ...
+
+    def watch(self, view: TruthView, answer: SystemAnswer) -> None:
+        """Add one judged view."""
+        ...
+
+    def rows(self, label: str) -> list[Row]:
+        """The system's lines of the table."""
+        ...
+
+    def table(self, rows: Sequence[Row]) -> Table:
+        """Of every system's rows."""
+        ...
+
+
+def open_rendering(command: EvaluateCommand, truth: TruthSet) -> list[Pictures]:
+    """One a table, none without rendering metrics.
+
+    Raises UsageError where weights or clean renders cannot be there, PipelineError where they are not.
+    """
+    if not set(command.metrics) - {"geometry"}:
+        return []
     if not isinstance(truth, ShardTruth):
         raise UsageError("rendering metrics need the clean renders of our objects tables: use --test-set own")
+    found: list[Pictures] = []
+    if features := _features(command):
+        found.append(RenderScores(truth.objects, features, command.device))
+    if "colour" in command.metrics:
+        found.append(ColourScores(truth.objects, command.device))
+    return found
+
+
+def _features(command: EvaluateCommand) -> dict[MetricName, Features]:
     features: dict[MetricName, Features] = {}
     if "frechet" in command.metrics:
         features["frechet"] = efficientnet_features(command.device)
@@ -40,4 +77,4 @@ def open_rendering(command: EvaluateCommand, truth: TruthSet) -> RenderScores:
                 "openai/clip-vit-base-patch32 from the Hugging Face hub"
             )
         features["clip"] = clip_features(command.clip_weights, command.device)
-    return RenderScores(truth.objects, features, command.device)
+    return features

@@ -94,6 +94,14 @@ class RenderScores:
                 cells[f"{metric}_{side}"] = _score(metric, pairs)
         return Row(label, cells) if self.pairs else Row(label, note="no coloured surface to draw")
 
+    def rows(self, label: str) -> list[Row]:
+        """All of the system's lines."""
+        return [self.row(label)]
+
+    def table(self, rows: Sequence[Row]) -> Table:
+        """Of every system's rows."""
+        return render_table(rows, list(self.features))
+
     def _add(self, view: TruthView, one: TruthObject, shape: Shape) -> None:
         if one.asset_uid not in self._clean:
             self._clean[one.asset_uid] = CleanViews.of(self.objects, one.asset_uid)

@@ -6,7 +6,8 @@ prediction's are drawn from the very same cameras. The paper does not say which 
     visible   the 3 stored views whose direction is nearest to the input camera's, seen from the object's centre
     unseen    the 3 nearest to that direction turned by 180 degrees about the object's vertical axis
 
-so that both sets lie at the input's elevation. Shapes: V vertices, N views, S edge of a picture.
+so that both sets lie at the input's elevation.
+Shapes: V vertices, N views or paints, A attributes, S edge of a picture.
 """
 
 from __future__ import annotations
@@ -79,22 +80,39 @@ def truth_picture(view: ObjectView) -> Tensor:
     return torch.from_numpy(np.asarray(picture, np.float32) / 255).permute(2, 0, 1)
 
 
+def truth_mask(view: ObjectView) -> Tensor:
+    """[S, S] bool, the pixels of `truth_picture` of which the object covers at least half."""
+    assert view.rgba is not None
+    alpha = Image.fromarray(view.rgba[..., 3]).resize((PICTURE_PX, PICTURE_PX), Image.Resampling.BOX)
+    return torch.from_numpy(np.asarray(alpha) > 127)
+
+
 def prediction_picture(shape: Shape, one: TruthObject, view: ObjectView, device: str = "cpu") -> Tensor:
     """[3, S, S] in [0, 1] of a coloured surface in the world, from the clean view's camera, in its own colours unlit.
 
     Completed colours already hold the light of the clean renders that the networks learned from.
     """
-    assert one.T_world_obj is not None and shape.colors_V3 is not None
+    assert shape.colors_V3 is not None
+    return picture_and_mask(shape, shape.colors_V3[None], one, view, device)[0][0]
+
+
+def picture_and_mask(
+    shape: Shape, colors_NV3: np.ndarray, one: TruthObject, view: ObjectView, device: str = "cpu"
+) -> tuple[Tensor, Tensor]:
+    """[N, 3, S, S] in [0, 1], one surface painted in N ways and drawn as above, and [S, S] bool where it is seen."""
+    assert one.T_world_obj is not None
     canonical = shape.moved(np.linalg.inv(one.T_world_obj))
     width, height = view.size_px
     K_norm = torch.tensor(view.K_px / np.array([[width], [height], [1]]), dtype=torch.float32)
     camera = View(torch.tensor(view.T_obj_cam, dtype=torch.float32), K_norm, (PICTURE_PX, PICTURE_PX))
+    painted_VA = np.concatenate(list(colors_NV3), axis=1)
     picture = render_mesh(
         torch.tensor(canonical.vertices_V3, dtype=torch.float32, device=device),
         torch.tensor(canonical.faces_F3, dtype=torch.int64, device=device),
         camera,
-        torch.tensor(shape.colors_V3, dtype=torch.float32, device=device) / 255,
+        torch.tensor(painted_VA, dtype=torch.float32, device=device) / 255,
         BACKGROUND,
     )
     assert picture.attributes_AHW is not None
-    return picture.attributes_AHW.clamp(0, 1).cpu()
+    painted = picture.attributes_AHW.clamp(0, 1).reshape(len(colors_NV3), 3, PICTURE_PX, PICTURE_PX)
+    return painted.cpu(), (picture.mask_HW >= 0.5).cpu()

@@ -32,16 +32,17 @@ def table_markdown(table: Table) -> str:
 def _cells(row: Row, columns: Sequence[Column]) -> list[str]:
     if row.note:
         return [row.note] + [""] * (len(columns) - 1)
-    return [_cell(row.cells.get(column.key), column.digits) for column in columns]
+    return [_cell(row.cells.get(column.key), column) for column in columns]
 
 
-def _cell(value: Estimate | int | float | None, digits: int) -> str:
+def _cell(value: Estimate | int | float | None, column: Column) -> str:
+    form = f"{'+' if column.signed else ''}.{column.digits}f"
     if value is None:
         return "–"
     if isinstance(value, Estimate):
-        interval = "" if value.low is None else f" [{value.low:.{digits}f}, {value.high:.{digits}f}]"
-        return f"{value.mean:.{digits}f}{interval}"
-    return str(value) if isinstance(value, int) else f"{value:.{digits}f}"
+        interval = "" if value.low is None else f" [{value.low:{form}}, {value.high:{form}}]"
+        return f"{value.mean:{form}}{interval}"
+    return str(value) if isinstance(value, int) else f"{value:{form}}"
 
 
 def _line(cells: Sequence[str]) -> str:

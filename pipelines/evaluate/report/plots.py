@@ -44,8 +44,10 @@ def _draw(panel: Any, column: Column, rows: list[Row]) -> None:
         if value.low is not None and value.high is not None:
             panel.plot([value.low, value.high], [position] * 2, color=_MARK, linewidth=1.5, alpha=0.6)
         panel.plot(value.mean, position, "o", color=_MARK, markersize=5)
-        text = f"{value.mean:.{column.digits}f}"
+        text = f"{value.mean:{'+' if column.signed else ''}.{column.digits}f}"
         panel.annotate(text, (value.mean, position), (0, 5), textcoords="offset points", ha="center", fontsize=6)
+    if column.signed:
+        panel.axvline(0, color=_INK, linewidth=0.8)
     panel.set_title(column.label, fontsize=8, color=_INK)
     panel.set_xlabel(_ARROWS[column.better], fontsize=6, color=_INK)
     panel.tick_params(labelsize=6, length=0)

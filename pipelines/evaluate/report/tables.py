@@ -21,12 +21,16 @@ _MIDI_SECONDS = (5.0, 100.0)  # the open interval over which MIDI's script avera
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """key: in the JSON. digits: after the point. better: the direction of the arrow."""
+    """key: in the JSON. digits: after the point. better: the direction of the arrow.
+
+    signed: a difference, written with its sign and drawn beside zero.
+    """
 
     key: str
     label: str
     better: Better = "none"
     digits: int = 3
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,9 @@ def seconds_cell(one: Evaluation, reading: Reading) -> float | None:
     return float(np.mean(seconds)) if seconds else None
 
 
-def system_rows(given: Mapping[str, Row]) -> list[Row]:
-    """A row for every system of the paper, by option name; one that says so where nothing was given."""
-    return [given.get(name, Row(label, note=NOT_GIVEN)) for name, label in paper.SYSTEMS.items()]
+def system_rows(given: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """The rows of every system of the paper, by option name; one that says so where nothing was given."""
+    return [row for name, label in paper.SYSTEMS.items() for row in given.get(name, [Row(label, note=NOT_GIVEN)])]
 
 
 def comparison(given: Mapping[str, Evaluation], others: Sequence[Evaluation], reading: Reading) -> Table:
@@ -132,7 +136,7 @@ def comparison(given: Mapping[str, Evaluation], others: Sequence[Evaluation], re
         cells = scene_cells(one, reading) | object_cells(one, reading)
         return Row(one.system, {**cells, "views": one.views, "seconds": seconds_cell(one, reading)})
 
-    rows = system_rows({name: row(one) for name, one in given.items()}) + [row(one) for one in others]
+    rows = system_rows({name: [row(one)] for name, one in given.items()}) + [row(one) for one in others]
     scene_plots = ("scene_chamfer", f"scene_f_score_{reading.thresholds[0]:g}")
     return Table(
         name="penalised" if reading.penalised else "released",

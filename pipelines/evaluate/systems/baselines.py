@@ -1,4 +1,4 @@
-"""Baselines that need no network, and the ceiling that a copy of the truth reaches.
+"""Baselines that need neither network nor training data, and the ceiling that a copy of the truth reaches.
 
 Shapes: H, W image, P points (pixels of a mask with depth), F faces.
 """
@@ -102,9 +102,14 @@ def convex_hull(scene: SceneInput, instance_id: int) -> Shape:
     index_P = np.full(len(points.vertices_V3), -1)
     index_P[hull.vertices] = np.arange(len(hull.vertices))
     vertices_V3, faces_F3 = points.vertices_V3[hull.vertices], index_P[hull.simplices]
+    return in_mean_colour(Shape(vertices_V3, _facing_outwards(vertices_V3, faces_F3)), points)
+
+
+def in_mean_colour(shape: Shape, points: Shape) -> Shape:
+    """A shape all in the mean colour of coloured points."""
     assert points.colors_V3 is not None
     mean_colour = points.colors_V3.mean(axis=0).round().astype(np.uint8)
-    return Shape(vertices_V3, _facing_outwards(vertices_V3, faces_F3), np.tile(mean_colour, (len(vertices_V3), 1)))
+    return replace(shape, colors_V3=np.tile(mean_colour, (len(shape.vertices_V3), 1)))
 
 
 def _pixels(scene: SceneInput, instance_id: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
-"""The systems whose files a command names."""
+"""The systems and baselines that a command names."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,26 @@ from pipelines.complete.command import encoder_files
 from pipelines.errors import UsageError
 from pipelines.evaluate.layout import need
 from pipelines.evaluate.predictions import PredictionFolder
-from pipelines.evaluate.records import System
+from pipelines.evaluate.records import SceneInput, Shape, System, TruthSet
 from pipelines.evaluate.report import paper
+from pipelines.evaluate.systems.baselines import Baseline, TruthAgain, baseline
 from pipelines.evaluate.systems.completer import Completer
 from pipelines.evaluate.systems.foreign import Gen3dsrFolder, MidiFolder
+from pipelines.evaluate.systems.mean_shape import MeanShape
+from pipelines.evaluate.systems.retrieval import NearestAsset
+from pipelines.evaluate.systems.training_assets import TrainingAssets
+from scenegen.contract.objects import ObjectGeometry
 from scenegen.contract.records import FIRST_OBJECT_ID
 
 if TYPE_CHECKING:
     from pipelines.evaluate.cli import EvaluateCommand
 
 _FIRST_IDS = {"front3d": 1, "gen3dsr": 1, "scannet": 1}  # ours and ARSG keep 0, 1, 2 for background, floor, wall
+
+_REMEMBERING: dict[str, Callable[[Iterable[ObjectGeometry]], Callable[[SceneInput, int], Shape]]] = {
+    "nearest_asset": NearestAsset.remember,
+    "mean_shape": MeanShape.remember,
+}
 
 
 def open_systems(command: EvaluateCommand) -> dict[str, System]:
@@ -37,6 +48,32 @@ def open_systems(command: EvaluateCommand) -> dict[str, System]:
             raise UsageError("--checkpoint and --predictions fixer=DIR are both ours; give one of them")
         systems[paper.FIXER] = _completer(command)
     return systems
+
+
+def open_baselines(
+    command: EvaluateCommand, truth: TruthSet, assets: TrainingAssets | None
+) -> list[Baseline | TruthAgain]:
+    """In the order of the command. assets: what `training_assets` gives."""
+    found: list[Baseline | TruthAgain] = []
+    for name in command.baseline:
+        if name == "nearest_asset" or name == "mean_shape":
+            assert assets is not None
+            found.append(Baseline(name.replace("_", " "), _REMEMBERING[name](assets)))
+        else:
+            found.append(baseline(name, truth))
+    return found
+
+
+def training_assets(command: EvaluateCommand) -> TrainingAssets | None:
+    """What the baselines may know; None if none of those that are asked for knows any. Raises PipelineError."""
+    if not _REMEMBERING.keys() & set(command.baseline):
+        return None
+    location = command.baseline_assets or command.objects or command.shards
+    if location is None:
+        raise UsageError(
+            "nearest_asset and mean_shape know training assets; name their objects tables with --baseline-assets DIR"
+        )
+    return TrainingAssets.open(location)
 
 
 def _completer(command: EvaluateCommand) -> System:
