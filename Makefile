@@ -2,24 +2,36 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 DEMO := demo
-SCENE = $(DEMO)/completed/view-0
-TRAIN = $(BIN)/train-fixer --shards $(DEMO)/data --size tiny --encoders efficientnet_lite0 --run-dir $(DEMO)/run \
-	--validation-samples 4
-# Stages and steps: enough to see it work within minutes, far from enough to be good.
-BRIEFLY = structure_vae:400 slat_vae:60 structure_base:120 slat_base:20 gaussian_decoder:10 mesh_decoder:20 object:20 \
-	coarse:100 fine:60 texturer:20
+COMPLETED = $(DEMO)/completed
+PACKAGED := pipelines/pretrained/compact
+# Of assets that the packaged model was not trained on; small, so that two cores need minutes.
+SCENES := --preset preview --split test --num-scenes 3 --placement.num-objects 8 12 --stages render,annotate
+OBJECTS := --preset preview --steps geometry,views --condition-views 3 --feature-views 2
+# Views of the dataset that are completed, one a scene.
+VIEWS := 0 2 4
+# A stage and steps with which one sees that training works, and no more.
+STAGE := structure_vae
+STEPS := 150
 
 .PHONY: demo test lint clean
 .DELETE_ON_ERROR:
 
-demo: .venv/.demo  ## a small dataset of the embedded assets, a tiny model briefly trained on it, a scene completed by it
-	$(BIN)/scenegen render --preset preview --num-scenes 6 --out $(DEMO)/data
+demo: .venv/.demo  ## new scenes, completed by the packaged model and judged; a stage briefly trained; all of it in a gallery
+	$(BIN)/scenegen render $(SCENES) --out $(DEMO)/data
+	$(BIN)/scenegen objects $(OBJECTS) --data $(DEMO)/data
 	$(BIN)/scenegen verify --data $(DEMO)/data
-	for part in $(BRIEFLY); do $(TRAIN) --stage $${part%:*} --max-steps $${part#*:} || exit; done
-	$(TRAIN) --max-steps 1
-	$(BIN)/fixer-complete --shards $(DEMO)/data --view 0 --checkpoint $(DEMO)/run/pipeline --out $(SCENE)/scene.glb \
-		--picture $(SCENE)/picture.png --report $(SCENE)/report.json
-	$(BIN)/scenegen view --data $(DEMO)/data --out $(DEMO)/gallery --completions $(DEMO)/completed
+	for view in $(VIEWS); do \
+		made=$(COMPLETED)/view-$$view; \
+		$(BIN)/fixer-complete --shards $(DEMO)/data --view $$view --out $$made/scene.glb \
+			--picture $$made/picture.png --report $$made/report.json || exit; \
+	done
+	$(BIN)/fixer-evaluate --shards $(DEMO)/data --views 3 --checkpoint $(PACKAGED) --baseline visible_points convex_hull \
+		--out $(COMPLETED)/evaluation
+	$(BIN)/train-fixer --shards $(DEMO)/data --size tiny --encoders efficientnet_lite0 --run-dir $(DEMO)/run \
+		--stage $(STAGE) --max-steps $(STEPS) --held-out 0.2 --validation-samples 8
+	mkdir -p $(COMPLETED)/curves
+	cp $(DEMO)/run/$(STAGE)/curves.png $(COMPLETED)/curves/$(STAGE)-tiny-$(STEPS)-steps.png
+	$(BIN)/scenegen view --data $(DEMO)/data --out $(DEMO)/gallery --completions $(COMPLETED)
 
 test: .venv/.test lint  ## what CI runs
 	$(BIN)/python -m pytest

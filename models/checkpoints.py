@@ -97,10 +97,14 @@ def pipeline_places(source: str | Path) -> tuple[dict[str, str | Path], dict[str
     return {name: _beside(source, model) for name, model in args.pop("models").items()}, args
 
 
-def write_network(network: nn.Module, target: str | Path, weights: Mapping[str, Tensor] | None = None) -> None:
+def write_network(
+    network: nn.Module, target: str | Path, weights: Mapping[str, Tensor] | None = None, half: bool = False
+) -> None:
     """Write `<target>.json` and `<target>.safetensors`, which the released code reads as well.
 
     weights: instead of the network's own where given, such as their moving average, or what was gathered from shards.
+    half: store them in half precision: half the bytes, and float32 again when they are read.
+    Raises CheckpointError for a weight that half precision cannot hold.
     """
     from safetensors.torch import save_file
 
@@ -111,7 +115,20 @@ def write_network(network: nn.Module, target: str | Path, weights: Mapping[str, 
     state = {
         key: value.detach().cpu().contiguous() for key, value in {**network.state_dict(), **(weights or {})}.items()
     }
+    if half:
+        state = {key: _halved(key, value) for key, value in state.items()}
     save_file(state, _with_suffix(target, ".safetensors"))
+
+
+def _halved(key: str, value: Tensor) -> Tensor:
+    """In float16, unless they are integers."""
+    halved = value.half() if value.is_floating_point() else value
+    if not halved.isfinite().all():
+        raise CheckpointError(
+            f"{key} has values that half precision cannot hold (up to {torch.finfo(torch.float16).max:g}); "
+            "write the network without half precision"
+        )
+    return halved
 
 
 def write_pipeline(folder: str | Path, name: str, networks: Mapping[str, nn.Module], args: Mapping[str, Any]) -> None:

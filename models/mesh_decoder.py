@@ -70,6 +70,8 @@ def _silu(x: SparseTensor) -> SparseTensor:
 class MeshDecoder(SLatTrunk):
     """Latent [N, Z] -> one `Mesh` per batch item, in the object's cube [-0.5, 0.5]^3."""
 
+    config: MeshDecoderConfig
+
     def __init__(self, config: MeshDecoderConfig, execution: Execution = DEFAULT_EXECUTION) -> None:
         super().__init__(config, config.latent_channels, execution)
         widths = config.model_channels, *(config.model_channels >> (i + 2) for i in range(config.num_upsamples))

@@ -218,11 +218,16 @@ def pad_rows(x: Tensor, rows: int) -> Tensor:
 
 
 def dense_attention(q_BLHD: Tensor, k_BMHD: Tensor, v_BMHD: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Softmax attention on equal-length batches; [B, L, H, D]. PyTorch keeps the softmax in float32."""
+    """Softmax attention on equal-length batches; [B, L, H, D]. PyTorch keeps the softmax in float32.
+
+    mask: bool, what may be attended to, broadcastable to [B, H, L, M].
+    """
     q, k, v = (x.transpose(1, 2) for x in (q_BLHD, k_BMHD, v_BMHD))
-    if mask is None and _is_quicker_in_full(q, k):
-        weights = torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), dim=-1)
-        return (weights @ v).transpose(1, 2)
+    if _is_quicker_in_full(q, k):
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        return (torch.softmax(scores, dim=-1) @ v).transpose(1, 2)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
 
 

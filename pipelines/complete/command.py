@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import tyro
 
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError
+from pipelines.pretrained import NAME, packaged_checkpoint, packaged_title
 
 if TYPE_CHECKING:
     from pipelines.complete.computer import Computer
@@ -31,10 +32,11 @@ class CompleteCommand:
     With --serve a web page instead; `fixer-complete --serve --help` says how.
     """
 
-    checkpoint: str
-    """Folder or owner/repo on the hub with a pipeline.json: a run's `pipeline/`, or the released checkpoint."""
     out: Path
     """The scene, a GLB with a node per instance."""
+    checkpoint: str | None = None
+    """Folder or owner/repo on the hub with a pipeline.json: a run's `pipeline/`, or the released checkpoint. Default:
+    the small model that comes with this package, which is not the released one."""
     image: Path | None = None
     """Picture to complete."""
     masks: Path | None = None
@@ -108,11 +110,12 @@ class CompleteCommand:
 
         self.check()
         self.out.parent.mkdir(parents=True, exist_ok=True)  # an unwritable place is noticed before the work
+        checkpoint = checkpoint_or_packaged(self.checkpoint, sys.stderr)
         computer = Computer.choose(self.device, self.precision, self.offload)
         inputs = self._inputs(computer)
         compat = OFFICIAL if self.official_behaviour else MENDED
         pipe = FixerPipeline.from_pretrained(
-            self.checkpoint, self.device, self.precision, self.offload, self.weights(), reference_compat=compat
+            checkpoint, self.device, self.precision, self.offload, self.weights(), reference_compat=compat
         )
         terminal = Terminal(sys.stderr)
         completion = pipe(
@@ -245,6 +248,18 @@ class CompleteCommand:
         if self.report is not None:
             self.report.parent.mkdir(parents=True, exist_ok=True)
             self.report.write_text(json.dumps(report_of(completion, inputs.described), indent=1) + "\n")
+
+
+def checkpoint_or_packaged(given: str | None, stream: TextIO) -> str | Path:
+    """--checkpoint, or the packaged one, which is said in a line: it must not pass for another system.
+
+    Raises PipelineError if there is none.
+    """
+    if given is not None:
+        return given
+    checkpoint = packaged_checkpoint()
+    stream.write(f"no --checkpoint given: using the packaged {NAME} model, {packaged_title()}\n")
+    return checkpoint
 
 
 def encoder_files(given: Sequence[str]) -> dict[str, str | Path]:

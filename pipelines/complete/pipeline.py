@@ -20,6 +20,7 @@ from pipelines.complete.records import DEFAULT_SETTINGS, Completion, Observer, S
 from pipelines.complete.scene_run import SceneRun
 from pipelines.complete.view import Camera, SceneView
 from pipelines.errors import UsageError
+from pipelines.pretrained import packaged_checkpoint
 
 Masks = Mapping[int, np.ndarray] | np.ndarray
 
@@ -34,7 +35,7 @@ class FixerPipeline:
     @classmethod
     def from_pretrained(
         cls,
-        source: str | Path,
+        source: str | Path | None = None,
         device: Device = "auto",
         precision: Precision = "auto",
         offload: bool = False,
@@ -44,12 +45,14 @@ class FixerPipeline:
     ) -> FixerPipeline:
         """From a local folder or `owner/repo` on the hub, in the official pipeline layout (`.safetensors` or `.pt`).
 
+        source: None for the small model that comes with this package; `networks.title` says what it is.
         device: "auto" is CUDA where there is one. precision: "auto" is bfloat16 on CUDA and float32 on the CPU.
         offload: keep networks in main memory and move them to the GPU for their step.
         Raises CheckpointError, PipelineError, or UsageError for a device that is not there.
         """
         computer = Computer.choose(device, precision, offload)  # before the networks: it fails at once
-        return cls(FixerNetworks.read(source, encoder_weights, execution, reference_compat), computer)
+        place = packaged_checkpoint() if source is None else source
+        return cls(FixerNetworks.read(place, encoder_weights, execution, reference_compat), computer)
 
     def __call__(
         self,

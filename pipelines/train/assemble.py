@@ -54,8 +54,8 @@ def stage_recipe(name: str, config: TrainConfig) -> Recipe:
 
 def data_options(config: TrainConfig, encoders: ImageEncoders) -> DataOptions:
     """The datasets, and images as the encoders want them."""
-    objects, weights = config.objects or config.shards, config.mix or (1.0,) * len(config.shards)
-    places = zip(config.shards, objects, weights, strict=True)
+    weights = config.mix or (1.0,) * len(config.shards)
+    places = zip(config.shards, config.tables, weights, strict=True)
     return DataOptions(
         locations=tuple(DataLocation(shards, tables, weight) for shards, tables, weight in places),
         image_px=encoders.sizes.image_px,

@@ -89,6 +89,8 @@ class TrainConfig:
     """Also keep, for good, the checkpoints whose step is a multiple of this; 0: none."""
     validation_samples: int = 64
     """Samples of held-out assets."""
+    half: bool = False
+    """Store the networks of RUN_DIR/pipeline in half precision."""
     dry_run: bool = False
     """Show samples, shapes, parameters and memory of what would be trained, and train nothing."""
 
@@ -115,6 +117,11 @@ class TrainConfig:
     def stages(self) -> tuple[StageName, ...]:
         """In the order in which they build on one another."""
         return tuple(name for name in STAGE_NAMES if self.stage in ("all", name))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Where the objects tables of each of `shards` are."""
+        return self.objects or self.shards
 
     @property
     def given_weights(self) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """What a finished run leaves for `fixer-complete`: all networks of a system in the official pipeline layout.
 
 Beside the official arguments, pipeline.json says which image encoders the networks were trained with (`encoders`) and
-how the system calls itself (`title`); everything made with it carries that name.
+how the system calls itself (`title`); everything made with it carries that name. `training.json`, where there is one,
+says how it was trained and on whose assets.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +24,7 @@ from pipelines.samplers import SamplerConfig
 from pipelines.train.sizes import official, system_sizes
 
 PIPELINE_CLASS = "ThreeDFixerPipeline"
+TRAINING_FILE = "training.json"
 
 # Our name of a network -> its key in an official pipeline.json.
 KEYS = {
@@ -49,12 +52,16 @@ def write_release(
     weights: Mapping[str, str | Path],
     facts: Mapping[str, Mapping[str, Any]],
     encoders: ImageEncoders,
+    half: bool = False,
+    training: Mapping[str, Any] | None = None,
 ) -> None:
     """Write `folder`, which exists, from trained or given networks.
 
     weights: place of each network by our name. facts: of the stages that were trained, by stage: "sampler" of a flow,
     and the statistics of the latents of a SLAT autoencoder.
-    Raises PipelineError if a network is missing.
+    half: store the weights in half precision; they are float32 again when they are read.
+    training: how each stage was trained (steps, hours, assets), as JSON; None writes no such file.
+    Raises PipelineError if a network is missing, CheckpointError if half precision cannot hold a weight.
     """
     missing = [name for name in KEYS if name not in weights]
     if missing:
@@ -65,7 +72,7 @@ def write_release(
     for name, key in KEYS.items():  # one at a time: together they need more memory than one machine may have
         network: nn.Module = read_network(weights[name])
         configs[name] = network.config
-        write_network(network, folder / "ckpts" / key)
+        write_network(network, folder / "ckpts" / key, half=half)
     args = {
         "title": _title(configs, encoders, facts.get("coarse", {}).get("steps")),
         "encoders": {"name": encoders.name, "image_px": encoders.sizes.image_px},
@@ -74,6 +81,8 @@ def write_release(
         "slat_normalization": _statistics(facts, configs["slat_encoder"] == official(encoders.sizes).slat_encoder),
     }
     write_pipeline_file(folder, PIPELINE_CLASS, {key: f"ckpts/{key}" for key in KEYS.values()}, args)
+    if training is not None:
+        (folder / TRAINING_FILE).write_text(json.dumps(training, indent=1) + "\n")
 
 
 def _title(configs: Mapping[str, Any], encoders: ImageEncoders, steps: int | None) -> str:

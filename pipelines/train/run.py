@@ -22,11 +22,13 @@ from pipelines.train.distributed import Ranks, process_group
 from pipelines.train.dry_run import show_stage
 from pipelines.train.given import Known, given_pipeline
 from pipelines.train.loop import train_stage
+from pipelines.train.record import training_record
 from pipelines.train.release import write_release
 from pipelines.train.result import finished_stage
 from pipelines.train.signals import stop_on_signal
 from pipelines.train.stage import Stage
 from pipelines.train.stages.registry import make_stage, missing_networks, stage_entry
+from scenegen.contract.object_dataset import ObjectDataset
 
 
 def run(config: TrainConfig) -> None:
@@ -102,7 +104,8 @@ class Run:
         if self._ranks.is_main:
             known = self._known(None)
             with complete_folder(target) as folder:
-                write_release(folder, known.weights, known.facts, self._encoders)
+                record = training_record(self._config.run_dir, map(ObjectDataset.open, self._config.tables))
+                write_release(folder, known.weights, known.facts, self._encoders, self._config.half, record)
         self._say(f"the trained pipeline is in {target}")
 
     def _say(self, line: str) -> None:

@@ -24,7 +24,8 @@ class ViewCommand:
     objects: str | None = None
     """Where the objects tables are, if not beside the views."""
     completions: Path | None = None
-    """Folder of scenes that fixer-complete made, to show beside the views."""
+    """Folder of scenes that fixer-complete made, to show beside the views; with evaluation/ of fixer-evaluate and
+    curves/STAGE.png of train-fixer, if they are there."""
     max_views: int = 200
     """At most this many views, spread evenly over the dataset."""
     max_objects: int = 200
@@ -42,7 +43,7 @@ class ViewCommand:
             raise UsageError(f"say where to put the gallery of {self.data}: --out FOLDER")
         dataset = Dataset.open(self.data)
         out = self.out or Path(self.data) / "gallery"
-        completions = find_completions(self.completions) if self.completions else []
+        completions = find_completions(self.completions) if self.completions else None
         page = write_gallery(dataset, out, self.max_views, self._objects(), self.max_objects, completions)
         print(f"Open {page.resolve()} in a browser.")
         return 0

@@ -1,35 +1,63 @@
-"""The gallery's page of completed scenes: pictures, outcomes and files that `fixer-complete` left."""
+"""The gallery's page of completed scenes: what `fixer-complete` left, and what is known of the model that did it."""
 
 import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scenegen.errors import UsageError
+from scenegen.view.evaluation import read_comparison
 
 COPIES = "completions"
 REPORT, PICTURE, SCENE = "report.json", "picture.png", "scene.glb"
+EVALUATION, CURVES = "evaluation", "curves"
 
 
-def find_completions(folder: Path) -> list[Path]:
-    """The folders, this one or below it, that hold a completed scene. Raises UsageError if there is none."""
-    found = sorted(report.parent for report in folder.rglob(REPORT) if (report.parent / SCENE).is_file())
-    if not found:
+@dataclass(frozen=True, slots=True)
+class Completions:
+    """What a folder of completions holds.
+
+    scenes: folders of completed scenes. evaluation: the folder of a report of `fixer-evaluate`, if there is one.
+    curves: pictures of training runs, each named after its stage.
+    """
+
+    scenes: tuple[Path, ...]
+    evaluation: Path | None = None
+    curves: tuple[Path, ...] = ()
+
+
+def find_completions(folder: Path) -> Completions:
+    """What is in this folder: scenes here or anywhere below, the rest in folders of their names.
+
+    Raises UsageError if there is no completed scene.
+    """
+    scenes = sorted(report.parent for report in folder.rglob(REPORT) if (report.parent / SCENE).is_file())
+    if not scenes:
         raise UsageError(
             f"--completions {folder}: no folder with {SCENE} and {REPORT} in it; make one with fixer-complete "
             f"--out NAME/{SCENE} --report NAME/{REPORT} --picture NAME/{PICTURE}"
         )
-    return found
+    evaluation = folder / EVALUATION
+    return Completions(
+        scenes=tuple(scenes),
+        evaluation=evaluation if (evaluation / REPORT).is_file() else None,
+        curves=tuple(sorted((folder / CURVES).glob("*.png"))),
+    )
 
 
-def write_completions(completions: Sequence[Path], folder: Path) -> None:
-    """Copy the scenes into the gallery and write the page's data; older copies are replaced."""
+def write_completions(completions: Completions, folder: Path) -> None:
+    """Copy the files into the gallery and write the page's data; older copies are replaced."""
     copies = folder / COPIES
     if copies.exists():
         shutil.rmtree(copies)
-    content = {"scenes": list(_scenes(completions, copies))}
+    content = {
+        "scenes": list(_scenes(completions.scenes, copies)),
+        "evaluation": _evaluation(completions.evaluation, copies) if completions.evaluation else None,
+        "curves": _copied(completions.curves, copies / CURVES),
+    }
     (folder / "completions_data.js").write_text(f"const COMPLETIONS = {json.dumps(content)};\n")
 
 
@@ -53,6 +81,23 @@ def _scenes(completions: Sequence[Path], copies: Path) -> Iterator[dict[str, Any
             },
             "files": {name: f"{COPIES}/{target.name}/{name}" for name in files},
         }
+
+
+def _evaluation(source: Path, copies: Path) -> dict[str, Any]:
+    """Its first table, and where its plots and files are in the gallery."""
+    reports = [file for file in (source / "report.md", source / REPORT) if file.is_file()]
+    return read_comparison(source).to_dict() | {
+        "plots": _copied(sorted(source.glob("*.png")), copies / EVALUATION),
+        "files": _copied(reports, copies / EVALUATION),
+    }
+
+
+def _copied(files: Sequence[Path], target: Path) -> dict[str, str]:
+    """Name of each file to its place in the gallery."""
+    target.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copyfile(file, target / file.name)
+    return {file.name: f"{COPIES}/{target.name}/{file.name}" for file in files}
 
 
 def _report(path: Path) -> dict[str, Any]:

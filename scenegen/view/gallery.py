@@ -16,7 +16,7 @@ from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.records import Scene, View
 from scenegen.contract.sidecar import DepthEstimate, sidecar_table
 from scenegen.view import colours
-from scenegen.view.completions_page import write_completions
+from scenegen.view.completions_page import Completions, write_completions
 from scenegen.view.objects_page import write_objects
 
 _PAGE = Path(__file__).parent / "page"
@@ -31,12 +31,12 @@ def write_gallery(
     max_views: int,
     objects: ObjectDataset | None = None,
     max_objects: int = 200,
-    completions: Sequence[Path] = (),
+    completions: Completions | None = None,
 ) -> Path:
     """Write the gallery of up to `max_views` views, spread evenly over the dataset. Returns the page's path.
 
     objects: the assets that are known by themselves, on a page of their own; up to `max_objects`, spread as well.
-    completions: folders of completed scenes (`find_completions`), also on a page of their own.
+    completions: completed scenes and what is known of their model (`find_completions`), also on a page of their own.
     Files of an older gallery in `folder` are replaced; nothing else there is touched.
     """
     images = folder / "images"
@@ -46,7 +46,7 @@ def write_gallery(
     _copy_page(_PAGE_FILES, folder)
     facts = _dataset_facts(dataset) | {
         "has_objects": objects is not None,
-        "has_completions": bool(completions),
+        "has_completions": completions is not None,
     }
     content = {"dataset": facts, "views": list(_views(dataset, images, max_views))}
     # A script instead of a JSON file: browsers do not let a page from disk fetch its neighbours.

@@ -1,14 +1,16 @@
-"""What every stage of the tiny system learns from eight scenes of the starter pack, on one core; and what alpha is for.
+"""What every stage of a small system learns, on one core; and what alpha is for.
 
 Data: scenegen render --preset preview --num-scenes 8 --out DATA
-Run:  OMP_NUM_THREADS=1 python tests/benchmarks/learning.py DATA RUN_DIR [--stages structure_vae ...]
+Run:  OMP_NUM_THREADS=1 python tests/benchmarks/learning.py RUN_DIR DATA [DATA ...] [--size tiny] [--objects DIR]
+                                                           [--stages structure_vae ...]
 Trains the stages by the code of `train-fixer` (those that RUN_DIR has finished are left alone), then takes each stage's
 own measures with its initial and its trained weights: on samples that it was trained on, and on held-out assets.
 Baselines: the visible voxels taken as the answer (IoU_visible_only); another asset's voxels; white pictures; the mean
 latent; for losses of structured latents, the best that takes them for white noise.
 alpha: completions of the same objects at several shares of estimated depth, with the network told the share, and with
 the network told 0; difference is told minus untold, by object, with its standard error.
-Writes results/learning.json; with --stages, only their parts of it.
+curve: what was validated while training, by step: the loss and the stage's own measures.
+Writes results/learning_SIZE.json; with --stages, only their parts of it.
 """
 
 from __future__ import annotations
@@ -30,12 +32,13 @@ import torch
 from torch import Tensor
 
 from pipelines.encoders.registry import load_encoders
-from pipelines.names import STAGE_NAMES, StageName
+from pipelines.names import SIZE_NAMES, STAGE_NAMES, StageName
 from pipelines.train.assemble import stage_context
 from pipelines.train.config import TrainConfig
 from pipelines.train.data import loader
 from pipelines.train.data.sources.structure import StructureSource
 from pipelines.train.given import Known
+from pipelines.train.metrics_log import METRICS_FILE
 from pipelines.train.result import finished_stage
 from pipelines.train.run import run
 from pipelines.train.stage import Batch, LoaderOptions, SampleSource, Split, Stage, TrainingModule
@@ -44,7 +47,7 @@ from pipelines.train.stages.registry import make_stage
 from pipelines.train.stages.slat import mean_psnr
 from pipelines.train.stages.structure import voxel_scores
 
-RESULTS = Path(__file__).parent / "results" / "learning.json"
+RESULTS = Path(__file__).parent / "results"
 ALPHAS = 0.0, 0.2, 0.6, 1.0
 COMPLETERS = "coarse", "fine"
 NO_DROP = 1.0  # a uniform draw that no probability of dropping the condition exceeds
@@ -53,7 +56,7 @@ Means = dict[str, float]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One run of the tiny system. samples: how many of each split are measured, evenly spread over all."""
+    """One run of a system. samples: how many of each split are measured, evenly spread over all."""
 
     config: TrainConfig
     samples: int
@@ -81,6 +84,13 @@ class Benchmark:
         chosen = np.unique(np.linspace(0, len(source) - 1, min(self.samples, len(source))).round().astype(int))
         options = LoaderOptions(self.config.seed, batch_size=1, micro_batch_tokens=8 * 4096)
         return [conditioned(batch) for batch in loader.fixed_batches(source, chosen.tolist(), options)]
+
+    def curve(self, name: StageName) -> dict[str, list[float]]:
+        """Validated values by name, one a step of "step"."""
+        lines = map(json.loads, (self.config.run_dir / name / METRICS_FILE).read_text().splitlines())
+        rows = [line for line in lines if line["kind"] == "validation"]
+        names = [key for key in rows[-1] if key not in ("kind", "time") and "_t" not in key] if rows else []
+        return {key: [round(row[key], 5) for row in rows if key in row] for key in names}
 
     def measures(self, name: StageName, trained: bool, split: Split) -> Means:
         """The stage's own measures, its validation loss, and baselines."""
@@ -177,23 +187,28 @@ def mean(values: Sequence[float] | np.ndarray) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data")
     parser.add_argument("run_dir", type=Path)
+    parser.add_argument("data", nargs="+")
+    parser.add_argument("--objects", help="of all data; default: beside each")
+    parser.add_argument("--size", default="tiny", choices=SIZE_NAMES)
+    parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
     parser.add_argument("--stages", nargs="+", default=STAGE_NAMES, choices=STAGE_NAMES)
     parser.add_argument("--samples", type=int, default=48)
     parser.add_argument("--held-out", type=float, default=TrainConfig.held_out)
     options = parser.parse_args()
     torch.set_num_threads(1)
     config = TrainConfig(
-        shards=(options.data,),
-        size="tiny",
+        shards=tuple(options.data),
+        objects=(options.objects,) * len(options.data) if options.objects else (),
+        size=options.size,
+        precision=options.precision,
         encoders="efficientnet_lite0",
         run_dir=options.run_dir,
         held_out=options.held_out,
         workers=0,
         validation_samples=8,
     )
-    bench = Benchmark(config, options.samples)
+    bench, file = Benchmark(config, options.samples), RESULTS / f"learning_{options.size}.json"
     for name in options.stages:
         taken = bench.train(name)
         measured = {
@@ -202,12 +217,12 @@ def main() -> None:
             "held_out": bench.measures(name, trained=True, split="val"),
         }
         recipe = bench.stage(name, trained=True).recipe
-        result = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"stages": {}, "alpha": {}}
+        result = json.loads(file.read_text()) if file.exists() else {"stages": {}, "alpha": {}}
         known = result["stages"].get(name, {})
         if not taken["cpu_s"] > 30:  # it was finished before
             taken = known.get("training", taken)
         facts = {"steps": recipe.steps, "batch_size": recipe.batch_size, "learning_rate": recipe.learning_rate}
-        result["stages"][name] = {**facts, "training": taken, **measured}
+        result["stages"][name] = {**facts, "training": taken, "curve": bench.curve(name), **measured}
         if name in COMPLETERS:
             result["alpha"][name] = alpha_matters(bench, name)
         result.update(
@@ -216,7 +231,7 @@ def main() -> None:
             machine=f"{os.cpu_count()} cores of {platform.processor() or platform.machine()}, shared with other work",
             torch=torch.__version__,
         )
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+        file.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps({name: result["stages"][name], "alpha": result["alpha"].get(name)}, indent=1), flush=True)
 
 

@@ -4,7 +4,7 @@ It sees the visible voxels and their confidence and says at once which voxels ar
 noise. A completer that does not reach it has not learned what its samples teach; both are scored on the same held-out
 samples, beside the visible voxels themselves.
 
-Run: OMP_NUM_THREADS=1 python tests/benchmarks/measuring_stick.py DATA RUN_DIR [--objects DIR] [--stage coarse]
+Run: OMP_NUM_THREADS=1 python tests/benchmarks/measuring_stick.py RUN_DIR DATA [DATA ...] [--objects DIR] [--stage coarse]
 Writes results/measuring_stick.json.
 """
 
@@ -103,8 +103,8 @@ def trained(steps: Iterator[Sequence[StructureBatch]], minutes: float) -> tuple[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data")
     parser.add_argument("run_dir", type=Path)
+    parser.add_argument("data", nargs="+")
     parser.add_argument("--objects", default=None)
     parser.add_argument("--stage", default="coarse", choices=("object", "coarse", "fine"))
     parser.add_argument("--size", default="compact")
@@ -112,8 +112,8 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=96)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    objects = (options.objects,) if options.objects else ()
-    config = TrainConfig(shards=(options.data,), objects=objects, size=options.size, encoders="efficientnet_lite0")
+    objects = (options.objects,) * len(options.data) if options.objects else ()
+    config = TrainConfig(shards=tuple(options.data), objects=objects, size=options.size, encoders="efficientnet_lite0")
     results = [finished_stage(options.run_dir / name) for name in STAGE_NAMES]
     weights = {name: place for result in results if result for name, place in result.networks.items()}
     known = Known(weights, {result.stage: result.facts for result in results if result})

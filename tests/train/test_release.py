@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from models.checkpoints import read_pipeline, write_network
 from models.completer import StructureCompleter
@@ -88,6 +89,25 @@ def test_completion_reads_a_release(released) -> None:
     networks = FixerNetworks.read(released)
     assert networks.encoders.name == "efficientnet_lite0"
     assert (networks.samplers.fine.steps, networks.samplers.coarse.steps) == (7, 25)
+
+
+def test_a_release_in_half_precision_has_half_the_bytes_and_reads_as_float32(
+    encoders, weights, released, tmp_path
+) -> None:
+    write_release(tmp_path, weights, FACTS, encoders, half=True)
+    sizes = [sum(file.stat().st_size for file in place.rglob("*.safetensors")) for place in (released, tmp_path)]
+    assert sizes[1] < 0.6 * sizes[0]
+    exact, halved = read_pipeline(released)[0], read_pipeline(tmp_path)[0]
+    for key, network in halved.items():
+        assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
+        torch.testing.assert_close(network.state_dict(), exact[key].state_dict(), rtol=1e-3, atol=1e-6)
+
+
+def test_a_release_says_how_it_was_trained_if_that_is_told(encoders, weights, released, tmp_path) -> None:
+    training = {"stages": {"coarse": {"steps": 60, "hours": 0.1, "assets": 12}}}
+    write_release(tmp_path, weights, FACTS, encoders, training=training)
+    assert json.loads((tmp_path / "training.json").read_text()) == training
+    assert not (released / "training.json").exists()
 
 
 def test_an_incomplete_system_is_not_released(encoders, weights, tmp_path) -> None:

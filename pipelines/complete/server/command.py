@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from pipelines.complete.command import encoder_files
+from pipelines.complete.command import checkpoint_or_packaged, encoder_files
 from pipelines.errors import EXIT_DONE, UsageError
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 class ServeCommand:
     """A web page on which people complete their own images. One job is computed at a time, the others wait."""
 
-    checkpoint: str
-    """Folder or owner/repo on the hub with a pipeline.json."""
+    checkpoint: str | None = None
+    """Folder or owner/repo on the hub with a pipeline.json. Default: the small model that comes with this package,
+    which is not the released one."""
     host: str = "127.0.0.1"
     """Address to listen at; 0.0.0.0 for all, then put a proxy with TLS and a login before it."""
     port: int = 8000
@@ -125,10 +126,11 @@ class ServeCommand:
 
         limits = self.limits()
         weights = encoder_files(self.encoder_weights)
+        checkpoint = checkpoint_or_packaged(self.checkpoint, sys.stderr)
         examples = None if self.shards is None else Examples.of(self.shards)
         clicker = self._clicker(limits)
         estimator = self._estimator(weights)
-        pipe = FixerPipeline.from_pretrained(self.checkpoint, self.device, self.precision, self.offload, weights)
+        pipe = FixerPipeline.from_pretrained(checkpoint, self.device, self.precision, self.offload, weights)
         store = JobStore(folder, limits)
         return Service(store, Worker(pipe, estimator, store, limits), limits, examples, clicker)
 

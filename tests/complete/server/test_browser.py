@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
-from visitors import LIMITS, Visitor, npy, png
+from visitors import LIMITS, Visitor, listening, npy, png
 
+from pipelines.complete.pipeline import FixerPipeline
 from pipelines.complete.server.clicks import Clicker
 from pipelines.complete.server.examples import Examples
+from pipelines.complete.server.worker import Worker
 
 STAGES = ("seen", "coarse", "fine", "result")
 TITLE = "random weights, never trained (tests)"
@@ -70,6 +72,25 @@ def complete(page, last: str = "Textured result") -> None:
 
 def drawn_ids(page, scene) -> np.ndarray:
     return np.array(page.run("Array.from(fixer.editor.ids)")).reshape(scene.ids_HW.shape)
+
+
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("3D-Fixer of size compact, 900 steps of the coarse stage", "not the released 3D-Fixer"),
+        ("3D-Fixer of size tiny, 9 steps of the coarse stage", "that the system works"),
+        ("3D-Fixer of size official, 300000 steps of the coarse stage", ""),
+    ],
+)
+def test_the_page_says_what_may_be_expected_of_a_checkpoint(browser, service, title, said) -> None:
+    pipe = FixerPipeline(replace(service.worker.pipe.networks, title=title), service.worker.pipe.computer)
+    named = replace(service, worker=Worker(pipe, None, service.store, LIMITS))
+    with listening(named) as address:
+        page = browser.open(address)
+        page.wait("window.fixer")
+        assert title in page.text("#checkpoint")
+        assert said in page.text("#warning")
+        assert page.run("document.querySelector('#warning').hidden") is (said == "")
 
 
 def test_an_example_is_completed_shown_stage_by_stage_and_downloaded(page, tmp_path) -> None:

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from pipelines.complete.cli import main
+from pipelines.complete.server.command import ServeCommand
 
 pytest.importorskip("uvicorn")
 
@@ -57,6 +58,15 @@ def test_what_cannot_be_served_is_said_in_a_line(options, said, capsys) -> None:
     error = capsys.readouterr().err
     assert said in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_without_a_checkpoint_it_serves_the_packaged_one_and_says_so(
+    tiny_checkpoint, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr("pipelines.pretrained.FOLDER", tiny_checkpoint)
+    service = ServeCommand(device="cpu").service(tmp_path)
+    assert service.worker.pipe.networks.title == "random weights, never trained (tests)"
+    assert capsys.readouterr().err.startswith("no --checkpoint given: using the packaged compact model, random weights")
 
 
 def test_a_port_that_is_taken_is_said_before_anything_is_loaded(capsys) -> None:

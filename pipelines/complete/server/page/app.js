@@ -20,7 +20,11 @@ const HINTS = {
   erase: "Erase: drag over what belongs to no object.",
 };
 const NOTHING = { done: "No object could be completed; the table says why.", cancelled: "Cancelled." }; // by state
-const UNTRAINED = /\b(random|untrained|never trained|tiny|tests?)\b/i;
+// What the name of a checkpoint says of its results; the first that fits is shown.
+const CAUTIONS = [
+  [/\b(random|untrained|never trained|tiny|tests?)\b/i, "Its results show that the system works, not how good it is."],
+  [/\b(compact|small)\b/i, "It is a small model, not the released 3D-Fixer: expect coarse shapes and colours."],
+];
 
 let server; // what it says of itself
 let job = null; // as the server last described it
@@ -261,8 +265,9 @@ function describeOutcomes() {
 function describeServer() {
   const clicks = server.segmenter ? ` Masks by clicks: ${server.segmenter}.` : "";
   $("checkpoint").textContent = `Checkpoint: ${server.checkpoint}, on ${server.device}.${clicks}`;
-  $("warning").hidden = !UNTRAINED.test(server.checkpoint);
-  $("warning").textContent = `This checkpoint calls itself “${server.checkpoint}”. Its results show that the system works, not how good it is.`;
+  const caution = CAUTIONS.find(([names]) => names.test(server.checkpoint))?.[1];
+  $("warning").hidden = !caution;
+  if (caution) $("warning").textContent = `This checkpoint calls itself “${server.checkpoint}”. ${caution}`;
   for (const name of ["click", "unclick"]) document.querySelector(`[data-tool="${name}"]`).hidden = !server.segmenter;
   $("steps").placeholder = server.steps;
   $("guidance").placeholder = server.guidance;
