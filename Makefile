@@ -13,7 +13,13 @@ VIEWS := 0 2 4
 STAGE := structure_vae
 STEPS := 150
 
-.PHONY: demo test lint clean
+# How the packaged model was made.
+RUN := compact
+STORE := --preset preview --assets.objects starter $(RUN)/store --render.samples 4 --stages render
+TABLES := --assets starter,$(RUN)/store --preset preview --condition-views 4 --feature-views 8 --samples 8
+LICENCES := CC-BY-3.0 CC-BY-3.0-US
+
+.PHONY: demo test lint clean train-compact
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo  ## new scenes, completed by the packaged model and judged; a stage briefly trained; all of it in a gallery
@@ -32,6 +38,17 @@ demo: .venv/.demo  ## new scenes, completed by the packaged model and judged; a 
 	mkdir -p $(COMPLETED)/curves
 	cp $(DEMO)/run/$(STAGE)/curves.png $(COMPLETED)/curves/$(STAGE)-tiny-$(STEPS)-steps.png
 	$(BIN)/scenegen view --data $(DEMO)/data --out $(DEMO)/gallery --completions $(COMPLETED)
+
+train-compact: .venv/.demo  ## the packaged model from nothing but Debian's furniture: hours on two cores; run it again to go on
+	$(BIN)/scenegen assets fetch sweethome3d --out $(RUN)/raw
+	$(BIN)/scenegen assets prepare --source sweethome3d --input $(RUN)/raw --licences $(LICENCES) --out $(RUN)/store \
+		--simplify-faces 7000 --texture-px 512 --allow-missing-textures --parts-timeout-s 10
+	$(BIN)/scenegen objects $(TABLES) --out $(RUN)/objects
+	$(BIN)/scenegen render $(STORE) --split train --num-scenes 48 --camera.num-views 6 --seed 1 --out $(RUN)/train
+	$(BIN)/scenegen render $(STORE) --split val --num-scenes 10 --camera.num-views 2 --seed 2 --out $(RUN)/val
+	for split in train val; do $(BIN)/scenegen annotate --data $(RUN)/$$split --estimators simulated || exit; done
+	$(BIN)/train-fixer --size compact --encoders efficientnet_lite0 --precision bf16 --half --run-dir $(RUN)/run \
+		--shards $(RUN)/train --shards $(RUN)/val --objects $(RUN)/objects --objects $(RUN)/objects
 
 test: .venv/.test lint  ## what CI runs
 	$(BIN)/python -m pytest

@@ -214,3 +214,15 @@ def test_a_cover_hides_the_share_that_is_asked_for(share):
     mask[10:50, 20:70] = True
     for _ in range(20):
         assert (covered(mask, share, rng) & mask).sum() / mask.sum() == pytest.approx(share, abs=0.03)
+
+
+def test_a_view_that_shows_nothing_gives_no_sample_and_ends_nothing(tiny_data, monkeypatch):
+    stored = ObjectDataset.view
+
+    def from_the_edge(self, *key, **chosen):
+        view = stored(self, *key, **chosen)
+        return replace(view, depth=np.full_like(view.depth, np.nan))
+
+    monkeypatch.setattr(ObjectDataset, "view", from_the_edge)
+    with pytest.raises(Rejected, match="shows nothing"):
+        ObjectStructureSource(options(tiny_data), "train", 0).load(0, 0)

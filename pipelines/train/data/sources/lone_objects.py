@@ -36,6 +36,7 @@ from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.objects import ObjectView
 from scenegen.contract.sidecar import GROUND_TRUTH
 
+NOTHING_SEEN = "a view that shows nothing: of something flat, from its edge"
 FINE_SHARE = 0.5
 """Of lone objects that are seen as in scenes, those in the fine cube."""
 DISC_SHARE = 0.5
@@ -95,8 +96,8 @@ def _drawn(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> Object
         view = objects.view(uid, kind, number, images=["rgba", "depth"])
         if view.depth is None:
             raise ValueError("its depth was not stored")
-        if not np.isfinite(view.depth).any():
-            raise ValueError("it shows nothing")
+    if not np.isfinite(view.depth).any():
+        raise errors.Rejected(NOTHING_SEEN)
     return view
 
 
