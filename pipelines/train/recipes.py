@@ -253,12 +253,16 @@ _SMALLER: dict[SizeName, dict[str, Any]] = {
         "statistics_samples": 64,
         "quick_start": True,
         "alignment_weight": 0.0,
+        "sampler": SamplerConfig(steps=1, guidance=0.0),
     },
     "small": {"crop": 32, "max_voxels": 16_384, "view_px": 256},
 }
 
 # Worlds are z up when images are completed, too, so that few steps are not spent on objects that lie on their sides.
 _UPRIGHT = Augmentation(axis="vertical", resize_probability=0.0)
+# A small network's latents are noisy where it has to choose, and its mean answer is the better one: it is sampled in
+# one step from noise, and trained most at the times that this step looks at.
+_NEARLY_NOISE = FlowPath(t_mean=2.5)
 _AS_IN_SCENES = replace(_UPRIGHT, hidden=(0.0, 0.7), seen_as="in_scenes")
 
 # What single stages have otherwise. A strong divergence costs sharpness that few steps cannot use, and leaves latents
@@ -275,7 +279,8 @@ _OWN: dict[SizeName, dict[str, dict[str, Any]]] = {
         "object": {"augmentation": _AS_IN_SCENES},
         **{name: {"augmentation": _UPRIGHT, "max_voxels": 5000} for name in ("slat_vae", "mesh_decoder")},
         # The fine cube is that of coarse voxels; a few wrong ones far out make the object small in it.
-        "fine": {"augmentation": replace(_UPRIGHT, scale=(0.8, 1.05))},
+        "fine": {"augmentation": replace(_UPRIGHT, scale=(0.8, 1.05)), "path": _NEARLY_NOISE},
+        "coarse": {"augmentation": _UPRIGHT, "path": _NEARLY_NOISE},
     },
 }
 

@@ -34,6 +34,7 @@ class Validation:
 
     def run(self, learner: Learner) -> dict[str, float]:
         """Means over the samples of all ranks: the losses (also by bin of t) and the stage's own measures."""
+        self._load()  # out of the precision of the forward pass, which is not that of stored features
         with learner.averaged() as module:
             names: tuple[str, ...] = ()
             sums = []
@@ -50,6 +51,7 @@ class Validation:
 
     def snapshot(self, learner: Learner, folder: Path) -> list[Path]:
         """Pictures of the first batch, by rank 0."""
+        self._load()
         with learner.averaged() as module:
             first = next(self._batches(), None) if self._ranks.is_main else None
             if first is None:
@@ -57,11 +59,13 @@ class Validation:
             folder.mkdir(parents=True, exist_ok=True)
             return self._stage.snapshot(module, first, folder)
 
-    def _batches(self) -> Iterator[Batch]:
+    def _load(self) -> None:
         if self._loaded is None:
             share = self._indices[self._ranks.rank :: self._ranks.world_size]
             self._loaded = list(self._loader.fixed_batches(self._source, share, self._options)) if share else []
-        for batch in self._loaded:
+
+    def _batches(self) -> Iterator[Batch]:
+        for batch in self._loaded or ():
             yield batch.to(self._ranks.device, non_blocking=True)
 
 

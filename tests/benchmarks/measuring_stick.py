@@ -4,7 +4,7 @@ It sees the visible voxels and their confidence and says at once which voxels ar
 noise. A completer that does not reach it has not learned what its samples teach; both are scored on the same held-out
 samples, beside the visible voxels themselves.
 
-Run: OMP_NUM_THREADS=1 python tests/benchmarks/measuring_stick.py RUN_DIR DATA [DATA ...] [--objects DIR] [--stage coarse]
+Run: OMP_NUM_THREADS=1 python tests/benchmarks/measuring_stick.py RUN_DIR DATA [DATA ...] [--objects DIR]
 Writes results/measuring_stick.json.
 """
 

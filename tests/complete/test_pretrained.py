@@ -12,6 +12,10 @@ from pipelines import pretrained
 from pipelines.complete import FixerPipeline
 from pipelines.complete.cli import main
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, PipelineError
+from pipelines.names import STAGE_NAMES
+from scenegen.assets.library import AssetLibrary
+from scenegen.assets.sources.raw import hashed_split
+from scenegen.config import AssetsConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_BYTES = 32e6
@@ -88,6 +92,17 @@ def test_the_shipped_model_card_names_every_licence_and_author_of_its_training()
     named = [*named_in(json.loads((folder / "training.json").read_text()))]
     assert named
     assert [name for name in named if name not in card] == []
+
+
+def test_no_asset_that_is_held_out_was_seen_by_any_stage_of_the_shipped_checkpoint() -> None:
+    record = json.loads((pretrained.packaged_checkpoint() / "training.json").read_text())
+    assert [*record["stages"]] == [*STAGE_NAMES]
+    starter = AssetLibrary.open(AssetsConfig(objects=("starter",), split="all")).records
+    # The split of the others, which are not in this repository, follows from their uid.
+    split_of = {uid: starter[uid].split if uid in starter else hashed_split(uid, 0.8, 0.1) for uid in record["assets"]}
+    assert len(split_of) > 500
+    assert [uid for uid, split in split_of.items() if split != "train"] == []
+    assert max(stage["assets"] for stage in record["stages"].values()) <= len(split_of)
 
 
 def named_in(node):
