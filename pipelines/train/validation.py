@@ -34,7 +34,6 @@ class Validation:
 
     def run(self, learner: Learner) -> dict[str, float]:
         """Means over the samples of all ranks: the losses (also by bin of t) and the stage's own measures."""
-        self._load()  # out of the precision of the forward pass, which is not that of stored features
         with learner.averaged() as module:
             names: tuple[str, ...] = ()
             sums = []
@@ -51,7 +50,6 @@ class Validation:
 
     def snapshot(self, learner: Learner, folder: Path) -> list[Path]:
         """Pictures of the first batch, by rank 0."""
-        self._load()
         with learner.averaged() as module:
             first = next(self._batches(), None) if self._ranks.is_main else None
             if first is None:
@@ -59,13 +57,11 @@ class Validation:
             folder.mkdir(parents=True, exist_ok=True)
             return self._stage.snapshot(module, first, folder)
 
-    def _load(self) -> None:
+    def _batches(self) -> Iterator[Batch]:
         if self._loaded is None:
             share = self._indices[self._ranks.rank :: self._ranks.world_size]
             self._loaded = list(self._loader.fixed_batches(self._source, share, self._options)) if share else []
-
-    def _batches(self) -> Iterator[Batch]:
-        for batch in self._loaded or ():
+        for batch in self._loaded:
             yield batch.to(self._ranks.device, non_blocking=True)
 
 

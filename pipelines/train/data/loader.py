@@ -142,6 +142,7 @@ class _Maker(Dataset[Made]):
     def __init__(self, source: SampleSource[Any], seed: int, policy: BadRowPolicy) -> None:
         self._source, self._seed, self._policy = source, seed, policy
 
+    @torch.autocast("cpu", enabled=False)  # whoever asks may be computing in half precision; stored halves are not that
     def __getitem__(self, task: Task) -> Made:
         pairs = zip(task.index_B, task.epoch_B, strict=True)
         try:
