@@ -48,7 +48,8 @@ train-compact: .venv/.demo  ## the packaged model from nothing but Debian's furn
 	$(BIN)/scenegen render $(STORE) --split val --num-scenes 10 --camera.num-views 2 --seed 2 --out $(RUN)/val
 	for split in train val; do $(BIN)/scenegen annotate --data $(RUN)/$$split --estimators simulated || exit; done
 	$(BIN)/train-fixer --size compact --encoders efficientnet_lite0 --precision bf16 --half --run-dir $(RUN)/run \
-		--shards $(RUN)/train --shards $(RUN)/val --objects $(RUN)/objects --objects $(RUN)/objects
+		--shards $(RUN)/train --shards $(RUN)/val --objects $(RUN)/objects --objects $(RUN)/objects \
+		--weights fine_completer=$(RUN)/run/coarse/result/coarse_completer  # where the fine stage starts
 
 test: .venv/.test lint  ## what CI runs
 	$(BIN)/python -m pytest

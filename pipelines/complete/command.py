@@ -19,7 +19,7 @@ from pipelines.pretrained import NAME, packaged_checkpoint, packaged_title
 if TYPE_CHECKING:
     from pipelines.complete.computer import Computer
     from pipelines.complete.pipeline import FixerPipeline
-    from pipelines.complete.records import Completion, Settings
+    from pipelines.complete.records import Completion, MeshColours, Settings
     from pipelines.complete.sources import Inputs
 
 MISSING = "fixer-complete needs an image (--image and --masks) or a row of a dataset (--shards and --view)"
@@ -66,8 +66,9 @@ class CompleteCommand:
     """Also a PNG: the image, and the completed objects from its camera and from the side."""
     report: Path | None = None
     """Also a JSON report: outcomes, transforms, timings, seeds."""
-    colours: Literal["mesh", "gaussians"] = "mesh"
-    """Whose colours the surface gets."""
+    colours: Literal["mesh", "image", "gaussians"] | None = None
+    """Whose colours the surface gets: the mesh decoder's, those that the image shows nearest to it, or the Gaussians'.
+    Default: the checkpoint's choice, mesh officially."""
     texture: int | None = None
     """Bake textures of this edge (512, 1024, ...) instead of vertex colours. Needs the `export` extra."""
     max_faces: int | None = None
@@ -215,7 +216,10 @@ class CompleteCommand:
 
         wants_gaussians = self.splats is not None or self.colours == "gaussians"
         samplers = pipe.networks.samplers.with_all(**self._sampling())
-        return Settings(samplers=samplers, gaussians=wants_gaussians, clean=self.clean, fit=self.fit)
+        return Settings(samplers, wants_gaussians, self.clean, self.fit, colours=self._mesh_colours())
+
+    def _mesh_colours(self) -> MeshColours | None:
+        return self.colours if self.colours != "gaussians" else "mesh"
 
     def _sampling(self) -> dict[str, Any]:
         """What the user changes of the checkpoint's samplers."""
@@ -228,14 +232,15 @@ class CompleteCommand:
         return {name: value for name, value in given.items() if value is not None}
 
     def _write(self, completion: Completion, inputs: Inputs) -> None:
-        from pipelines.complete.export.dress import Dress
+        from pipelines.complete.export.dress import ColourSource, Dress
         from pipelines.complete.export.glb import write_glb
         from pipelines.complete.export.picture import write_picture
         from pipelines.complete.export.ply import write_splats
         from pipelines.complete.export.report import report_of
         from pipelines.complete.export.scene import scene_objects
 
-        objects = scene_objects(completion, Dress(self.colours, self.texture, self.max_faces))
+        whose: ColourSource = "gaussians" if self.colours == "gaussians" else "mesh"
+        objects = scene_objects(completion, Dress(whose, self.texture, self.max_faces))
         title = completion.checkpoint
         write_glb(self.out, objects, title, {"seed": completion.seed})
         if self.objects_dir is not None:

@@ -2,8 +2,9 @@
 
 Official keys of `pipeline.json` (3D-Fixer, TRELLIS): networks under `models`; `sparse_structure_sampler`,
 `coarse_sparse_structure_sampler` (optional, else the former), `slat_sampler`; `slat_normalization`;
-`image_cond_model` and `scene_cond_model` for DINOv2 and MoGe-2. Checkpoints of ours add `encoders` (name, image_px)
-and `title`, the name that outputs carry.
+`image_cond_model` and `scene_cond_model` for DINOv2 and MoGe-2. Checkpoints of ours add `encoders` (name, image_px),
+`title`, the name that outputs carry, `colours`, whose colours meshes get ("mesh" or "image"), and `noise_scale` among the
+parameters of a sampler.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from models.structure_flow import SparseStructureFlow
 from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from models.texturer import Texturer
 from models.weights import freeze
-from pipelines.complete.records import Samplers
+from pipelines.complete.records import MeshColours, Samplers
 from pipelines.complete.structure import StructureNetworks
 from pipelines.complete.texture import TextureNetworks
 from pipelines.encoders.protocol import ImageEncoders
@@ -65,6 +66,7 @@ class FixerNetworks:
     """Everything that a checkpoint holds, frozen, and the encoders that it was trained with.
 
     title: the name that the checkpoint gives itself, which everything made with it carries.
+    colours: of meshes, where nobody says otherwise.
     """
 
     title: str
@@ -76,6 +78,7 @@ class FixerNetworks:
     gaussian_decoder: GaussianDecoder
     samplers: Samplers
     reference_compat: ReferenceCompat
+    colours: MeshColours = "mesh"
 
     @classmethod
     def read(
@@ -110,6 +113,7 @@ class FixerNetworks:
             gaussian_decoder=found.get(GAUSSIAN_DECODER, GaussianDecoder),
             samplers=_samplers(args),
             reference_compat=reference_compat,
+            colours=args.get("colours", "mesh"),
         )
 
     def of_structure(self) -> tuple[nn.Module, ...]:
@@ -178,4 +182,5 @@ def _sampler(entry: Mapping[str, Any] | None) -> SamplerConfig:
         guidance=params.get("cfg_strength", official.guidance),
         guidance_interval=(low, high),
         sigma_min=entry.get("args", {}).get("sigma_min", official.sigma_min),
+        noise_scale=params.get("noise_scale", official.noise_scale),
     )

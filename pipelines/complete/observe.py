@@ -32,13 +32,15 @@ class NotEnoughSeen(ValueError):
 class Observation:
     """One object as the image shows it.
 
-    points_P3: float64, world. confidence_P: 1 inside of the mask, 0.5 on its outline. coarse: its cube in the world.
+    points_P3: float64, world. confidence_P: 1 inside of the mask, 0.5 on its outline. colours_P3: uint8, of their
+    pixels. coarse: its cube in the world.
     crop_4SS: float in [0, 1], the crop around it and its mask. scene_mask_SS: float, its mask in the whole image.
     """
 
     instance_id: int
     points_P3: Tensor
     confidence_P: Tensor
+    colours_P3: Tensor
     coarse: Cube
     crop_4SS: Tensor
     scene_mask_SS: Tensor
@@ -83,12 +85,14 @@ def observe(
     rows, columns = np.nonzero(used_hw)
     points_P3 = _world_points(view, rows + window.top, columns + window.left)
     confidence_P = torch.from_numpy(np.where(clear_hw[used_hw], np.float32(1), np.float32(EDGE_CONFIDENCE)))
+    colours_P3 = torch.from_numpy(view.rgb_HW3[window.slices][used_hw])
     coarse = coarse_cube(points_P3, confidence_P)
     near_P = coarse.from_outer(points_P3).abs().amax(1) <= VISIBLE_HALF
     return Observation(
         instance_id,
         points_P3[near_P],
         confidence_P[near_P],
+        colours_P3[near_P],
         coarse,
         instance_crop(view.rgb_HW3, mask_HW, image_px),
         _scene_mask(frame.apply(mask_HW, False), image_px),

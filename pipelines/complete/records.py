@@ -30,6 +30,10 @@ Step = Literal["observe", "encode", "coarse", "fine", "texture", "mesh", "gaussi
 STEPS: tuple[Step, ...] = ("observe", "encode", "coarse", "fine", "texture", "mesh", "gaussians")
 
 
+MeshColours = Literal["mesh", "image"]
+"""mesh: as the mesh decoder says. image: as the image shows the nearest visible points."""
+
+
 @dataclass(frozen=True)
 class Samplers:
     """How each flow is integrated; the official values are the checkpoint's own."""
@@ -51,6 +55,7 @@ class Settings:
     clean: take away what cannot be seen of a mesh from outside, and close small holes.
     fit: how the encoders see an image that is not square.
     min_points: fewer clear points than this are too few to place a cube around.
+    colours: of meshes; None for the checkpoint's own choice.
     """
 
     samplers: Samplers | None = None
@@ -58,6 +63,7 @@ class Settings:
     clean: bool = True
     fit: Fit = "letterbox"
     min_points: int = 16
+    colours: MeshColours | None = None
 
 
 DEFAULT_SETTINGS = Settings()

@@ -23,6 +23,7 @@ from pipelines.complete.memory import MemoryBudget, in_batches
 from pipelines.complete.networks import FixerNetworks
 from pipelines.complete.noise import draw_noise
 from pipelines.complete.observe import NotEnoughSeen, Observation, observe
+from pipelines.complete.paint import painted
 from pipelines.complete.records import (
     ColouredMesh,
     Completion,
@@ -82,7 +83,7 @@ class SceneRun:
         self._networks, self._computer, self._view, self._settings = networks, computer, view, settings
         self._seed, self._depth_ratio, self._budget, self._observer = seed, depth_ratio, budget, observer
         self._frame = Frame.of(view, settings.fit)
-        self._samplers = settings.samplers or networks.samplers
+        self._samplers, self._colours = settings.samplers or networks.samplers, settings.colours or networks.colours
         self._picture_3SS = scene_picture(view, self._frame, networks.encoders.sizes.image_px)
         self._ledger = Ledger(computer.device, seed, watcher)
 
@@ -92,7 +93,7 @@ class SceneRun:
             scene, tokens = self._encode(seen)
             shapes = self._structure(seen, tokens, scene)
             latents = self._texture(seen, shapes, tokens, scene)
-            self._decode(latents)
+            self._decode(latents, seen, shapes)
         return Completion(
             checkpoint=self._networks.title,
             instances=self._ledger.results(instance_ids),
@@ -228,7 +229,9 @@ class SceneRun:
             self._ledger.note(i, visible_share=latent.visible_share)
         return latents
 
-    def _decode(self, latents: Mapping[int, Latent]) -> None:
+    def _decode(
+        self, latents: Mapping[int, Latent], seen: Mapping[int, Observation], shapes: Mapping[int, Shape]
+    ) -> None:
         device, decoder = self._computer.device, self._networks.mesh_decoder
 
         def cost(latent: Latent) -> int:
@@ -241,6 +244,8 @@ class SceneRun:
 
         with self._computer.using(decoder):
             meshes: dict[int, ColouredMesh] = self._batched("mesh", list(latents.values()), cost, to_meshes)
+        if self._colours == "image":
+            meshes = {i: painted(mesh, shapes[i].T_world_grid, seen[i]) for i, mesh in meshes.items()}
         for i, mesh in meshes.items():
             self._ledger.note(i, mesh=mesh)
         if self._settings.gaussians:

@@ -210,15 +210,15 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
     },
     "compact": {
         "structure_vae": (1500, 8, 1e-3),
-        "structure_base": (1000, 8, 1e-3),
-        "object": (1400, 8, 1e-3),
-        "coarse": (1400, 8, 1e-3),
-        "fine": (1000, 8, 1e-3),
-        "slat_vae": (500, 2, 1e-3),
-        "slat_base": (300, 4, 1e-3),
-        "gaussian_decoder": (100, 2, 5e-4),
-        "mesh_decoder": (400, 2, 1e-3),
-        "texturer": (500, 4, 1e-3),
+        "structure_base": (500, 8, 1e-3),
+        "object": (433, 8, 1e-3),
+        "coarse": (600, 8, 1e-3),
+        "fine": (400, 8, 1e-3),
+        "slat_vae": (400, 2, 1e-3),
+        "slat_base": (92, 4, 1e-3),
+        "gaussian_decoder": (20, 2, 5e-4),
+        "mesh_decoder": (180, 2, 1e-3),
+        "texturer": (130, 4, 1e-3),
     },
     "small": {
         "structure_vae": (20_000, 16, 3e-4),
@@ -261,9 +261,14 @@ _SMALLER: dict[SizeName, dict[str, Any]] = {
 # Worlds are z up when images are completed, too, so that few steps are not spent on objects that lie on their sides.
 _UPRIGHT = Augmentation(axis="vertical", resize_probability=0.0)
 # A small network's latents are noisy where it has to choose, and its mean answer is the better one: it is sampled in
-# one step from noise, and trained most at the times that this step looks at.
+# one step from noise, and trained most at the times that this step looks at. What the mean leaves out, guidance brings
+# back; of structured latents, which few steps teach to take no noise away, the noise is left out (stages/README.md).
 _NEARLY_NOISE = FlowPath(t_mean=2.5)
+_IN_ONE_STEP = SamplerConfig(steps=1, guidance=3.0)
+_WITHOUT_NOISE = SamplerConfig(steps=1, guidance=0.0, noise_scale=0.0)
 _AS_IN_SCENES = replace(_UPRIGHT, hidden=(0.0, 0.7), seen_as="in_scenes")
+# The fine cube is that of coarse voxels; a few wrong ones far out make the object small in it.
+_OF_COARSE_VOXELS = replace(_UPRIGHT, scale=(0.8, 1.05))
 
 # What single stages have otherwise. A strong divergence costs sharpness that few steps cannot use, and leaves latents
 # of half the variance, that much less for a flow to learn; turned objects are left to runs with steps for them.
@@ -274,13 +279,19 @@ _OWN: dict[SizeName, dict[str, dict[str, Any]]] = {
         **{name: {"augmentation": NO_AUGMENTATION} for name in ("structure_base", "object", "coarse", "fine")},
     },
     "compact": {
-        **{name: {"augmentation": _UPRIGHT} for name in RECIPES},
-        "structure_vae": {"augmentation": _UPRIGHT, "cross_entropy_weight": 1.0, "kl_weight": 0.1},
-        "object": {"augmentation": _AS_IN_SCENES},
-        **{name: {"augmentation": _UPRIGHT, "max_voxels": 5000} for name in ("slat_vae", "mesh_decoder")},
-        # The fine cube is that of coarse voxels; a few wrong ones far out make the object small in it.
-        "fine": {"augmentation": replace(_UPRIGHT, scale=(0.8, 1.05)), "path": _NEARLY_NOISE},
-        "coarse": {"augmentation": _UPRIGHT, "path": _NEARLY_NOISE},
+        name: {"augmentation": _UPRIGHT, "warmup_steps": warmup, **own}
+        for name, warmup, own in (
+            ("structure_vae", 75, {"cross_entropy_weight": 1.0, "kl_weight": 0.1}),
+            ("structure_base", 50, {}),
+            ("object", 70, {"augmentation": _AS_IN_SCENES}),
+            ("coarse", 70, {"path": _NEARLY_NOISE, "sampler": _IN_ONE_STEP}),
+            ("fine", 50, {"augmentation": _OF_COARSE_VOXELS, "path": _NEARLY_NOISE, "sampler": _IN_ONE_STEP}),
+            ("slat_vae", 25, {"max_voxels": 5000}),
+            ("slat_base", 15, {}),
+            ("gaussian_decoder", 5, {}),
+            ("mesh_decoder", 20, {"max_voxels": 5000}),
+            ("texturer", 25, {"path": _NEARLY_NOISE, "sampler": _WITHOUT_NOISE}),
+        )
     },
 }
 
@@ -299,11 +310,10 @@ def recipe(stage: str, size: SizeName) -> Recipe:
     smaller: dict[str, Any] = {name: value for name, value in _SMALLER[size].items() if hasattr(published, name)}
     return replace(
         published,
-        **smaller | _OWN.get(size, {}).get(stage, {}),
+        **{"warmup_steps": min(100, steps // 20), **smaller, **_OWN.get(size, {}).get(stage, {})},
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
-        warmup_steps=min(100, steps // 20),
         takes=f"ours, for size {size}",
     )
 

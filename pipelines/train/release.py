@@ -19,7 +19,7 @@ from models.checkpoints import read_network, write_network, write_pipeline_file
 from pipelines.encoders.protocol import ImageEncoders
 from pipelines.errors import PipelineError
 from pipelines.latent_statistics import OFFICIAL_SLAT
-from pipelines.names import SIZE_NAMES
+from pipelines.names import SIZE_NAMES, SizeName
 from pipelines.samplers import SamplerConfig
 from pipelines.train.sizes import official, system_sizes
 
@@ -44,6 +44,7 @@ _SAMPLERS = {  # official name -> the stage whose samples it draws
     "sparse_structure_sampler": "fine",
     "slat_sampler": "texturer",
 }
+_WITHOUT_COLOURS: tuple[SizeName, ...] = ("tiny", "compact")  # their mesh decoders are trained too briefly for any
 _OFFICIAL_ENCODERS = {"image_cond_model": "dinov2_vitl14_reg", "scene_cond_model": "Ruicheng/moge-2-vitl"}
 
 
@@ -76,6 +77,7 @@ def write_release(
     args = {
         "title": _title(configs, encoders, facts.get("coarse", {}).get("steps")),
         "encoders": {"name": encoders.name, "image_px": encoders.sizes.image_px},
+        "colours": "mesh" if _size(configs, encoders) not in _WITHOUT_COLOURS else "image",
         **(_OFFICIAL_ENCODERS if encoders.name == "official" else {}),
         **{official: _sampler(facts.get(stage, {}).get("sampler")) for official, stage in _SAMPLERS.items()},
         "slat_normalization": _statistics(facts, configs["slat_encoder"] == official(encoders.sizes).slat_encoder),
@@ -88,11 +90,18 @@ def write_release(
 def _title(configs: Mapping[str, Any], encoders: ImageEncoders, steps: int | None) -> str:
     """Named by its size, if it is one of ours, and by how long its coarse stage was trained, if that is known."""
     trained = "" if steps is None else f", {steps} steps of the coarse stage"
-    for size in SIZE_NAMES:
-        sizes = system_sizes(size, encoders.sizes)
-        if all(config == sizes.config_of(name) for name, config in configs.items()):
-            return f"3D-Fixer of size {size} with {encoders.name} encoders{trained}"
-    return f"3D-Fixer of a size of its own with {encoders.name} encoders{trained}"
+    size = _size(configs, encoders)
+    which = "a size of its own" if size is None else f"size {size}"
+    return f"3D-Fixer of {which} with {encoders.name} encoders{trained}"
+
+
+def _size(configs: Mapping[str, Any], encoders: ImageEncoders) -> SizeName | None:
+    """Which of ours it is."""
+    for name in SIZE_NAMES:
+        sizes = system_sizes(name, encoders.sizes)
+        if all(config == sizes.config_of(network) for network, config in configs.items()):
+            return name
+    return None
 
 
 def _sampler(stated: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -106,6 +115,7 @@ def _sampler(stated: Mapping[str, Any] | None) -> dict[str, Any]:
             "cfg_strength": values["guidance"],
             "cfg_interval": list(values["guidance_interval"]),
             "rescale_t": values["rescale_t"],
+            **({} if values["noise_scale"] == 1 else {"noise_scale": values["noise_scale"]}),
         },
     }
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from pipelines.complete.export.dress import Dress
@@ -12,9 +13,12 @@ from pipelines.complete.export.glb import write_glb
 from pipelines.complete.export.ply import FIELDS, write_splats
 from pipelines.complete.export.report import report_of
 from pipelines.complete.export.scene import T_GLTF_WORLD, SceneObject, scene_objects, vertex_normals
+from pipelines.complete.observe import Observation
+from pipelines.complete.paint import painted
 from pipelines.complete.records import ColouredMesh, Completion, InstanceCompletion, Placement, Samplers
 from pipelines.complete.view import Camera
 from pipelines.evaluate.predictions import ViewReport
+from pipelines.frames import Cube
 
 
 def in_world(one) -> np.ndarray:
@@ -146,3 +150,24 @@ def test_one_object_is_written_alone(balls, tmp_path) -> None:
     np.testing.assert_allclose(
         trimesh.load_scene(tmp_path / "9.glb").bounds, [expected.min(0), expected.max(0)], atol=1e-5
     )
+
+
+def test_a_painted_mesh_has_the_image_s_colours_where_it_is_seen_and_the_nearest_ones_elsewhere():
+    seen = Observation(
+        instance_id=3,
+        points_P3=torch.tensor([[10.0, 0.0, 0.0], [12.0, 0.0, 0.0], [11.0, 0.0, 0.0]], dtype=torch.float64),
+        confidence_P=torch.tensor([1.0, 1.0, 0.5]),
+        colours_P3=torch.tensor([[200, 0, 0], [0, 0, 200], [0, 255, 0]], dtype=torch.uint8),
+        coarse=Cube(torch.tensor([11.0, 0.0, 0.0], dtype=torch.float64), torch.tensor(4.0, dtype=torch.float64)),
+        crop_4SS=torch.zeros(4, 8, 8),
+        scene_mask_SS=torch.zeros(8, 8),
+        cut_by_border=False,
+    )
+    T_world_grid = torch.diag(torch.tensor([4.0, 4.0, 4.0, 1.0], dtype=torch.float64))
+    T_world_grid[0, 3] = 11
+    vertices = np.array([[-0.25, 0, 0], [0.25, 0, 0], [-0.25, 0.4, 0]], np.float32)
+    mesh = painted(ColouredMesh(vertices, np.array([[0, 1, 2]]), None), T_world_grid, seen)
+    red, blue, behind = mesh.colours_V3.astype(int)
+    assert red[0] > 195 and red[2] < 5, "the outline's green, which mixes in what lies behind, is nowhere"
+    assert blue[2] > 195 and blue[0] < 5
+    assert behind[0] > 1.5 * behind[2] and behind[1] == 0
