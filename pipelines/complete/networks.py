@@ -3,8 +3,8 @@
 Official keys of `pipeline.json` (3D-Fixer, TRELLIS): networks under `models`; `sparse_structure_sampler`,
 `coarse_sparse_structure_sampler` (optional, else the former), `slat_sampler`; `slat_normalization`;
 `image_cond_model` and `scene_cond_model` for DINOv2 and MoGe-2. Checkpoints of ours add `encoders` (name, image_px),
-`title`, the name that outputs carry, `colours`, whose colours meshes get ("mesh" or "image"), and `noise_scale` among the
-parameters of a sampler.
+`title`, the name that outputs carry, `colours`, whose colours meshes get ("mesh" or "image"), and `noise_scale` among
+the parameters of a sampler.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from models.moge import view_plane_uv
 from models.point_map_camera import recover_focal_shift
+from pipelines.errors import UsageError
 from pipelines.flow_matching import FlowPath
 from pipelines.samplers import SamplerConfig, euler_steps, sample_euler
 
@@ -93,3 +94,15 @@ def test_focal_length_and_shift_of_a_pinhole_camera_are_recovered(focal, shift, 
 def test_fewer_than_two_valid_points_give_the_neutral_camera() -> None:
     found = recover_focal_shift(torch.rand(1, 64, 64, 3), torch.zeros(1, 64, 64))
     assert (found.focal_B.item(), found.shift_B.item()) == (1.0, 0.0)
+
+
+def test_without_noise_sampling_starts_from_nothing_and_any_noise_gives_one_answer():
+    config = SamplerConfig(steps=1, guidance=0.0, noise_scale=0.0)
+    target = torch.full((1, 2), 3.0)
+    answers = [
+        sample_euler(lambda x, t_B: x - target, torch.full((1, 2), noise), 1, config) for noise in (-5.0, 0.0, 5.0)
+    ]
+    for answer in answers:
+        torch.testing.assert_close(answer, target)
+    with pytest.raises(UsageError, match="scaled by 0 or more"):
+        SamplerConfig(noise_scale=-1.0)

@@ -40,6 +40,7 @@ FACTS = {
     "slat_vae": {"slat_normalization": {"mean": [0.5] * 8, "std": [2.0] * 8}},
     "coarse": {"steps": 60, "sampler": {}},
     "fine": {"sampler": {"steps": 7, "guidance": 1.5}},
+    "texturer": {"sampler": {"steps": 1, "noise_scale": 0.0}},
 }
 
 
@@ -89,6 +90,8 @@ def test_completion_reads_a_release(released) -> None:
     networks = FixerNetworks.read(released)
     assert networks.encoders.name == "efficientnet_lite0"
     assert (networks.samplers.fine.steps, networks.samplers.coarse.steps) == (7, 25)
+    assert (networks.samplers.texture.noise_scale, networks.samplers.fine.noise_scale) == (0.0, 1.0)
+    assert networks.colours == "image", "a tiny mesh decoder has learned none"
 
 
 def test_a_release_in_half_precision_has_half_the_bytes_and_reads_as_float32(
