@@ -82,7 +82,8 @@ def test_alignment_has_the_published_weight_where_there_is_time_for_it(stage, we
         made = recipe(stage, size)
         assert isinstance(made, FlowRecipe)
         assert (made.alignment_weight, made.drop_condition) == (0.0 if size == "compact" else weight, 0.1)
-        assert (made.path.t_mean, made.path.t_std) == (1.0, 1.0)
+        near_noise = size == "compact" and stage != "object"  # it is sampled in one step from there
+        assert (made.path.t_mean, made.path.t_std) == (2.5 if near_noise else 1.0, 1.0)
 
 
 def test_the_compact_system_fits_into_32_megabytes_of_half_precision() -> None:
