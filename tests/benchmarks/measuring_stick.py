@@ -19,26 +19,20 @@ from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from trained_stage import trained_stage
 
-from pipelines.encoders.registry import load_encoders
-from pipelines.names import STAGE_NAMES
 from pipelines.samplers import SamplerConfig
-from pipelines.train.assemble import stage_context
-from pipelines.train.config import TrainConfig
 from pipelines.train.data import loader
 from pipelines.train.data.batches import StructureBatch
-from pipelines.train.given import Known
 from pipelines.train.losses.occupancy import cross_entropy_B, dice_B
-from pipelines.train.result import finished_stage
 from pipelines.train.stage import LoaderOptions
-from pipelines.train.stages.registry import make_stage
 from pipelines.train.stages.structure import columns, voxel_scores
 
+COMMAND = " ".join(["python tests/benchmarks/measuring_stick.py", *sys.argv[1:]])
 RESULTS = Path(__file__).parent / "results" / "measuring_stick.json"
 WIDTHS = 16, 32, 64, 96  # from 32^3 down to 4^3; the finest level is folded into channels
 FOLD = 2
@@ -112,12 +106,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=96)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    objects = (options.objects,) * len(options.data) if options.objects else ()
-    config = TrainConfig(shards=tuple(options.data), objects=objects, size=options.size, encoders="efficientnet_lite0")
-    results = [finished_stage(options.run_dir / name) for name in STAGE_NAMES]
-    weights = {name: place for result in results if result for name, place in result.networks.items()}
-    known = Known(weights, {result.stage: result.facts for result in results if result})
-    stage: Any = make_stage(options.stage, stage_context(options.stage, config, load_encoders(config.encoders), known))
+    stage = trained_stage(options.stage, options.run_dir, options.data, options.objects, options.size)
     loading = LoaderOptions(seed=0, batch_size=8, micro_batch_tokens=8 * 4096)
     network, steps = trained(loader.training_batches(stage.source("train"), loading, 0), options.minutes)
     source = stage.source("val")
@@ -139,7 +128,12 @@ def main() -> None:
         name: {key: round(float(np.mean(values)), 4) for key, values in columns(rows).items()}
         for name, rows in scored.items()
     }
-    facts = {"date": str(date.today()), "command": " ".join(sys.argv), "samples": len(chosen), "plain_steps": steps}
+    facts = {
+        "date": str(date.today()),
+        "command": COMMAND,
+        "samples": len(chosen),
+        "plain_steps": steps,
+    }
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(stored | {options.stage: {**facts, "held_out": means}}, indent=1) + "\n")
     print(json.dumps(means, indent=1))

@@ -21,21 +21,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from trained_stage import trained_stage
 
 from models.completer import CompleterCondition
-from pipelines.encoders.registry import load_encoders
-from pipelines.names import STAGE_NAMES
 from pipelines.samplers import TIME_SCALE
-from pipelines.train.assemble import stage_context
-from pipelines.train.config import TrainConfig
 from pipelines.train.data import loader
 from pipelines.train.data.batches import StructureBatch
-from pipelines.train.given import Known
 from pipelines.train.losses.flow import flow_point, mean_square_B
-from pipelines.train.result import finished_stage
 from pipelines.train.stage import LoaderOptions
-from pipelines.train.stages.registry import make_stage
 
+COMMAND = " ".join(["python tests/benchmarks/what_is_seen.py", *sys.argv[1:]])
 RESULTS = Path(__file__).parent / "results" / "what_is_seen.json"
 Change = Callable[[CompleterCondition, Tensor], tuple[CompleterCondition, Tensor]]
 
@@ -81,13 +76,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=128)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    objects = (options.objects,) * len(options.data) if options.objects else ()
-    config = TrainConfig(shards=tuple(options.data), objects=objects, size=options.size, encoders="efficientnet_lite0")
-    results = [finished_stage(options.run_dir / name) for name in STAGE_NAMES]
-    weights = {name: place for result in results if result for name, place in result.networks.items()}
-    stage: Any = make_stage(
-        options.stage, stage_context(options.stage, config, load_encoders(config.encoders), Known(weights))
-    )
+    stage = trained_stage(options.stage, options.run_dir, options.data, options.objects, options.size)
     module, source = stage.module().eval(), stage.source("val")
     chosen = np.unique(np.linspace(0, len(source) - 1, min(options.samples, len(source))).round().astype(int))
     loading = LoaderOptions(seed=0, batch_size=8, micro_batch_tokens=8 * 4096)
@@ -101,7 +90,12 @@ def main() -> None:
     for name, values in columns.items():
         difference = np.array(values) - own
         differences[name] = [round(float(x), 5) for x in (difference.mean(), difference.std() / len(own) ** 0.5)]
-    found = {"date": str(date.today()), "command": " ".join(sys.argv), "samples": len(own), **means}
+    found = {
+        "date": str(date.today()),
+        "command": COMMAND,
+        "samples": len(own),
+        **means,
+    }
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(stored | {options.stage: found | {"differences": differences}}, indent=1) + "\n")
     print(json.dumps(found | {"differences": differences}, indent=1))
