@@ -107,6 +107,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     stage = trained_stage(options.stage, options.run_dir, options.data, options.objects, options.size)
+    module = stage.module().eval()
     loading = LoaderOptions(seed=0, batch_size=8, micro_batch_tokens=8 * 4096)
     network, steps = trained(loader.training_batches(stage.source("train"), loading, 0), options.minutes)
     source = stage.source("val")
@@ -117,7 +118,6 @@ def main() -> None:
         for batch in batches:
             target = batch.target_occupancy()
             answers = {"plain network": network(seen(batch)) > 0, "visible voxels": batch.partial_occupancy()}
-            module = stage.module().eval()
             answers["decoded truth"] = module._codec.decode(module._codec.encode(target))
             for name, sampler in SAMPLERS.items():
                 module._recipe = replace(module._recipe, sampler=sampler)
