@@ -29,8 +29,6 @@ class SamplerConfig:
     guidance_interval: times (inclusive) at which the velocity is (1 + guidance) v - guidance v_negative.
     noise_scale: of the noise that sampling starts from. Officially 1; towards 0, samples come nearer to the mean of all
         answers, and a small network's error in taking the noise away is not in them.
-    occupied_above: logit above which a voxel that a sampled structure decodes to is occupied. Officially 0; below it,
-        what a completer thinks less likely than not closes the gaps between what it is sure of.
     Raises UsageError for what is no way to sample.
     """
 
@@ -40,7 +38,6 @@ class SamplerConfig:
     guidance_interval: tuple[float, float] = (0.5, 1.0)
     sigma_min: float = 1e-5
     noise_scale: float = 1.0
-    occupied_above: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.guidance_interval
@@ -50,8 +47,6 @@ class SamplerConfig:
             raise UsageError(f"times are rescaled by a positive number (officially 3), not {self.rescale_t:g}")
         if not 0 <= self.noise_scale < math.inf:
             raise UsageError(f"the noise is scaled by 0 or more (officially 1), not by {self.noise_scale:g}")
-        if not math.isfinite(self.occupied_above):
-            raise UsageError(f"a voxel is occupied above a finite logit (officially 0), not {self.occupied_above:g}")
         if not math.isfinite(self.guidance) or not low <= high:
             raise UsageError(f"guidance of {self.guidance:g} from time {low:g} to {high:g} makes no sense")
 

@@ -3,8 +3,8 @@
 Official keys of `pipeline.json` (3D-Fixer, TRELLIS): networks under `models`; `sparse_structure_sampler`,
 `coarse_sparse_structure_sampler` (optional, else the former), `slat_sampler`; `slat_normalization`;
 `image_cond_model` and `scene_cond_model` for DINOv2 and MoGe-2. Checkpoints of ours add `encoders` (name, image_px),
-`title`, the name that outputs carry, `colours`, whose colours meshes get ("mesh" or "image"), and `noise_scale` and
-`occupied_above` among the parameters of a sampler.
+`title`, the name that outputs carry, `colours`, whose colours meshes get ("mesh" or "image"), and `noise_scale` among
+the parameters of a sampler.
 """
 
 from __future__ import annotations
@@ -183,5 +183,4 @@ def _sampler(entry: Mapping[str, Any] | None) -> SamplerConfig:
         guidance_interval=(low, high),
         sigma_min=entry.get("args", {}).get("sigma_min", official.sigma_min),
         noise_scale=params.get("noise_scale", official.noise_scale),
-        occupied_above=params.get("occupied_above", official.occupied_above),
     )

@@ -65,8 +65,7 @@ def complete_structure(
     for number, step in enumerate(steps, start=1):
         x = step.x_t
         step_done(number)
-    decoded = zip(networks.decoder(x)[:, 0], x, strict=True)
-    return [_voxels(logits_RRR > sampler.occupied_above, latent) for logits_RRR, latent in decoded]
+    return [_voxels(logits_RRR, latent) for logits_RRR, latent in zip(networks.decoder(x)[:, 0], x, strict=True)]
 
 
 def _condition(networks: StructureNetworks, jobs: Sequence[StructureJob], scene: SceneFeatures) -> CompleterCondition:
@@ -93,10 +92,10 @@ def _pair(networks: StructureNetworks, cond: CompleterCondition, ratio_B: Tensor
     return pair
 
 
-def _voxels(occupied_RRR: Tensor, latent_CRRR: Tensor) -> Tensor | InstanceFailure:
+def _voxels(logits_RRR: Tensor, latent_CRRR: Tensor) -> Tensor | InstanceFailure:
     if not bool(latent_CRRR.isfinite().all()):
         return InstanceFailure("the sampled latent is not finite; check the checkpoint, or try --precision fp32")
-    voxels_V3 = occupied_RRR.nonzero()
+    voxels_V3 = (logits_RRR > 0).nonzero()
     if len(voxels_V3) == 0:
         return InstanceFailure("the network left every voxel empty; another seed, mask or depth may help")
     return voxels_V3.to(torch.uint8).cpu()

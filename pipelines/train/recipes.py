@@ -66,17 +66,6 @@ class FlowRecipe(Recipe):
 
 
 @dataclass(frozen=True)
-class CompleterRecipe(FlowRecipe):
-    """A structure completer.
-
-    occupancy_weight: of the overlap between the voxels that a prediction decodes to and the true ones, which neither
-    source has; 0 is none. Latents are far from voxels: a small error in them is a thick wall or none.
-    """
-
-    occupancy_weight: float = 0.0
-
-
-@dataclass(frozen=True)
 class StructureVaeRecipe(Recipe):
     """dice_weight, cross_entropy_weight: of the occupancy losses. kl_weight: of the divergence per latent value.
 
@@ -147,20 +136,18 @@ def structure_base() -> FlowRecipe:
     return _taking(FlowRecipe, Published("supplement", 150_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5))
 
 
-def object_pretraining() -> CompleterRecipe:
+def object_pretraining() -> FlowRecipe:
     """E: the control branch on assets alone, before it sees scenes. No alignment loss."""
-    return _taking(
-        CompleterRecipe, Published("supplement", 100_000, 5e-5), Published("3D-Fixer configs", 100_000, 1e-5)
-    )
+    return _taking(FlowRecipe, Published("supplement", 100_000, 5e-5), Published("3D-Fixer configs", 100_000, 1e-5))
 
 
-def coarse() -> CompleterRecipe:
+def coarse() -> FlowRecipe:
     """F: Coarse Structure Completer."""
     stated = Published("supplement", 80_000, 5e-5), Published("3D-Fixer configs", 150_000, 1e-5)
-    return replace(_taking(CompleterRecipe, *stated), alignment_weight=0.1)
+    return replace(_taking(FlowRecipe, *stated), alignment_weight=0.1)
 
 
-def fine() -> CompleterRecipe:
+def fine() -> FlowRecipe:
     """G: Fine Shape Refiner."""
     return replace(coarse(), alignment_weight=0.5)
 
@@ -277,9 +264,8 @@ _UPRIGHT = Augmentation(axis="vertical", resize_probability=0.0)
 # one step from noise, and trained most at the times that this step looks at. What the mean leaves out, guidance brings
 # back; of structured latents, which few steps teach to take no noise away, the noise is left out (stages/README.md).
 _NEARLY_NOISE = FlowPath(t_mean=2.5)
-_IN_ONE_STEP = SamplerConfig(steps=1, guidance=0.0)
+_IN_ONE_STEP = SamplerConfig(steps=1, guidance=3.0)
 _WITHOUT_NOISE = SamplerConfig(steps=1, guidance=0.0, noise_scale=0.0)
-_OF_VOXELS = {"path": _NEARLY_NOISE, "sampler": _IN_ONE_STEP, "occupancy_weight": 0.5}
 _AS_IN_SCENES = replace(_UPRIGHT, hidden=(0.0, 0.7), seen_as="in_scenes")
 # The fine cube is that of coarse voxels; a few wrong ones far out make the object small in it.
 _OF_COARSE_VOXELS = replace(_UPRIGHT, scale=(0.8, 1.05))
@@ -298,8 +284,8 @@ _OWN: dict[SizeName, dict[str, dict[str, Any]]] = {
             ("structure_vae", 75, {"cross_entropy_weight": 1.0, "kl_weight": 0.1}),
             ("structure_base", 50, {}),
             ("object", 70, {"augmentation": _AS_IN_SCENES}),
-            ("coarse", 70, _OF_VOXELS),
-            ("fine", 70, {**_OF_VOXELS, "augmentation": _OF_COARSE_VOXELS}),
+            ("coarse", 70, {"path": _NEARLY_NOISE, "sampler": _IN_ONE_STEP}),
+            ("fine", 50, {"augmentation": _OF_COARSE_VOXELS, "path": _NEARLY_NOISE, "sampler": _IN_ONE_STEP}),
             ("slat_vae", 25, {"max_voxels": 5000}),
             ("slat_base", 15, {}),
             ("gaussian_decoder", 5, {}),

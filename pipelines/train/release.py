@@ -106,9 +106,7 @@ def _size(configs: Mapping[str, Any], encoders: ImageEncoders) -> SizeName | Non
 
 def _sampler(stated: Mapping[str, Any] | None) -> dict[str, Any]:
     """In the official form; the official values for stages that were not trained."""
-    official_values = asdict(SamplerConfig())
-    values = {**official_values, **(stated or {})}
-    ours = {name: values[name] for name in ("noise_scale", "occupied_above") if values[name] != official_values[name]}
+    values = {**asdict(SamplerConfig()), **(stated or {})}
     return {
         "name": "FlowEulerGuidanceIntervalSampler",
         "args": {"sigma_min": values["sigma_min"]},
@@ -117,7 +115,7 @@ def _sampler(stated: Mapping[str, Any] | None) -> dict[str, Any]:
             "cfg_strength": values["guidance"],
             "cfg_interval": list(values["guidance_interval"]),
             "rescale_t": values["rescale_t"],
-            **ours,
+            **({} if values["noise_scale"] == 1 else {"noise_scale": values["noise_scale"]}),
         },
     }
 

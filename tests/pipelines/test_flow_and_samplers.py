@@ -106,5 +106,3 @@ def test_without_noise_sampling_starts_from_nothing_and_any_noise_gives_one_answ
         torch.testing.assert_close(answer, target)
     with pytest.raises(UsageError, match="scaled by 0 or more"):
         SamplerConfig(noise_scale=-1.0)
-    with pytest.raises(UsageError, match="finite logit"):
-        SamplerConfig(occupied_above=float("nan"))

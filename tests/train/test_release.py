@@ -38,7 +38,7 @@ KINDS = {
 }
 FACTS = {
     "slat_vae": {"slat_normalization": {"mean": [0.5] * 8, "std": [2.0] * 8}},
-    "coarse": {"steps": 60, "sampler": {"occupied_above": -1.5}},
+    "coarse": {"steps": 60, "sampler": {}},
     "fine": {"sampler": {"steps": 7, "guidance": 1.5}},
     "texturer": {"sampler": {"steps": 1, "noise_scale": 0.0}},
 }
@@ -91,7 +91,6 @@ def test_completion_reads_a_release(released) -> None:
     assert networks.encoders.name == "efficientnet_lite0"
     assert (networks.samplers.fine.steps, networks.samplers.coarse.steps) == (7, 25)
     assert (networks.samplers.texture.noise_scale, networks.samplers.fine.noise_scale) == (0.0, 1.0)
-    assert (networks.samplers.coarse.occupied_above, networks.samplers.fine.occupied_above) == (-1.5, 0.0)
     assert networks.colours == "image", "a tiny mesh decoder has learned none"
 
 

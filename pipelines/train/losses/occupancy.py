@@ -16,21 +16,6 @@ def dice_B(logits_B1RRR: Tensor, target_B1RRR: Tensor) -> Tensor:
     return 1 - (2 * (p * y).sum(1) + 1) / (p.sum(1) + y.sum(1) + 1)
 
 
-def dice_at_scales_B(logits_B1RRR: Tensor, target_B1RRR: Tensor, halvings: int = 2) -> Tensor:
-    """Mean of `dice_B` over the grid and grids of half, a quarter ... its edge, whose cells are as full as the fullest
-    voxel in them.
-
-    On the grid alone a voxel pays off where its probability is about half the overlap that is reached; where a surface
-    is known to be near, but not to the voxel, none does, and a part that nobody saw would be left out. Coarser cells
-    ask for it.
-    """
-    values = [dice_B(logits_B1RRR, target_B1RRR)]
-    for _ in range(halvings):
-        logits_B1RRR, target_B1RRR = F.max_pool3d(logits_B1RRR, 2), F.max_pool3d(target_B1RRR, 2)
-        values.append(dice_B(logits_B1RRR, target_B1RRR))
-    return torch.stack(values).mean(0)
-
-
 def cross_entropy_B(logits_B1RRR: Tensor, target_B1RRR: Tensor) -> Tensor:
     """Mean binary cross-entropy over the voxels."""
     return F.binary_cross_entropy_with_logits(logits_B1RRR.float(), target_B1RRR, reduction="none").flatten(1).mean(1)

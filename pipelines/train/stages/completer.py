@@ -22,9 +22,8 @@ from pipelines.train.data.batches import StructureBatch
 from pipelines.train.data.sources.lone_objects import ObjectStructureSource
 from pipelines.train.data.sources.structure import StructureSource
 from pipelines.train.losses.flow import drop_condition, flow_point, mean_square_B
-from pipelines.train.losses.occupancy import dice_at_scales_B
 from pipelines.train.pictures import voxel_table
-from pipelines.train.recipes import CompleterRecipe
+from pipelines.train.recipes import FlowRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
 from pipelines.train.stages.structure import StructureCodec, columns, voxel_scores
@@ -41,7 +40,7 @@ class CompleterModule(TrainingModule):
         base: SparseStructureFlow,
         codec: StructureCodec,
         encoders: ImageEncoders,
-        recipe: CompleterRecipe,
+        recipe: FlowRecipe,
     ) -> None:
         super().__init__()
         self.branch = branch
@@ -56,22 +55,16 @@ class CompleterModule(TrainingModule):
 
     def forward(self, batch: StructureBatch) -> Losses:
         recipe, (base,) = self._recipe, self._base
-        target = batch.target_occupancy()
-        point = flow_point(recipe.path, self._codec.encode(target), batch.noise, batch.time_B)
+        point = flow_point(recipe.path, self._codec.encode(batch.target_occupancy()), batch.noise, batch.time_B)
         cond = drop_condition(self.condition(batch), batch.drop_B < recipe.drop_condition)
         inputs = point.x_t, point.network_time_B, cond, TIME_SCALE * batch.depth_ratio_B, base
-        terms: dict[str, Tensor] = {}
-        if recipe.alignment_weight:
-            velocity, terms["alignment"] = self.branch.forward_with_alignment(*inputs)
-        else:
-            velocity = self.branch(*inputs)
-        terms["velocity"] = mean_square_B(velocity, point.velocity)
-        if recipe.occupancy_weight:
-            logits = self._codec.logits(recipe.path.data(point.x_t, velocity, point.t_B))
-            terms["occupancy"] = dice_at_scales_B(logits, target)
-        weights = {"velocity": 1.0, "alignment": recipe.alignment_weight, "occupancy": recipe.occupancy_weight}
-        loss_B = torch.stack([weights[name] * term_B for name, term_B in terms.items()]).sum(0)
-        return Losses(loss_B, torch.ones_like(loss_B), terms, point.t_B)
+        if not recipe.alignment_weight:
+            error_B = mean_square_B(self.branch(*inputs), point.velocity)
+            return Losses(error_B, torch.ones_like(error_B), {"velocity": error_B}, point.t_B)
+        velocity, alignment_B = self.branch.forward_with_alignment(*inputs)
+        error_B = mean_square_B(velocity, point.velocity)
+        loss_B = error_B + recipe.alignment_weight * alignment_B
+        return Losses(loss_B, torch.ones_like(loss_B), {"velocity": error_B, "alignment": alignment_B}, point.t_B)
 
     @torch.no_grad()
     def condition(self, batch: StructureBatch) -> CompleterCondition:
@@ -105,7 +98,7 @@ class CompleterModule(TrainingModule):
             self._recipe.sampler,
             negative=lambda x, t_B: self.branch(x, t_B, nothing, ratio_B, base),
         )
-        return self._codec.decode(latent, self._recipe.sampler.occupied_above)
+        return self._codec.decode(latent)
 
 
 class CompleterStage(StageBase):
@@ -113,7 +106,7 @@ class CompleterStage(StageBase):
 
     def __init__(self, entry: StageEntry, context: StageContext) -> None:
         super().__init__(entry, context)
-        self.recipe = context.recipe_as(CompleterRecipe)
+        self.recipe = context.recipe_as(FlowRecipe)
 
     def source(self, split: Split) -> SampleSource[Any]:
         data, seed = self.context.data, self.context.seed

@@ -41,15 +41,10 @@ class StructureCodec:
         mean, _ = self.encoder(occupancy_B1RRR)
         return mean.float()
 
-    def logits(self, latent_BCRRR: Tensor) -> Tensor:
-        """Of every voxel's occupancy, [B, 1, 64, 64, 64], differentiable by the latent."""
-        logits: Tensor = self.decoder(latent_BCRRR)
-        return logits
-
     @torch.no_grad()
-    def decode(self, latent_BCRRR: Tensor, occupied_above: float = 0.0) -> Tensor:
+    def decode(self, latent_BCRRR: Tensor) -> Tensor:
         """Occupied voxels, [B, 1, 64, 64, 64] bool."""
-        return self.logits(latent_BCRRR) > occupied_above
+        return self.decoder(latent_BCRRR) > 0
 
 
 @dataclass(frozen=True)
