@@ -73,6 +73,8 @@ class CompleteCommand:
     """Bake textures of this edge (512, 1024, ...) instead of vertex colours. Needs the `export` extra."""
     max_faces: int | None = None
     """Simplify every mesh to so many faces. Default: all there are; 20000 with --texture. Needs the `export` extra."""
+    carve: bool | None = None
+    """Take away what would hide something that the image sees. Default: the checkpoint's choice, officially not."""
     clean: bool = True
     """Take away what cannot be seen of a mesh from outside, and close small holes."""
     alpha: float | None = None
@@ -216,7 +218,8 @@ class CompleteCommand:
 
         wants_gaussians = self.splats is not None or self.colours == "gaussians"
         samplers = pipe.networks.samplers.with_all(**self._sampling())
-        return Settings(samplers, wants_gaussians, self.clean, self.fit, colours=self._mesh_colours())
+        colours = self._mesh_colours()
+        return Settings(samplers, wants_gaussians, self.clean, self.fit, colours=colours, carve=self.carve)
 
     def _mesh_colours(self) -> MeshColours | None:
         return self.colours if self.colours != "gaussians" else "mesh"

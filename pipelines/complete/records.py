@@ -56,6 +56,7 @@ class Settings:
     fit: how the encoders see an image that is not square.
     min_points: fewer clear points than this are too few to place a cube around.
     colours: of meshes; None for the checkpoint's own choice.
+    carve: take away voxels that the image sees through; None for the checkpoint's own choice.
     """
 
     samplers: Samplers | None = None
@@ -64,6 +65,7 @@ class Settings:
     fit: Fit = "letterbox"
     min_points: int = 16
     colours: MeshColours | None = None
+    carve: bool | None = None
 
 
 DEFAULT_SETTINGS = Settings()

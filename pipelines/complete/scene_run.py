@@ -15,6 +15,7 @@ from torch import Tensor
 
 from models.gaussian_decoder import Gaussians
 from pipelines.complete import memory
+from pipelines.complete.carve import SeenSurface
 from pipelines.complete.computer import Computer
 from pipelines.complete.decode import decode_gaussians, decode_meshes
 from pipelines.complete.encode import encode_instances, encode_scene, scene_picture
@@ -58,10 +59,10 @@ class Shape:
     @property
     def T_world_grid(self) -> Tensor:
         """(4, 4) float64."""
-        side = self.coarse.side * self.fine.side
+        cube = _in_world(self.coarse, self.fine)
         T = torch.eye(4, dtype=torch.float64)
-        T[:3, :3] *= side
-        T[:3, 3] = self.coarse.to_outer(self.fine.centre_3)
+        T[:3, :3] *= cube.side
+        T[:3, 3] = cube.centre_3
         return T
 
 
@@ -84,6 +85,8 @@ class SceneRun:
         self._seed, self._depth_ratio, self._budget, self._observer = seed, depth_ratio, budget, observer
         self._frame = Frame.of(view, settings.fit)
         self._samplers, self._colours = settings.samplers or networks.samplers, settings.colours or networks.colours
+        carve = networks.carve if settings.carve is None else settings.carve
+        self._surface = SeenSurface.of(view) if carve else None
         self._picture_3SS = scene_picture(view, self._frame, networks.encoders.sizes.image_px)
         self._ledger = Ledger(computer.device, seed, watcher)
 
@@ -162,6 +165,7 @@ class SceneRun:
                 for i, one in seen.items()
             ]
             coarse = self._sample_structure("coarse", self._networks.coarse, jobs, scene, self._samplers.coarse)
+            coarse = self._carved(coarse, {i: one.coarse for i, one in seen.items()})
             cubes = {i: fine_cube(voxels_V3) for i, voxels_V3 in coarse.items()}
             for i, voxels_V3 in coarse.items():
                 self._ledger.note(i, coarse_V3=voxels_V3.numpy(), fine=_placement(cubes[i]))
@@ -170,9 +174,15 @@ class SceneRun:
                 for i, cube in cubes.items()
             ]
             fine = self._sample_structure("fine", self._networks.fine, jobs, scene, self._samplers.fine)
+            fine = self._carved(fine, {i: _in_world(seen[i].coarse, cube) for i, cube in cubes.items()})
         for i, voxels_V3 in fine.items():
             self._ledger.note(i, fine_V3=voxels_V3.numpy())
         return {i: Shape(seen[i].coarse, cubes[i], voxels_V3) for i, voxels_V3 in fine.items()}
+
+    def _carved(self, voxels: dict[int, Tensor], cubes: Mapping[int, Cube]) -> dict[int, Tensor]:
+        """cubes: in the world."""
+        surface = self._surface
+        return voxels if surface is None else {i: surface.carved(V3, cubes[i]) for i, V3 in voxels.items()}
 
     def _sample_structure(
         self,
@@ -293,6 +303,11 @@ class SceneRun:
             K_norm=torch.from_numpy(self._frame.K_norm(np.asarray(self._view.camera.K_px, np.float64))),
             depth_HW=torch.from_numpy(np.where(depth_HW > 0, depth_HW, np.nan).astype(np.float32)),
         )
+
+
+def _in_world(coarse: Cube, fine: Cube) -> Cube:
+    """The fine cube, which lies in the coarse one, in the world."""
+    return Cube(coarse.to_outer(fine.centre_3), coarse.side * fine.side)
 
 
 def _placement(cube: Cube) -> Placement:

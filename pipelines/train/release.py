@@ -44,7 +44,8 @@ _SAMPLERS = {  # official name -> the stage whose samples it draws
     "sparse_structure_sampler": "fine",
     "slat_sampler": "texturer",
 }
-_WITHOUT_COLOURS: tuple[SizeName, ...] = ("tiny", "compact")  # their mesh decoders are trained too briefly for any
+# Their mesh decoders have learned no colours, and their completers not to contradict the image.
+_BRIEFLY_TRAINED: tuple[SizeName, ...] = ("tiny", "compact")
 _OFFICIAL_ENCODERS = {"image_cond_model": "dinov2_vitl14_reg", "scene_cond_model": "Ruicheng/moge-2-vitl"}
 
 
@@ -74,10 +75,12 @@ def write_release(
         network: nn.Module = read_network(weights[name])
         configs[name] = network.config
         write_network(network, folder / "ckpts" / key, half=half)
+    briefly_trained = _size(configs, encoders) in _BRIEFLY_TRAINED
     args = {
         "title": _title(configs, encoders, facts.get("coarse", {}).get("steps")),
         "encoders": {"name": encoders.name, "image_px": encoders.sizes.image_px},
-        "colours": "mesh" if _size(configs, encoders) not in _WITHOUT_COLOURS else "image",
+        "colours": "image" if briefly_trained else "mesh",
+        "carve": briefly_trained,
         **(_OFFICIAL_ENCODERS if encoders.name == "official" else {}),
         **{official: _sampler(facts.get(stage, {}).get("sampler")) for official, stage in _SAMPLERS.items()},
         "slat_normalization": _statistics(facts, configs["slat_encoder"] == official(encoders.sizes).slat_encoder),
