@@ -8,7 +8,7 @@ import torch
 
 from pipelines.complete import Settings
 from pipelines.complete.carve import SeenSurface
-from pipelines.complete.view import Camera, SceneView
+from pipelines.complete.view import Camera, SceneView, level_camera
 from pipelines.frames import Cube
 
 EDGE = 64
@@ -42,10 +42,8 @@ def test_what_is_hidden_by_something_nearer_or_out_of_sight_or_unknown_stays() -
     nearer, unknown = np.full((EDGE, EDGE), 1.0), np.full((EDGE, EDGE), np.nan)
     for depth_HW in (nearer, unknown):
         assert len(surface(depth_HW).carved(column(), cube(4.0))) == 64
-    behind = np.diag([-1.0, 1, -1, 1]) @ Camera.from_fov(1.0, (EDGE, EDGE)).T_world_cam
-    assert (
-        len(surface(np.full((EDGE, EDGE), 9.0), np.diag([1.0, -1, -1, 1]) @ behind).carved(column(), cube(4.0))) == 64
-    )
+    turned_round = np.diag([-1.0, -1, 1, 1]) @ level_camera()
+    assert len(surface(np.full((EDGE, EDGE), 9.0), turned_round).carved(column(), cube(4.0))) == 64
 
 
 def test_beside_an_outline_the_nearer_surface_counts() -> None:
