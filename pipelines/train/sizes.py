@@ -1,7 +1,7 @@
 """How large the networks of a system are. What they read of images follows from the encoders.
 
 `official`: the released configs; their parameter counts are tested. `small`: one GPU, minutes to hours. `compact`: two
-CPU cores, an hour or two; the checkpoint that comes with this package. `tiny`: one CPU core, minutes; for tests. The
+CPU cores, two or three hours; the checkpoint that comes with this package. `tiny`: one CPU core, minutes; for tests. The
 grids (64^3 voxels, 16^3 x 8 and 8-channel latents) are the same in all.
 """
 
@@ -84,7 +84,7 @@ def small(encoders: EncoderSizes) -> SystemSizes:
 
 
 def compact(encoders: EncoderSizes) -> SystemSizes:
-    """What two CPU cores train in an hour or two, and complete an object with in a second or two.
+    """What two CPU cores train in two or three hours, and complete an object with in a second or two.
 
     The branch reaches all but the last block of the base, and meshes come from a grid of 128^3: a quarter of the faces.
     """

@@ -36,7 +36,10 @@ COMMAND = " ".join(["python tests/benchmarks/measuring_stick.py", *sys.argv[1:]]
 RESULTS = Path(__file__).parent / "results" / "measuring_stick.json"
 WIDTHS = 16, 32, 64, 96  # from 32^3 down to 4^3; the finest level is folded into channels
 FOLD = 2
-SAMPLERS = {f"{steps} steps": SamplerConfig(steps=steps, guidance=0.0) for steps in (1, 4, 12, 25)}
+SAMPLERS = {
+    f"{steps} steps, guidance {guidance:g}": SamplerConfig(steps=steps, guidance=guidance)
+    for steps, guidance in ((1, 0.0), (1, 3.0), (4, 0.0), (12, 0.0))
+}
 
 
 class VoxelNetwork(nn.Module):
