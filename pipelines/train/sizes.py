@@ -1,7 +1,7 @@
 """How large the networks of a system are. What they read of images follows from the encoders.
 
 `official`: the released configs; their parameter counts are tested. `small`: one GPU, minutes to hours. `compact`: two
-CPU cores, two or three hours; the checkpoint that comes with this package. `tiny`: one CPU core, minutes; for tests. The
+CPU cores, some hours; the checkpoint that comes with this package. `tiny`: one CPU core, minutes; for tests. The
 grids (64^3 voxels, 16^3 x 8 and 8-channel latents) are the same in all.
 """
 
