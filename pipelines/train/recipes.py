@@ -216,7 +216,7 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
         "fine": (1080, 8, 1e-3),
         "slat_vae": (400, 2, 1e-3),
         "slat_base": (92, 4, 1e-3),
-        "gaussian_decoder": (20, 2, 5e-4),
+        "gaussian_decoder": (110, 2, 5e-4),
         "mesh_decoder": (180, 2, 1e-3),
         "texturer": (130, 4, 1e-3),
     },

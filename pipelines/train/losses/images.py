@@ -49,13 +49,18 @@ class ImageLoss:
 
 
 def ssim_B(prediction_BCHW: Tensor, target_BCHW: Tensor) -> Tensor:
-    """[B] mean structural similarity (Wang et al. 2004): Gaussian window of 11 pixels, zeros beyond the border."""
+    """[B] mean structural similarity (Wang et al. 2004): Gaussian window of 11 pixels, zeros beyond the border.
+
+    In float32 whatever the precision around it: variances are small differences of large numbers.
+    """
+    prediction_BCHW, target_BCHW = prediction_BCHW.float(), target_BCHW.float()
     window_11KK = _window(prediction_BCHW)
     channels = prediction_BCHW.shape[1]
     kernel = window_11KK.expand(channels, 1, -1, -1)
 
     def local_mean(image: Tensor) -> Tensor:
-        return F.conv2d(image, kernel, padding=SSIM_WINDOW // 2, groups=channels)
+        with torch.autocast(image.device.type, enabled=False):
+            return F.conv2d(image, kernel, padding=SSIM_WINDOW // 2, groups=channels)
 
     mean_p, mean_t = local_mean(prediction_BCHW), local_mean(target_BCHW)
     variance_p = local_mean(prediction_BCHW.square()) - mean_p.square()

@@ -184,3 +184,13 @@ def test_every_sample_counts_the_same_however_many_voxels_it_has() -> None:
     values = torch.tensor([[1.0, 3.0], [2.0, 2.0], [10.0, 10.0]])
     assert voxel_mean_B(values, (2, 1, 0)).tolist() == [2.0, 10.0, 0.0]
     assert math.isfinite(float(voxel_mean_B(values[:0], (0,))))
+
+
+def test_similarity_does_not_depend_on_the_precision_around_it():
+    """Of bright, almost even pictures, whose variances vanish in half precision."""
+    noise = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    pictures = 0.9 + 0.02 * noise, 0.9 + 0.02 * noise.roll(1, 0)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = ssim_B(*pictures)
+    assert torch.equal(inside, ssim_B(*pictures))
+    assert bool((inside.abs() <= 1).all())
