@@ -84,7 +84,7 @@ def small(encoders: EncoderSizes) -> SystemSizes:
 
 
 def compact(encoders: EncoderSizes) -> SystemSizes:
-    """What two CPU cores train in two or three hours, and complete an object with in a second or two.
+    """What two CPU cores train in three hours, and complete an object with in a few seconds.
 
     The branch reaches all but the last block of the base, and meshes come from a grid of 128^3: a quarter of the faces.
     """
