@@ -2,7 +2,8 @@
 
 Shapes: H W image, P points, S image edge of the encoders.
 Source: 3D-Fixer supplement section 1. As in training, pixels on the outline of a mask count half, and those of them
-that lie outside the box of the others are left out: their depth is that of something else.
+that lie outside the box of the others are left out: their depth is that of something else. Of what is so thin that
+it is all outline (a pole, a wire), every pixel counts as inside: that is all there is of it.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def observe(
 ) -> Observation:
     """Everything that the networks are told about one instance.
 
-    Raises NotEnoughSeen for an empty mask, a mask without depth, or too few clear points.
+    Raises NotEnoughSeen for an empty mask, or too few pixels of it with depth.
     """
     if not mask_HW.any():
         raise NotEnoughSeen("the mask is empty")
@@ -75,12 +76,11 @@ def observe(
     seen_hw = mask_HW[window.slices] & (np.nan_to_num(view.depth_HW[window.slices]) > 0)
     if not seen_hw.any():
         raise NotEnoughSeen("no pixel of the mask has valid depth")
+    if (seen := int(seen_hw.sum())) < min_points:
+        raise NotEnoughSeen(f"{seen} pixels of the mask have depth; at least {min_points} are needed")
     clear_hw = interior(seen_hw, max(mask_HW.shape))
-    clear = int(clear_hw.sum())
-    if clear < min_points:
-        raise NotEnoughSeen(
-            f"{clear} pixels lie clearly inside of the mask and have depth; at least {min_points} are needed"
-        )
+    if clear_hw.sum() < min_points:
+        clear_hw = seen_hw
     used_hw = clear_hw if reference_compat.interior_points_at_inference else seen_hw
     rows, columns = np.nonzero(used_hw)
     points_P3 = _world_points(view, rows + window.top, columns + window.left)

@@ -54,7 +54,8 @@ class Settings:
     samplers: None for the checkpoint's own. gaussians: decode Gaussians as well as meshes.
     clean: take away what cannot be seen of a mesh from outside, and close small holes.
     fit: how the encoders see an image that is not square.
-    min_points: fewer clear points than this are too few to place a cube around.
+    min_points: fewer visible points than this are too few to place a cube around; with fewer off the outline of the
+        mask, those on it count as well.
     colours: of meshes; None for the checkpoint's own choice.
     carve: take away voxels that the image sees through; None for the checkpoint's own choice.
     """

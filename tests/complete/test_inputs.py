@@ -53,6 +53,15 @@ def test_a_flier_of_the_outline_is_left_out(scene) -> None:
     assert len(seen.points_P3) < len(rows)
 
 
+def test_of_a_pole_that_is_all_outline_every_pixel_counts(scene) -> None:
+    column = int(np.nonzero((scene.ids_HW == 1).any(0))[0].mean())
+    pole = (scene.ids_HW == 1) & (np.indices(scene.ids_HW.shape)[1] == column)
+    for compat in (MENDED, OFFICIAL):
+        seen = look(scene, 1, pole, compat)
+        assert len(seen.points_P3) == pole.sum() >= 16
+        assert set(seen.confidence_P.tolist()) == {1.0}
+
+
 def test_points_outside_of_the_fine_cube_are_moved_to_its_walls(scene) -> None:
     seen = look(scene, 1)
     smaller = Cube(torch.zeros(3, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64))
@@ -66,7 +75,11 @@ def test_points_outside_of_the_fine_cube_are_moved_to_its_walls(scene) -> None:
         (lambda s: s.ids_HW == 99, lambda s: s.depth_HW, "the mask is empty"),
         (lambda s: s.ids_HW == 1, lambda s: np.full_like(s.depth_HW, np.nan), "no pixel of the mask has valid depth"),
         (lambda s: s.ids_HW == 1, lambda s: np.zeros_like(s.depth_HW), "no pixel of the mask has valid depth"),
-        (lambda s: (s.ids_HW == 1) & (np.indices(s.ids_HW.shape)[0] < 14), lambda s: s.depth_HW, "at least 16"),
+        (
+            lambda s: (s.ids_HW == 1) & (np.cumsum(s.ids_HW == 1).reshape(s.ids_HW.shape) < 16),
+            lambda s: s.depth_HW,
+            "15 pix.* 16",
+        ),
     ],
 )
 def test_what_is_not_enough_is_named(scene, mask, depth, reason) -> None:
