@@ -76,6 +76,7 @@ def loop_options(config: TrainConfig, ranks: Ranks) -> LoopOptions:
         strategy=config.parallel,
         compile_blocks=config.compile,
         workers=_workers(config, ranks),
+        seconds=None if config.max_minutes is None else 60 * config.max_minutes,
         resume=config.resume,
         every=config.every,
         validation_samples=config.validation_samples,

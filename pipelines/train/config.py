@@ -48,6 +48,9 @@ class TrainConfig:
 
     max_steps: int | None = None
     """Optimiser steps of each stage; default: the recipe's."""
+    max_minutes: float | None = None
+    """Minutes of each stage's steps; then it is finished as far as it came, and later stages build on that. The same
+    command again goes on with each for as long."""
     batch_size: int | None = None
     """Samples of a step, of all processes together; default: the recipe's."""
     learning_rate: float | None = None
@@ -101,7 +104,7 @@ class TrainConfig:
                     f"--{option} is given {len(values)} times and --shards {len(self.shards)} times; "
                     "give it once for each, in the same order, or not at all"
                 )
-        for option in ("max_steps", "batch_size", "learning_rate", "micro_batch_tokens", "every"):
+        for option in ("max_steps", "max_minutes", "batch_size", "learning_rate", "micro_batch_tokens", "every"):
             value = getattr(self, option)
             if value is not None and not value > 0:
                 raise UsageError(f"--{option.replace('_', '-')} {value} cannot be; give a positive number")

@@ -24,7 +24,7 @@ from models.execution import compile_blocks
 from pipelines.errors import Interrupted, PipelineError, UsageError
 from pipelines.train.atomic import make_writable, write_text
 from pipelines.train.checkpoints import Checkpoints, Networks
-from pipelines.train.clock import Clock
+from pipelines.train.clock import Clock, TimeLimit
 from pipelines.train.curves import draw_curves
 from pipelines.train.distributed import Ranks, StopAgreement
 from pipelines.train.identity import digest
@@ -44,7 +44,7 @@ _DRAW_EVERY_S = 60.0
 def train_stage(
     stage: Stage, loader: Loader, options: LoopOptions, ranks: Ranks, folder: Path, stop: threading.Event
 ) -> StageResult:
-    """Train a stage to the end, from where it was left. Called by all ranks.
+    """Train a stage to the end, or as far as its seconds reach, from where it was left. Called by all ranks.
 
     Raises Interrupted, with everything saved, after the step in which `stop` was set on any rank, and UsageError if
     the folder holds something else than this run.
@@ -99,8 +99,8 @@ class StageTraining:
             self._greet()
             source = self._stage.source("train")
             with closing(self._loader.training_batches(source, self._batch_options, self._first_step)) as batches:
-                self._train(batches, stop)
-            return self._finish()
+                reached = self._train(batches, stop)
+            return self._finish(reached)
         finally:
             if self._log:
                 self._log.close()
@@ -133,11 +133,14 @@ class StageTraining:
                 compile_blocks(network)
         return Parallel(module, self._ranks, self._options.strategy)
 
-    def _train(self, batches: Iterator[Sequence[Batch]], stop: threading.Event) -> None:
+    def _train(self, batches: Iterator[Sequence[Batch]], stop: threading.Event) -> int:
+        """Steps done when it ends: the recipe's, or those that its seconds allow."""
         agreement, queue, clock = StopAgreement(self._ranks), ReportQueue(self._ranks.device), Clock()
+        time_limit = TimeLimit(self._options.seconds, self._ranks)
+        done = self._first_step
         for done in range(self._first_step + 1, self._recipe.steps + 1):
             queue.put(self._learner.step(done - 1, clock.waiting_for(batches)))
-            last = done == self._recipe.steps
+            last = done == self._recipe.steps or time_limit.is_over()
             asked = agreement.any_asked(stop.is_set()) and not last
             due = asked or last or done % self._every == 0
             if due or done % self._options.log_every == 0:
@@ -148,6 +151,9 @@ class StageTraining:
                     raise Interrupted(f"stopped after step {done}, saved {saved}; run the same command again to go on")
                 self._validate(done, draw=last)
                 clock.restart()
+            if last:
+                break
+        return done
 
     def _look_at(self, steps: Sequence[StepMetrics], clock: Clock) -> None:
         """Log the steps that the device has finished; raise PipelineError if too many were left out."""
@@ -174,9 +180,9 @@ class StageTraining:
             draw_curves(self._folder / METRICS_FILE, self._folder / "curves.png", self._stage.name)
             self._drawn_at = time.monotonic()
 
-    def _finish(self) -> StageResult:
-        """Measure the facts and write the result."""
-        learner, steps = self._learner, self._recipe.steps
+    def _finish(self, steps: int) -> StageResult:
+        """Measure the facts and write the result, of so many steps."""
+        learner = self._learner
         averages = learner.parallel.gathered(learner.ema.averages)
         with learner.averaged() as module, closing(self._fact_batches()) as batches:
             facts = self._stage.facts(module, batches) if self._ranks.is_main else {}

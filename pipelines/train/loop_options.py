@@ -23,7 +23,8 @@ class LoopOptions:
 
     precision: of forward passes; weights are float32. every: steps between two validations with a checkpoint, None for
     a tenth of all, between 10 and 1000. log_every: steps of one line of the metrics. max_skipped: steps in a row whose
-    gradient was not finite, after which training ends with an error. resume: "auto" goes on from the newest
+    gradient was not finite, after which training ends with an error. seconds: after which the stage is finished at the
+    step it has reached. resume: "auto" goes on from the newest
     checkpoint, "never" refuses a folder that has one, a path is a checkpoint to go on from.
     """
 
@@ -32,6 +33,7 @@ class LoopOptions:
     strategy: Strategy = "ddp"
     compile_blocks: bool = False
     workers: int = 0
+    seconds: float | None = None
     resume: str = "auto"
     every: int | None = None
     log_every: int = 10

@@ -24,6 +24,10 @@ def main(folder: Path) -> None:
             loader = Recording(folder / f"{run}-{steps}-rank{ranks.rank}.json", world_size=2)
             options = replace(OPTIONS, strategy=strategy)
             train_stage(stage, loader, options, ranks, folder / run, threading.Event())
+        timed = SphereStage(recipe=replace(RECIPE, steps=10**6))  # its time is over on one rank, and ends both
+        seconds = 0.0 if ranks.is_main else 1e6
+        options, loader = replace(OPTIONS, seconds=seconds), Recording(folder / f"timed{ranks.rank}.json", world_size=2)
+        train_stage(timed, loader, options, ranks, folder / "timed", threading.Event())
 
 
 if __name__ == "__main__":

@@ -90,6 +90,10 @@ def test_one_two_and_one_ranks_see_the_samples_of_one(runs):
     assert parts == alone and len(alone) == 8
 
 
+def test_a_stage_whose_time_is_over_on_one_rank_ends_on_both_at_the_next_step(runs):
+    assert json.loads((runs / "timed/result/result.json").read_text())["step"] == 2
+
+
 @pytest.mark.parametrize("run", ["mixed", "ddp", "fsdp"])
 def test_two_ranks_compute_what_one_computes(runs, run):
     step = 8 if run == "mixed" else 4

@@ -1,5 +1,6 @@
 """A run that was stopped goes on as if it had not been."""
 
+import json
 import os
 import signal
 import threading
@@ -54,6 +55,19 @@ def test_four_steps_equal_two_and_a_resume_and_two_bit_for_bit(train):
     whole, parts = train.folder("whole"), train.folder("parts")
     assert_equal_bit_for_bit(whole / "checkpoints/step-00000004", parts / "checkpoints/step-00000004")
     assert without_times(whole) == without_times(parts)
+
+
+def test_a_stage_without_time_left_is_finished_where_it_is_and_goes_on_when_it_has_more(train):
+    endless, now = replace(RECIPE, steps=10**6), replace(OPTIONS, seconds=0.0)
+    train("timed", recipe=endless, options=now)
+    assert json.loads((train.folder("timed") / "result/result.json").read_text())["step"] == 1
+    train("timed", recipe=endless, options=now)
+    assert json.loads((train.folder("timed") / "result/result.json").read_text())["step"] == 2
+    train("timed", recipe=replace(RECIPE, steps=4))
+    train("whole", recipe=replace(RECIPE, steps=4))
+    assert_equal_bit_for_bit(
+        train.folder("whole") / "checkpoints/step-00000004", train.folder("timed") / "checkpoints/step-00000004"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
