@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-SizeName = Literal["tiny", "compact", "small", "official"]
+SizeName = Literal["tiny", "compact", "dense", "small", "official"]
 SIZE_NAMES: tuple[SizeName, ...] = get_args(SizeName)
 
 EncoderName = Literal["official", "efficientnet_lite0"]

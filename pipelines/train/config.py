@@ -33,8 +33,8 @@ class TrainConfig:
     stage: Literal["all"] | StageName = "all"
     """One stage, or all of them in order."""
     size: SizeName = "official"
-    """Size of the networks: official (many GPUs), small (one GPU), compact (two CPU cores, an hour or two), tiny (one
-    CPU core, minutes)."""
+    """Size of the networks: official (many GPUs), small (one GPU), dense (one GPU, minutes), compact (two CPU cores,
+    hours), tiny (one CPU core, minutes)."""
     encoders: EncoderName = "official"
     """Frozen image encoders: official (DINOv2 and MoGe-2; their weights are given with --weights), or the small
     network whose weights come with a package."""

@@ -30,7 +30,7 @@ from pipelines.train.distributed import Ranks, StopAgreement
 from pipelines.train.identity import digest
 from pipelines.train.learner import Learner
 from pipelines.train.loop_options import LoopOptions, describe_run, loader_options
-from pipelines.train.metrics_log import METRICS_FILE, MetricsLog
+from pipelines.train.metrics_log import METRICS_FILE, MetricsLog, duration
 from pipelines.train.parallel import Parallel
 from pipelines.train.report_queue import ReportQueue, StepMetrics
 from pipelines.train.result import finished_stage, write_result
@@ -91,7 +91,7 @@ class StageTraining:
             content = {"digest": digest(description), "steps": self._recipe.steps, **description}
             write_text(folder / "config.json", json.dumps(content, indent=1) + "\n")
             write_text(folder / ASSETS_FILE, json.dumps(_assets(stage), indent=1) + "\n")
-            self._log = MetricsLog(folder, stage.name, self._first_step, self._recipe.steps)
+            self._log = MetricsLog(folder, stage.name, self._first_step, self._recipe.steps, options.seconds)
 
     def run(self, stop: threading.Event) -> StageResult:
         """The steps that are left, and the result."""
@@ -210,9 +210,10 @@ class StageTraining:
         recipe, name = self._recipe, self._stage.name
         millions = sum(parameter.numel() for parameter in self._learner.parallel.module.parameters()) / 1e6
         goes_on = f", going on from step {self._first_step}" if self._first_step else ""
+        limit = f", for {duration(self._options.seconds)}" if self._options.seconds is not None else ""
         self._log.say(
             f"{name}: {recipe.steps} steps of batch {recipe.batch_size}, {millions:.3g} M parameters, "
-            f"{self._ranks.world_size} x {self._ranks.device.type}{goes_on}"
+            f"{self._ranks.world_size} x {self._ranks.device.type}{goes_on}{limit}"
         )
         if not len(self._validation):
             self._log.say(f"{name}: no held-out asset fits this stage, so nothing is validated")

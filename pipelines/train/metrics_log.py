@@ -25,12 +25,21 @@ class MetricsLog:
     """The log of one stage; made by rank 0 only.
 
     folder: of the stage. first_step: steps done before; what was logged of later ones (by a run that was killed after
-    its last checkpoint) is dropped. total_steps: of the stage.
+    its last checkpoint) is dropped. total_steps: of the stage. seconds: that it has from now on, if there is a limit.
     """
 
-    def __init__(self, folder: Path, name: str, first_step: int, total_steps: int, stream: TextIO = sys.stderr) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        first_step: int,
+        total_steps: int,
+        seconds: float | None = None,
+        stream: TextIO = sys.stderr,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._name, self._total, self._stream = name, total_steps, stream
+        self._seconds = math.inf if seconds is None else seconds
         self._file = folder / METRICS_FILE
         _keep_until(self._file, first_step)
         self._lines = self._file.open("a")
@@ -108,8 +117,10 @@ class MetricsLog:
         if now - self._last_line < _LINE_EVERY_S and step < self._total:
             return
         self._last_line = now
-        rate = (step - self._first) / max(now - self._started, 1e-6)
-        left = f", {duration((self._total - step) / rate)} left" if step < self._total else ""
+        elapsed = max(now - self._started, 1e-6)
+        rate = (step - self._first) / elapsed
+        left_s = min((self._total - step) / rate, self._seconds - elapsed)
+        left = f", {duration(left_s)} left" if left_s > 0 else ""
         waiting = f", {100 * values['data_wait']:.0f} % of it waiting for data" if values["data_wait"] > 0.05 else ""
         self.say(f"{self._name}: step {step}/{self._total}, {shown}, {1 / rate:.3g} s a step{waiting}{left}")
 

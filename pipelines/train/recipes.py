@@ -220,6 +220,18 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
         "mesh_decoder": (180, 2, 1e-3),
         "texturer": (130, 4, 1e-3),
     },
+    "dense": {
+        "structure_vae": (3000, 16, 1e-3),
+        "structure_base": (10_000, 32, 1e-3),
+        "object": (10_000, 32, 1e-3),
+        "coarse": (20_000, 32, 1e-3),
+        "fine": (20_000, 32, 1e-3),
+        "slat_vae": (4000, 8, 1e-3),
+        "slat_base": (10_000, 16, 1e-3),
+        "gaussian_decoder": (1000, 8, 5e-4),
+        "mesh_decoder": (2000, 4, 1e-3),
+        "texturer": (10_000, 16, 1e-3),
+    },
     "small": {
         "structure_vae": (20_000, 16, 3e-4),
         "structure_base": (40_000, 64, 2e-4),
@@ -236,6 +248,16 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
 
 
 # What else smaller systems have otherwise, where a recipe has it: less of everything that a step costs.
+_COMPACT: dict[str, Any] = {
+    "crop": 32,
+    "max_voxels": 8000,
+    "views": 2,
+    "view_px": 96,
+    "statistics_samples": 64,
+    "quick_start": True,
+    "alignment_weight": 0.0,
+    "sampler": SamplerConfig(steps=1, guidance=0.0),
+}
 _SMALLER: dict[SizeName, dict[str, Any]] = {
     "tiny": {
         "crop": 32,
@@ -245,16 +267,8 @@ _SMALLER: dict[SizeName, dict[str, Any]] = {
         "statistics_samples": 64,
         "quick_start": True,
     },
-    "compact": {
-        "crop": 32,
-        "max_voxels": 8000,
-        "views": 2,
-        "view_px": 96,
-        "statistics_samples": 64,
-        "quick_start": True,
-        "alignment_weight": 0.0,
-        "sampler": SamplerConfig(steps=1, guidance=0.0),
-    },
+    "compact": _COMPACT,
+    "dense": _COMPACT,
     "small": {"crop": 32, "max_voxels": 16_384, "view_px": 256},
 }
 
@@ -272,27 +286,29 @@ _OF_COARSE_VOXELS = replace(_UPRIGHT, scale=(0.8, 1.05))
 
 # What single stages have otherwise. A strong divergence costs sharpness that few steps cannot use, and leaves latents
 # of half the variance, that much less for a flow to learn; turned objects are left to runs with steps for them.
+_OWN_OF_COMPACT: dict[str, dict[str, Any]] = {
+    name: {"augmentation": _UPRIGHT, "warmup_steps": warmup, **own}
+    for name, warmup, own in (
+        ("structure_vae", 75, {"cross_entropy_weight": 1.0, "kl_weight": 0.1}),
+        ("structure_base", 50, {}),
+        ("object", 70, {"augmentation": _AS_IN_SCENES}),
+        ("coarse", 70, {"path": _NEARLY_NOISE, "sampler": _IN_ONE_STEP}),
+        ("fine", 50, {"augmentation": _OF_COARSE_VOXELS, "path": _NEARLY_NOISE, "sampler": _IN_ONE_STEP}),
+        ("slat_vae", 25, {"max_voxels": 5000}),
+        ("slat_base", 15, {}),
+        ("gaussian_decoder", 5, {}),
+        ("mesh_decoder", 20, {"max_voxels": 5000}),
+        ("texturer", 25, {"path": _NEARLY_NOISE, "sampler": _WITHOUT_NOISE}),
+    )
+}
 _OWN: dict[SizeName, dict[str, dict[str, Any]]] = {
     "tiny": {
         "structure_vae": {"cross_entropy_weight": 1.0, "kl_weight": 0.15},
         "mesh_decoder": {"max_voxels": 4000},  # of a step's seconds, all but a few go with the number of voxels
         **{name: {"augmentation": NO_AUGMENTATION} for name in ("structure_base", "object", "coarse", "fine")},
     },
-    "compact": {
-        name: {"augmentation": _UPRIGHT, "warmup_steps": warmup, **own}
-        for name, warmup, own in (
-            ("structure_vae", 75, {"cross_entropy_weight": 1.0, "kl_weight": 0.1}),
-            ("structure_base", 50, {}),
-            ("object", 70, {"augmentation": _AS_IN_SCENES}),
-            ("coarse", 70, {"path": _NEARLY_NOISE, "sampler": _IN_ONE_STEP}),
-            ("fine", 50, {"augmentation": _OF_COARSE_VOXELS, "path": _NEARLY_NOISE, "sampler": _IN_ONE_STEP}),
-            ("slat_vae", 25, {"max_voxels": 5000}),
-            ("slat_base", 15, {}),
-            ("gaussian_decoder", 5, {}),
-            ("mesh_decoder", 20, {"max_voxels": 5000}),
-            ("texturer", 25, {"path": _NEARLY_NOISE, "sampler": _WITHOUT_NOISE}),
-        )
-    },
+    "compact": _OWN_OF_COMPACT,
+    "dense": _OWN_OF_COMPACT,
 }
 
 

@@ -45,7 +45,7 @@ _SAMPLERS = {  # official name -> the stage whose samples it draws
     "slat_sampler": "texturer",
 }
 # Their mesh decoders have learned no colours, and their completers not to contradict the image.
-_BRIEFLY_TRAINED: tuple[SizeName, ...] = ("tiny", "compact")
+_BRIEFLY_TRAINED: tuple[SizeName, ...] = ("tiny", "compact", "dense")
 _OFFICIAL_ENCODERS = {"image_cond_model": "dinov2_vitl14_reg", "scene_cond_model": "Ruicheng/moge-2-vitl"}
 
 

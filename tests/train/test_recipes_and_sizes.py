@@ -81,8 +81,8 @@ def test_alignment_has_the_published_weight_where_there_is_time_for_it(stage, we
     for size in SIZE_NAMES:
         made = recipe(stage, size)
         assert isinstance(made, FlowRecipe)
-        assert (made.alignment_weight, made.drop_condition) == (0.0 if size == "compact" else weight, 0.1)
-        near_noise = size == "compact" and stage != "object"  # it is sampled in one step from there
+        assert (made.alignment_weight, made.drop_condition) == (0.0 if size in ("compact", "dense") else weight, 0.1)
+        near_noise = size in ("compact", "dense") and stage != "object"  # it is sampled in one step from there
         assert (made.path.t_mean, made.path.t_std) == (2.5 if near_noise else 1.0, 1.0)
 
 
@@ -115,7 +115,7 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
         stage_entry("corse")
     with pytest.raises(UsageError, match="structure_vae"):
         recipe("corse", "tiny")
-    with pytest.raises(UsageError, match="tiny, compact, small, official"):
+    with pytest.raises(UsageError, match="tiny, compact, dense, small, official"):
         system_sizes("large", OFFICIAL_ENCODERS)
 
 
