@@ -152,7 +152,7 @@ def test_one_object_is_written_alone(balls, tmp_path) -> None:
     )
 
 
-def test_a_painted_mesh_has_the_image_s_colours_where_it_is_seen_and_the_nearest_ones_elsewhere():
+def test_a_painted_mesh_has_the_image_s_colours_where_it_is_seen_and_the_more_their_mean_the_further_behind():
     seen = Observation(
         instance_id=3,
         points_P3=torch.tensor([[10.0, 0.0, 0.0], [12.0, 0.0, 0.0], [11.0, 0.0, 0.0]], dtype=torch.float64),
@@ -165,9 +165,10 @@ def test_a_painted_mesh_has_the_image_s_colours_where_it_is_seen_and_the_nearest
     )
     T_world_grid = torch.diag(torch.tensor([4.0, 4.0, 4.0, 1.0], dtype=torch.float64))
     T_world_grid[0, 3] = 11
-    vertices = np.array([[-0.25, 0, 0], [0.25, 0, 0], [-0.25, 0.4, 0]], np.float32)
+    vertices = np.array([[-0.25, 0, 0], [0.25, 0, 0], [-0.25, 0.4, 0], [-0.25, 40, 0]], np.float32)
     mesh = painted(ColouredMesh(vertices, np.array([[0, 1, 2]]), None), T_world_grid, seen)
-    red, blue, behind = mesh.colours_V3.astype(int)
+    red, blue, behind, far = mesh.colours_V3.astype(int)
     assert red[0] > 195 and red[2] < 5, "the outline's green, which mixes in what lies behind, is nowhere"
     assert blue[2] > 195 and blue[0] < 5
     assert behind[0] > 1.5 * behind[2] and behind[1] == 0
+    assert far.tolist() == [100, 0, 100]
