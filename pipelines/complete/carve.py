@@ -1,4 +1,5 @@
-"""Voxels of a completion that the image shows to be empty: it sees something else through them.
+"""Voxels of a completion that are wrong by what the image shows: it sees something else through them, or they are
+crumbs that float beside the object.
 
 An object is completed in place, so no part of it can stand in front of a surface that is seen. Neither the paper of
 3D-Fixer nor its release makes use of that; a network that is unsure of an outline is then wrong where the image is not.
@@ -12,13 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import minimum_filter
+from scipy.ndimage import label, minimum_filter
 from torch import Tensor
 
 from pipelines.complete.view import SceneView
 from pipelines.frames import Cube
-from pipelines.voxelise import RESOLUTION, voxel_centres
+from pipelines.voxelise import RESOLUTION, VoxelGrid, voxel_centres
 
+CRUMB_SHARE = 0.05
+"""Of the largest piece's voxels; an object's own parts that stand apart are seldom smaller."""
 _OUTLINE_PX = 1  # outlines are known to a pixel, not better
 _NEAR = 1e-6
 
@@ -57,3 +60,17 @@ class SeenSurface:
         seen_V = self.depth_HW[rows_V, columns_V]
         kept_V = ~inside_V | (depth_V >= seen_V - cube.side / RESOLUTION)
         return voxels_V3[kept_V] if bool(kept_V.any()) else voxels_V3
+
+
+def without_crumbs(voxels_V3: Tensor, seen: VoxelGrid) -> Tensor:
+    """Without pieces (26 neighbours) of fewer than CRUMB_SHARE of the largest piece's voxels, unless voxels of theirs
+    are clearly seen: those with the full confidence of `seen`, in the same cube."""
+    index = voxels_V3.long().unbind(1)
+    occupied_RRR = np.zeros((RESOLUTION,) * 3, bool)
+    occupied_RRR[index] = True
+    piece_RRR, _ = label(occupied_RRR, np.ones((3, 3, 3)))
+    size = np.bincount(piece_RRR.ravel())
+    size[0] = 0
+    kept = size >= CRUMB_SHARE * size.max()
+    kept[piece_RRR[seen.index_V3[seen.confidence_V >= 1].unbind(1)]] = True
+    return voxels_V3[torch.from_numpy(kept[piece_RRR[index]])]

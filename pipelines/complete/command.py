@@ -74,7 +74,8 @@ class CompleteCommand:
     max_faces: int | None = None
     """Simplify every mesh to so many faces. Default: all there are; 20000 with --texture. Needs the `export` extra."""
     carve: bool | None = None
-    """Take away what would hide something that the image sees. Default: the checkpoint's choice, officially not."""
+    """Take away what would hide something that the image sees, and crumbs that float beside an object. Default: the
+    checkpoint's choice, officially not."""
     clean: bool = True
     """Take away what cannot be seen of a mesh from outside, and close small holes."""
     alpha: float | None = None

@@ -51,6 +51,10 @@ class Observation:
         """Its visible points in the coarse cube."""
         return voxelise(self.coarse.from_outer(self.points_P3), self.confidence_P, clip=True)
 
+    def voxels(self, cube: Cube) -> VoxelGrid:
+        """Its visible points in any cube in the world, without those outside of it."""
+        return voxelise(cube.from_outer(self.points_P3), self.confidence_P)
+
     def fine_voxels(self, fine: Cube) -> VoxelGrid:
         """Its visible points in the fine cube, those outside moved to its walls."""
         points = fine.from_outer(self.coarse.from_outer(self.points_P3))

@@ -57,7 +57,7 @@ class Settings:
     min_points: fewer visible points than this are too few to place a cube around; with fewer off the outline of the
         mask, those on it count as well.
     colours: of meshes; None for the checkpoint's own choice.
-    carve: take away voxels that the image sees through; None for the checkpoint's own choice.
+    carve: take away voxels that the image sees through, and crumbs; None for the checkpoint's own choice.
     """
 
     samplers: Samplers | None = None

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.gaussian_decoder import Gaussians
 from pipelines.complete import memory
-from pipelines.complete.carve import SeenSurface
+from pipelines.complete.carve import SeenSurface, without_crumbs
 from pipelines.complete.computer import Computer
 from pipelines.complete.decode import decode_gaussians, decode_meshes
 from pipelines.complete.encode import encode_instances, encode_scene, scene_picture
@@ -165,7 +165,7 @@ class SceneRun:
                 for i, one in seen.items()
             ]
             coarse = self._sample_structure("coarse", self._networks.coarse, jobs, scene, self._samplers.coarse)
-            coarse = self._carved(coarse, {i: one.coarse for i, one in seen.items()})
+            coarse = self._carved(coarse, {i: one.coarse for i, one in seen.items()}, seen)
             cubes = {i: fine_cube(voxels_V3) for i, voxels_V3 in coarse.items()}
             for i, voxels_V3 in coarse.items():
                 self._ledger.note(i, coarse_V3=voxels_V3.numpy(), fine=_placement(cubes[i]))
@@ -174,15 +174,20 @@ class SceneRun:
                 for i, cube in cubes.items()
             ]
             fine = self._sample_structure("fine", self._networks.fine, jobs, scene, self._samplers.fine)
-            fine = self._carved(fine, {i: _in_world(seen[i].coarse, cube) for i, cube in cubes.items()})
+            fine = self._carved(fine, {i: _in_world(seen[i].coarse, cube) for i, cube in cubes.items()}, seen)
         for i, voxels_V3 in fine.items():
             self._ledger.note(i, fine_V3=voxels_V3.numpy())
         return {i: Shape(seen[i].coarse, cubes[i], voxels_V3) for i, voxels_V3 in fine.items()}
 
-    def _carved(self, voxels: dict[int, Tensor], cubes: Mapping[int, Cube]) -> dict[int, Tensor]:
+    def _carved(
+        self, voxels: dict[int, Tensor], cubes: Mapping[int, Cube], seen: Mapping[int, Observation]
+    ) -> dict[int, Tensor]:
         """cubes: in the world."""
         surface = self._surface
-        return voxels if surface is None else {i: surface.carved(V3, cubes[i]) for i, V3 in voxels.items()}
+        if surface is None:
+            return voxels
+        carved = {i: surface.carved(V3, cubes[i]) for i, V3 in voxels.items()}
+        return {i: without_crumbs(V3, seen[i].voxels(cubes[i])) for i, V3 in carved.items()}
 
     def _sample_structure(
         self,

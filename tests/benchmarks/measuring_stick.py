@@ -5,7 +5,8 @@ noise. A completer that does not reach it has not learned what its samples teach
 samples, beside the visible voxels themselves.
 
 Run: OMP_NUM_THREADS=1 python tests/benchmarks/measuring_stick.py RUN_DIR DATA [DATA ...] [--objects DIR]
-Writes results/measuring_stick.json.
+`--steps N --plain-only --name NAME` with --width, --fold or fewer DATA tells what width, resolution and more data give
+such a network. Adds to results/measuring_stick.json.
 """
 
 from __future__ import annotations
@@ -34,8 +35,7 @@ from pipelines.train.stages.structure import columns, voxel_scores
 
 COMMAND = " ".join(["python tests/benchmarks/measuring_stick.py", *sys.argv[1:]])
 RESULTS = Path(__file__).parent / "results" / "measuring_stick.json"
-WIDTHS = 16, 32, 64, 96  # from 32^3 down to 4^3; the finest level is folded into channels
-FOLD = 2
+WIDTHS = 16, 32, 64, 96  # of the grids, each half as fine as the one before; the voxels are folded into the first
 SAMPLERS = {
     f"{steps} steps, guidance {guidance:g}": SamplerConfig(steps=steps, guidance=guidance)
     for steps, guidance in ((1, 0.0), (1, 3.0), (4, 0.0), (12, 0.0))
@@ -43,17 +43,21 @@ SAMPLERS = {
 
 
 class VoxelNetwork(nn.Module):
-    """[B, 2, 64, 64, 64] occupancy and confidence of what is visible -> logits [B, 1, 64, 64, 64]."""
+    """[B, 2, 64, 64, 64] occupancy and confidence of what is visible -> logits [B, 1, 64, 64, 64].
 
-    def __init__(self) -> None:
+    width: times WIDTHS. fold: voxels along an edge that the finest grid takes as one.
+    """
+
+    def __init__(self, width: int = 1, fold: int = 2) -> None:
         super().__init__()
-        self.enter = nn.Conv3d(2, WIDTHS[0], FOLD, stride=FOLD)
-        self.down = nn.ModuleList(nn.Sequential(_mixed(a), nn.Conv3d(a, b, 2, stride=2)) for a, b in pairwise(WIDTHS))
-        self.middle = nn.Sequential(_mixed(WIDTHS[-1]), _mixed(WIDTHS[-1]))
+        widths = [width * each for each in WIDTHS]
+        self.enter = nn.Conv3d(2, widths[0], fold, stride=fold)
+        self.down = nn.ModuleList(nn.Sequential(_mixed(a), nn.Conv3d(a, b, 2, stride=2)) for a, b in pairwise(widths))
+        self.middle = nn.Sequential(_mixed(widths[-1]), _mixed(widths[-1]))
         self.up = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose3d(b, a, 2, stride=2), _mixed(a)) for a, b in reversed([*pairwise(WIDTHS)])
+            nn.Sequential(nn.ConvTranspose3d(b, a, 2, stride=2), _mixed(a)) for a, b in reversed([*pairwise(widths)])
         )
-        self.leave = nn.ConvTranspose3d(WIDTHS[0], 1, FOLD, stride=FOLD)
+        self.leave = nn.ConvTranspose3d(widths[0], 1, fold, stride=fold)
 
     def forward(self, seen_B2RRR: Tensor) -> Tensor:
         x, passed = self.enter(seen_B2RRR), []
@@ -78,24 +82,23 @@ def seen(batch: StructureBatch) -> Tensor:
     return torch.cat([partial, confidence.view_as(partial)], dim=1)
 
 
-def trained(steps: Iterator[Sequence[StructureBatch]], minutes: float) -> tuple[VoxelNetwork, int]:
-    """Within the time, with a rate that falls to nothing."""
-    torch.manual_seed(0)
-    network = VoxelNetwork()
+def trained(network: VoxelNetwork, batches: Iterator[Sequence[StructureBatch]], minutes: float, steps: int) -> int:
+    """So many steps, or with 0 as many as the time allows, with a rate that falls to nothing. Returns their number."""
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
     start, done, share = time.monotonic(), 0, 0.0
     while share < 1:
         for group in optimiser.param_groups:
             group["lr"] = 3e-3 * min(1, (done + 1) / 50) * (1 - share)
-        for batch in next(steps):
+        for batch in next(batches):
             target = batch.target_occupancy()
             with torch.autocast("cpu", torch.bfloat16):
                 logits = network(seen(batch))
             (dice_B(logits, target) + cross_entropy_B(logits, target)).mean().backward()
         optimiser.step()
         optimiser.zero_grad()
-        done, share = done + 1, (time.monotonic() - start) / (60 * minutes)
-    return network, done
+        done += 1
+        share = done / steps if steps else (time.monotonic() - start) / (60 * minutes)
+    return done
 
 
 def main() -> None:
@@ -106,13 +109,20 @@ def main() -> None:
     parser.add_argument("--stage", default="coarse", choices=("object", "coarse", "fine"))
     parser.add_argument("--size", default="compact")
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--steps", type=int, default=0, help="of the plain network, instead of minutes")
+    parser.add_argument("--width", type=int, default=1)
+    parser.add_argument("--fold", type=int, default=2)
     parser.add_argument("--samples", type=int, default=96)
+    parser.add_argument("--plain-only", action="store_true", help="do not score the completer")
+    parser.add_argument("--name", default=None, help="of the result; default: the stage's")
     options = parser.parse_args()
     torch.set_num_threads(1)
     stage = trained_stage(options.stage, options.run_dir, options.data, options.objects, options.size)
     module = stage.module().eval()
     loading = LoaderOptions(seed=0, batch_size=8, micro_batch_tokens=8 * 4096)
-    network, steps = trained(loader.training_batches(stage.source("train"), loading, 0), options.minutes)
+    torch.manual_seed(0)
+    network, train = VoxelNetwork(options.width, options.fold), stage.source("train")
+    steps = trained(network, loader.training_batches(train, loading, 0), options.minutes, options.steps)
     source = stage.source("val")
     chosen = np.unique(np.linspace(0, len(source) - 1, min(options.samples, len(source))).round().astype(int))
     batches = [*loader.fixed_batches(source, chosen.tolist(), loading)]
@@ -122,7 +132,7 @@ def main() -> None:
             target = batch.target_occupancy()
             answers = {"plain network": network(seen(batch)) > 0, "visible voxels": batch.partial_occupancy()}
             answers["decoded truth"] = module._codec.decode(module._codec.encode(target))
-            for name, sampler in SAMPLERS.items():
+            for name, sampler in () if options.plain_only else SAMPLERS.items():
                 module._recipe = replace(module._recipe, sampler=sampler)
                 answers[f"completer, {name}"] = module.complete(batch)
             for name, answer in answers.items():
@@ -135,10 +145,13 @@ def main() -> None:
         "date": str(date.today()),
         "command": COMMAND,
         "samples": len(chosen),
+        "training_samples": len(train),
         "plain_steps": steps,
     }
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps(stored | {options.stage: {**facts, "held_out": means}}, indent=1) + "\n")
+    RESULTS.write_text(
+        json.dumps(stored | {options.name or options.stage: {**facts, "held_out": means}}, indent=1) + "\n"
+    )
     print(json.dumps(means, indent=1))
 
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from pipelines.complete import Settings
-from pipelines.complete.carve import SeenSurface
+from pipelines.complete.carve import SeenSurface, without_crumbs
 from pipelines.complete.view import Camera, SceneView, level_camera
 from pipelines.frames import Cube
+from pipelines.voxelise import VoxelGrid
 
 EDGE = 64
 
@@ -57,6 +58,24 @@ def test_beside_an_outline_the_nearer_surface_counts() -> None:
 
 def test_where_nothing_would_be_left_all_of_it_is_kept() -> None:
     assert len(surface(np.full((EDGE, EDGE), 99.0)).carved(column(), cube(4.0))) == 64
+
+
+def block(low: tuple[int, int, int], edge: int) -> torch.Tensor:
+    return (torch.cartesian_prod(*[torch.arange(edge)] * 3) + torch.tensor(low)).to(torch.uint8)
+
+
+def test_crumbs_go_but_for_those_that_are_clearly_seen_and_parts_of_some_size() -> None:
+    body, part, crumb, seen, doubtful = (
+        block((8, 8, 8), 10),
+        block((30, 30, 30), 4),  # 64 of 1000 voxels
+        block((50, 8, 8), 3),
+        block((8, 50, 8), 2),
+        block((8, 8, 50), 2),
+    )
+    touching = body[-1:] + 1  # by a corner
+    shown = VoxelGrid(torch.tensor([[8, 50, 8], [8, 8, 50], [60, 60, 60]]), torch.tensor([1.0, 0.5, 1.0]), 64)
+    kept = without_crumbs(torch.cat([body, touching, part, crumb, seen, doubtful]), shown)
+    assert torch.equal(kept, torch.cat([body, touching, part, seen]))
 
 
 def test_a_completion_is_carved_where_it_is_asked_for_and_not_by_a_checkpoint_that_says_nothing(
