@@ -76,6 +76,8 @@ class CompleteCommand:
     carve: bool | None = None
     """Take away what would hide something that the image sees, and crumbs that float beside an object. Default: the
     checkpoint's choice, officially not."""
+    thin: bool | None = None
+    """Of walls that come out several voxels thick keep the middle. Default: the checkpoint's choice, officially not."""
     clean: bool = True
     """Take away what cannot be seen of a mesh from outside, and close small holes."""
     alpha: float | None = None
@@ -220,7 +222,9 @@ class CompleteCommand:
         wants_gaussians = self.splats is not None or self.colours == "gaussians"
         samplers = pipe.networks.samplers.with_all(**self._sampling())
         colours = self._mesh_colours()
-        return Settings(samplers, wants_gaussians, self.clean, self.fit, colours=colours, carve=self.carve)
+        return Settings(
+            samplers, wants_gaussians, self.clean, self.fit, colours=colours, carve=self.carve, thin=self.thin
+        )
 
     def _mesh_colours(self) -> MeshColours | None:
         return self.colours if self.colours != "gaussians" else "mesh"

@@ -4,7 +4,8 @@ Official keys of `pipeline.json` (3D-Fixer, TRELLIS): networks under `models`; `
 `coarse_sparse_structure_sampler` (optional, else the former), `slat_sampler`; `slat_normalization`;
 `image_cond_model` and `scene_cond_model` for DINOv2 and MoGe-2. Checkpoints of ours add `encoders` (name, image_px),
 `title`, the name that outputs carry, `colours`, whose colours meshes get ("mesh" or "image"), `carve`, whether voxels
-are taken away that the image sees through, and `noise_scale` among the parameters of a sampler.
+are taken away that the image sees through, `thin`, whether thick walls are, and `noise_scale` among the parameters of a
+sampler.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class FixerNetworks:
     """Everything that a checkpoint holds, frozen, and the encoders that it was trained with.
 
     title: the name that the checkpoint gives itself, which everything made with it carries.
-    colours, carve: as in Settings, where nobody says otherwise.
+    colours, carve, thin: as in Settings, where nobody says otherwise.
     """
 
     title: str
@@ -80,6 +81,7 @@ class FixerNetworks:
     reference_compat: ReferenceCompat
     colours: MeshColours = "mesh"
     carve: bool = False
+    thin: bool = False
 
     @classmethod
     def read(
@@ -116,6 +118,7 @@ class FixerNetworks:
             reference_compat=reference_compat,
             colours=args.get("colours", "mesh"),
             carve=args.get("carve", False),
+            thin=args.get("thin", False),
         )
 
     def of_structure(self) -> tuple[nn.Module, ...]:

@@ -58,6 +58,7 @@ class Settings:
         mask, those on it count as well.
     colours: of meshes; None for the checkpoint's own choice.
     carve: take away voxels that the image sees through, and crumbs; None for the checkpoint's own choice.
+    thin: of thick walls of fine voxels keep the middle; None for the checkpoint's own choice.
     """
 
     samplers: Samplers | None = None
@@ -67,6 +68,7 @@ class Settings:
     min_points: int = 16
     colours: MeshColours | None = None
     carve: bool | None = None
+    thin: bool | None = None
 
 
 DEFAULT_SETTINGS = Settings()

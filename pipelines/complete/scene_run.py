@@ -87,6 +87,7 @@ class SceneRun:
         self._samplers, self._colours = settings.samplers or networks.samplers, settings.colours or networks.colours
         carve = networks.carve if settings.carve is None else settings.carve
         self._surface = SeenSurface.of(view) if carve else None
+        self._thin = networks.thin if settings.thin is None else settings.thin
         self._picture_3SS = scene_picture(view, self._frame, networks.encoders.sizes.image_px)
         self._ledger = Ledger(computer.device, seed, watcher)
 
@@ -204,7 +205,8 @@ class SceneRun:
 
         def run(batch: Sequence[StructureJob]) -> Sequence[Tensor | InstanceFailure]:
             done = self._counter(step, sampler.steps, batch)
-            return complete_structure(networks, batch, scene, self._depth_ratio, sampler, done)
+            thin = self._thin and step == "fine"
+            return complete_structure(networks, batch, scene, self._depth_ratio, sampler, done, thin)
 
         return self._batched(step, jobs, lambda job: each, run)
 

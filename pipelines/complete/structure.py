@@ -18,6 +18,7 @@ from models.structure_flow import SparseStructureFlow
 from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from pipelines.complete.encode import stacked
 from pipelines.complete.records import InstanceFailure
+from pipelines.complete.thin import ridge
 from pipelines.conditioning import structure_condition
 from pipelines.encoders.protocol import SceneFeatures
 from pipelines.samplers import TIME_SCALE, SamplerConfig, VelocityPair, euler_steps
@@ -53,8 +54,10 @@ def complete_structure(
     depth_ratio: float,
     sampler: SamplerConfig,
     step_done: StepDone,
+    thin: bool = False,
 ) -> list[Tensor | InstanceFailure]:
-    """(V, 3) uint8 voxels on the CPU for each job, sorted by x, y, z; or why there are none."""
+    """(V, 3) uint8 voxels on the CPU for each job, sorted by x, y, z; or why there are none. thin: only the middle of
+    thick walls."""
     device, base, branch = scene.tokens_BDhw.device, networks.base, networks.branch
     cond = branch.prepare(_condition(networks, jobs, scene), base)
     ratio_B = torch.full((len(jobs),), TIME_SCALE * depth_ratio, device=device)
@@ -65,7 +68,8 @@ def complete_structure(
     for number, step in enumerate(steps, start=1):
         x = step.x_t
         step_done(number)
-    return [_voxels(logits_RRR, latent) for logits_RRR, latent in zip(networks.decoder(x)[:, 0], x, strict=True)]
+    pairs = zip(networks.decoder(x)[:, 0], x, strict=True)
+    return [_voxels(logits_RRR, latent, thin) for logits_RRR, latent in pairs]
 
 
 def _condition(networks: StructureNetworks, jobs: Sequence[StructureJob], scene: SceneFeatures) -> CompleterCondition:
@@ -92,10 +96,10 @@ def _pair(networks: StructureNetworks, cond: CompleterCondition, ratio_B: Tensor
     return pair
 
 
-def _voxels(logits_RRR: Tensor, latent_CRRR: Tensor) -> Tensor | InstanceFailure:
+def _voxels(logits_RRR: Tensor, latent_CRRR: Tensor, thin: bool) -> Tensor | InstanceFailure:
     if not bool(latent_CRRR.isfinite().all()):
         return InstanceFailure("the sampled latent is not finite; check the checkpoint, or try --precision fp32")
     voxels_V3 = (logits_RRR > 0).nonzero()
     if len(voxels_V3) == 0:
         return InstanceFailure("the network left every voxel empty; another seed, mask or depth may help")
-    return voxels_V3.to(torch.uint8).cpu()
+    return (ridge(logits_RRR, voxels_V3) if thin else voxels_V3).to(torch.uint8).cpu()

@@ -81,6 +81,7 @@ def write_release(
         "encoders": {"name": encoders.name, "image_px": encoders.sizes.image_px},
         "colours": "image" if briefly_trained else "mesh",
         "carve": briefly_trained,
+        "thin": briefly_trained,
         **(_OFFICIAL_ENCODERS if encoders.name == "official" else {}),
         **{official: _sampler(facts.get(stage, {}).get("sampler")) for official, stage in _SAMPLERS.items()},
         "slat_normalization": _statistics(facts, configs["slat_encoder"] == official(encoders.sizes).slat_encoder),

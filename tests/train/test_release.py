@@ -92,7 +92,7 @@ def test_completion_reads_a_release(released) -> None:
     assert (networks.samplers.fine.steps, networks.samplers.coarse.steps) == (7, 25)
     assert (networks.samplers.texture.noise_scale, networks.samplers.fine.noise_scale) == (0.0, 1.0)
     assert networks.colours == "image", "a tiny mesh decoder has learned none"
-    assert networks.carve
+    assert networks.carve and networks.thin
 
 
 def test_a_release_in_half_precision_has_half_the_bytes_and_reads_as_float32(
