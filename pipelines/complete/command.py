@@ -77,7 +77,8 @@ class CompleteCommand:
     """Take away what would hide something that the image sees, and crumbs that float beside an object. Default: the
     checkpoint's choice, officially not."""
     thin: bool | None = None
-    """Of walls that come out several voxels thick keep the middle. Default: the checkpoint's choice, officially not."""
+    """Of walls that come out several voxels thick keep the middle, and smooth the mesh. Default: the checkpoint's
+    choice, officially not."""
     clean: bool = True
     """Take away what cannot be seen of a mesh from outside, and close small holes."""
     alpha: float | None = None

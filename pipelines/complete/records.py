@@ -58,7 +58,7 @@ class Settings:
         mask, those on it count as well.
     colours: of meshes; None for the checkpoint's own choice.
     carve: take away voxels that the image sees through, and crumbs; None for the checkpoint's own choice.
-    thin: of thick walls of fine voxels keep the middle; None for the checkpoint's own choice.
+    thin: of thick walls of fine voxels keep the middle, and smooth their meshes; None for the checkpoint's own choice.
     """
 
     samplers: Samplers | None = None

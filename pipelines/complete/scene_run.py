@@ -37,6 +37,7 @@ from pipelines.complete.records import (
     Watcher,
 )
 from pipelines.complete.structure import StructureJob, StructureNetworks, complete_structure
+from pipelines.complete.surface.smooth import smoothed
 from pipelines.complete.texture import FramedCamera, Latent, TextureJob, texture
 from pipelines.complete.view import Frame, SceneView
 from pipelines.encoders.protocol import SceneFeatures
@@ -261,6 +262,8 @@ class SceneRun:
 
         with self._computer.using(decoder):
             meshes: dict[int, ColouredMesh] = self._batched("mesh", list(latents.values()), cost, to_meshes)
+        if self._thin:
+            meshes = {i: smoothed(mesh) for i, mesh in meshes.items()}
         if self._colours == "image":
             meshes = {i: painted(mesh, shapes[i].T_world_grid, seen[i]) for i, mesh in meshes.items()}
         for i, mesh in meshes.items():

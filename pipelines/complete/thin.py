@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import binary_closing, gaussian_filter, map_coordinates
 from torch import Tensor
 
 SMOOTHING = 1.0  # voxels
 SURE = 6.0
 """Logits beyond are taken as this: that empty space is still emptier further out says nothing of the wall."""
-TOLERANCE = 0.3
+TOLERANCE = 0.8
 """Of the logits: nearly as likely as the ridge itself is enough, so that it is closed where it bends."""
 _PAD = 3
 
 
 def ridge(logits_RRR: Tensor, voxels_V3: Tensor) -> Tensor:
-    """Those of the voxels that are likelier occupied than what lies one voxel away on either side, across the wall.
+    """Those of the voxels that are likelier occupied than what lies one voxel away on either side, across the wall; and
+    those that close the holes between them.
 
     Across is the direction in which the smoothed logits bend down the most.
     """
@@ -30,7 +31,10 @@ def ridge(logits_RRR: Tensor, voxels_V3: Tensor) -> Tensor:
     index_V3 = voxels_V3.cpu().numpy().astype(int) + _PAD
     smooth, across_V3 = gaussian_filter(field, SMOOTHING), _sharpest_bend(field, index_V3)
     here, ahead, behind = (map_coordinates(smooth, (index_V3 + step * across_V3).T, order=1) for step in (0, 1, -1))
-    kept_V = here + TOLERANCE >= np.maximum(ahead, behind)
+    ridge_V3 = index_V3[here + TOLERANCE >= np.maximum(ahead, behind)]
+    wall = np.zeros(field.shape, bool)
+    wall[tuple(ridge_V3.T)] = True
+    kept_V = binary_closing(wall, np.ones((3, 3, 3)))[tuple(index_V3.T)]
     return voxels_V3[torch.from_numpy(kept_V).to(voxels_V3.device)]
 
 

@@ -217,7 +217,7 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
         "slat_vae": (400, 2, 1e-3),
         "slat_base": (92, 4, 1e-3),
         "gaussian_decoder": (110, 2, 5e-4),
-        "mesh_decoder": (180, 2, 1e-3),
+        "mesh_decoder": (361, 2, 1e-3),
         "texturer": (130, 4, 1e-3),
     },
     "dense": {
