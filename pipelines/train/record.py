@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.names import STAGE_NAMES
 from pipelines.train.loop import ASSETS_FILE
 from pipelines.train.metrics_log import METRICS_FILE
+from pipelines.train.result import steps_of_result
 from scenegen.contract.object_dataset import ObjectDataset
 
 _SECONDS_AN_HOUR = 3600
@@ -28,7 +29,7 @@ def training_record(run_dir: Path, objects: Iterable[ObjectDataset]) -> dict[str
             config, assets = (json.loads((folder / file).read_text()) for file in ("config.json", ASSETS_FILE))
             trained_on = assets.get("train", [])
             stages[name] = {
-                "steps": config["steps"],
+                "steps": steps_of_result(folder),
                 "batch_size": config["recipe"]["batch_size"],
                 "hours": round(_hours(folder / METRICS_FILE, config["recipe"]["batch_size"]), 3),
                 "assets": len(trained_on),

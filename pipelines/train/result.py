@@ -34,6 +34,12 @@ def finished_stage(folder: Path, description: Mapping[str, Any] | None = None, s
     return StageResult(stored["stage"], networks, stored["facts"])
 
 
+def steps_of_result(folder: Path) -> int:
+    """Of the result in a stage's folder; fewer than its config asks for, if its time was over before. 0 without one."""
+    file = folder / _FOLDER / _FILE
+    return int(json.loads(file.read_text())["step"]) if file.exists() else 0
+
+
 def write_result(
     folder: Path,
     stage: str,

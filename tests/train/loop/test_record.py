@@ -11,10 +11,12 @@ from scenegen.contract.object_dataset import ObjectDataset
 
 @pytest.fixture(scope="module")
 def run(tiny_data, tmp_path_factory):
+    """Two steps: the second one when its time was over."""
     folder = tmp_path_factory.mktemp("recorded")
-    options = ["--shards", str(tiny_data), "--run-dir", str(folder), "--stage", "structure_vae", "--max-steps", "2"]
+    options = ["--shards", str(tiny_data), "--run-dir", str(folder), "--stage", "structure_vae", "--device", "cpu"]
     more = ["--size", "tiny", "--encoders", "efficientnet_lite0", "--workers", "0", "--validation-samples", "1"]
-    assert main([*options, *more, "--device", "cpu"]) == 0
+    assert main([*options, *more, "--max-steps", "1"]) == 0
+    assert main([*options, *more, "--max-steps", "9", "--max-minutes", "0.0001"]) == 0
     return folder
 
 
