@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ from pipelines.train.losses.occupancy import cross_entropy_B, dice_B
 from pipelines.train.stage import LoaderOptions
 from pipelines.train.stages.structure import columns, voxel_scores
 
-COMMAND = " ".join(["python tests/benchmarks/measuring_stick.py", *sys.argv[1:]])
+COMMAND = shlex.join(["python", "tests/benchmarks/measuring_stick.py", *sys.argv[1:]])
 RESULTS = Path(__file__).parent / "results" / "measuring_stick.json"
 WIDTHS = 16, 32, 64, 96  # of the grids, each half as fine as the one before; the voxels are folded into the first
 SAMPLERS = {
