@@ -49,8 +49,8 @@ class TrainConfig:
     max_steps: int | None = None
     """Optimiser steps of each stage; default: the recipe's."""
     max_minutes: float | None = None
-    """Minutes of each stage's steps; then it is finished as far as it came, and later stages build on that. The same
-    command again goes on with each for as long."""
+    """Minutes of each stage's steps; then it is finished as far as it came, and later stages build on that. Without
+    this option, a stage that time ended goes on to its steps."""
     batch_size: int | None = None
     """Samples of a step, of all processes together; default: the recipe's."""
     learning_rate: float | None = None

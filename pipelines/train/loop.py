@@ -57,7 +57,8 @@ def train_stage(
     if ranks.is_main:
         make_writable(folder)
     description = describe_run(stage, options)
-    done = finished_stage(folder, description, stage.recipe.steps)
+    enough = stage.recipe.steps if options.seconds is None else 1  # what time ended is finished: others build on it
+    done = finished_stage(folder, description, enough)
     if done is None:
         return StageTraining(stage, loader, options, ranks, folder, description).run(stop)
     if ranks.is_main:

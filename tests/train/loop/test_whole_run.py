@@ -51,6 +51,14 @@ def test_a_finished_stage_is_left_alone_and_another_recipe_is_refused(tiny_data,
     assert "recipe.learning_rate: " in capsys.readouterr().err
 
 
+def test_stages_that_time_ended_build_on_one_another_and_the_same_commands_again_change_nothing(tiny_data, tmp_path):
+    for _ in range(2):
+        for stage in ("structure_vae", "structure_base"):
+            assert train(tiny_data, tmp_path, stage, "--max-minutes", "0.0001") == 0
+    results = [json.loads(file.read_text()) for file in tmp_path.glob("*/result/result.json")]
+    assert [result["step"] for result in results] == [1, 1]
+
+
 def test_a_missing_table_is_named_with_the_command_that_makes_it(tiny_data, run, capsys):
     assert train(tiny_data, run, "slat_vae", "--max-steps", "1") == 2
     said = capsys.readouterr().err
