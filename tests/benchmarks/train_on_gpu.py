@@ -6,7 +6,7 @@
 
 `pack` makes one archive of datasets and objects tables, cut into files of at most --mib MiB. Voxel features are left
 out unless --features: they are ten times as large as all else. `train` puts it together and gives each stage its share
-of the minutes (`train-fixer --max-minutes`); stages that read features go without where there are none. After each
+of the minutes (`train-fixer --max-minutes`); stages whose tables are not there are left out. After each
 stage all results so far are in OUT, in files of at most 15 MiB: what is there when the machine goes away can be used.
 --earlier: what such a run left; every network goes on from there. More options go to train-fixer.
 """
@@ -25,7 +25,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from pipelines.names import STAGE_NAMES, StageName  # noqa: E402
+from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError  # noqa: E402
+from pipelines.names import ENCODER_NAMES, SIZE_NAMES, STAGE_NAMES, EncoderName, StageName  # noqa: E402
+from pipelines.train.assemble import EXTRACTORS  # noqa: E402
+from pipelines.train.data.locations import DataLocation  # noqa: E402
+from pipelines.train.data.options import DataOptions  # noqa: E402
+from pipelines.train.datasets import check_tables  # noqa: E402
 from scenegen.contract.index import parse_shard_name  # noqa: E402
 from scenegen.contract.objects import FEATURES_PREFIX  # noqa: E402
 
@@ -42,12 +47,12 @@ SHARES: dict[StageName, int] = {
     "fine": 11,
     "texturer": 4,
 }
-READ_FEATURES: tuple[StageName, ...] = ("slat_vae", "slat_base", "gaussian_decoder", "mesh_decoder", "texturer")
 OVERHEAD = 0.25  # of the minutes: starts, first batches, compilation, validation
 RESULT_MIB = 15
 
 
-def main() -> None:
+def main() -> int:
+    """EXIT_ERROR if a stage failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     packing = commands.add_parser("pack")
@@ -61,8 +66,8 @@ def main() -> None:
     training.add_argument("--out", type=Path, required=True)
     training.add_argument("--minutes", type=float, default=9)
     training.add_argument("--earlier", type=Path)
-    training.add_argument("--size", default="dense")
-    training.add_argument("--extractor", default="efficientnet_lite0")
+    training.add_argument("--size", choices=SIZE_NAMES, default="dense")
+    training.add_argument("--encoders", choices=ENCODER_NAMES, default="efficientnet_lite0")
     unpacking = commands.add_parser("unpack")
     unpacking.add_argument("parts", type=Path)
     unpacking.add_argument("--out", type=Path, required=True)
@@ -72,7 +77,8 @@ def main() -> None:
     elif options.command == "unpack":
         unpack(options.parts, options.out)
     else:
-        train(options, more)
+        return EXIT_DONE if train(options, more) else EXIT_ERROR
+    return EXIT_DONE
 
 
 def pack(out: Path, mib: float, files: Iterable[tuple[Path, str]]) -> None:
@@ -105,37 +111,51 @@ def unpack(parts: Path, out: Path) -> None:
         tar.extractall(out, filter="data")
 
 
-def train(options: argparse.Namespace, more: Sequence[str]) -> None:
-    """Every stage for its share of the minutes, in a process of its own; one that fails does not end the others."""
+def train(options: argparse.Namespace, more: Sequence[str]) -> bool:
+    """Every stage for its share of the minutes, in a process of its own; one that fails does not end the others.
+
+    Whether none did.
+    """
     with tempfile.TemporaryDirectory() as folder:
         data, earlier, run = (Path(folder) / name for name in ("data", "earlier", "run"))
         unpack(options.parts, data)
         if options.earlier:
             unpack(options.earlier, earlier)
-        weights = sorted({f"{file.stem}={file.with_suffix('')}" for file in earlier.glob("*/result/*.safetensors")})
-        shards = sorted(data.glob("shards-*"))
-        given = [f"--shards={place}" for place in shards] + [f"--objects={data / 'objects'}"] * len(shards)
-        stages = _stages(data / "objects")
+        places = [DataLocation(str(shards), str(data / "objects")) for shards in sorted(data.glob("shards-*"))]
+        stages = _stages(places, options.encoders)
+        whole = options.minutes * (1 - OVERHEAD) / sum(SHARES[name] for name in stages)
+        always = ["--run-dir", str(run), "--size", options.size, "--encoders", options.encoders, *more]
+        always += [
+            f"--{option}={value}" for at in places for option, value in (("shards", at.shards), ("objects", at.objects))
+        ]
+        always += _weights(earlier)
+        failed = []
         for name in stages:
-            minutes = options.minutes * (1 - OVERHEAD) * SHARES[name] / sum(SHARES[stage] for stage in stages)
-            command = [sys.executable, "-m", "pipelines.train.cli", "--stage", name, "--run-dir", str(run), *given]
-            command += ["--size", options.size, "--encoders", options.extractor, "--max-minutes", f"{minutes:.3f}"]
-            command += [*(("--weights", *weights) if weights else ()), *more]
-            if subprocess.run(command, cwd=ROOT).returncode:
-                print(f"{name}: failed; going on", flush=True)
+            mine = ["--stage", name, "--max-minutes", f"{whole * SHARES[name]:.3f}"]
+            if subprocess.run([sys.executable, "-m", "pipelines.train.cli", *always, *mine], cwd=ROOT).returncode:
+                failed.append(name)
             pack(options.out, RESULT_MIB, _results(run))
+    print(f"failed: {', '.join(failed)}" if failed else "all trained", flush=True)
+    return not failed
 
 
-def _stages(objects: Path) -> list[StageName]:
-    has_features = any(name.startswith(FEATURES_PREFIX) for name in _tables(objects))
-    left_out = () if has_features else READ_FEATURES
-    if left_out:
-        print(f"no voxel features, so without {', '.join(left_out)}", flush=True)
-    return [name for name in STAGE_NAMES if name not in left_out]
+def _stages(places: Sequence[DataLocation], encoders: EncoderName) -> list[StageName]:
+    """Those whose tables are there."""
+    data, stages = DataOptions(tuple(places), extractor=EXTRACTORS[encoders]), []
+    for name in STAGE_NAMES:
+        try:
+            check_tables(name, data)
+            stages.append(name)
+        except UsageError as missing:
+            print(f"left out: {missing}", flush=True)
+    return stages
 
 
-def _tables(folder: Path) -> set[str]:
-    return {parsed[0] for parsed in map(parse_shard_name, (file.name for file in folder.iterdir())) if parsed}
+def _weights(earlier: Path) -> list[str]:
+    """--weights with every network of an earlier run, of the last stage that trained it."""
+    files = [file for name in STAGE_NAMES for file in (earlier / name / "result").glob("*.safetensors")]
+    places = {file.stem: file.with_suffix("") for file in files}
+    return ["--weights", *(f"{network}={place}" for network, place in places.items())] if places else []
 
 
 def _data_files(shards: Sequence[Path], objects: Path, features: bool) -> Iterator[tuple[Path, str]]:
@@ -152,7 +172,7 @@ def _data_files(shards: Sequence[Path], objects: Path, features: bool) -> Iterat
 
 def _results(run: Path) -> Iterator[tuple[Path, str]]:
     """What finished stages left: networks, facts, curves; no checkpoints, which are three times as large."""
-    for stage in sorted(folder for folder in run.iterdir() if (folder / "result").exists()):
+    for stage in sorted(result.parent for result in run.glob("*/result")):
         kept = [
             *(stage / "result").iterdir(),
             *stage.glob("*.json"),
@@ -163,4 +183,4 @@ def _results(run: Path) -> Iterator[tuple[Path, str]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
