@@ -21,7 +21,7 @@ from pipelines.frames import Cube
 from pipelines.voxelise import RESOLUTION, VoxelGrid, voxel_centres
 
 CRUMB_SHARE = 0.05
-"""Of the largest piece's voxels; an object's own parts that stand apart are seldom smaller."""
+"""Of the largest piece's voxels; a fiftieth and a tenth measure alike."""
 _OUTLINE_PX = 1  # outlines are known to a pixel, not better
 _NEAR = 1e-6
 

@@ -20,7 +20,7 @@ from pipelines.masks import EDGE_CONFIDENCE
 MOST_POINTS = 2048
 FALL_OFF = 3.0
 """Power of the distance by which points count less. Above 2, the dimension of a surface, the near ones outweigh all
-others; 4 takes stripes of single pixels far behind, 2.5 washes out what is seen."""
+others; the closer to it, the more everything comes near to one mean colour."""
 _OWN_SHARE = 1e-3  # of the cube's edge: nearer points do not weigh more
 _VERTICES_AT_ONCE = 4096
 

@@ -1,7 +1,7 @@
 """The middle of thick walls: a surface is one voxel thick, and a network unsure where it lies answers with three.
 
-Meshes of thick walls have two surfaces, both beside the true one, and cost twice as much. Neither the paper of 3D-Fixer
-nor its release does this: their networks are sure enough.
+Meshes of thick walls have two surfaces, both beside the true one, and cost more. Neither the paper of 3D-Fixer
+nor its release does this.
 
 Shapes: R grid edge, V voxels.
 """
