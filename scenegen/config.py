@@ -16,6 +16,11 @@ import tyro
 from scenegen.errors import UsageError
 
 DEFAULT_SCENE_TIMEOUT_S = 900.0
+CONTACT_GAP_M = 0.001
+"""What lies exactly in the floor's plane is a toss-up: its ids and depth are in part the floor's, and its light is
+blocked by the floor (a rug was black). Cycles and Embree tell the two apart from 1 micrometre up, at 10 m (measured on
+CPUs; scenegen/layout/README.md). A millimetre is also more than the error of the stored depth (0.2 mm) and the
+tolerance of poses (0.1 mm), so that the order of the two survives in the data, and still less than a pixel."""
 Split = Literal["train", "val", "test", "all"]
 
 
@@ -79,6 +84,8 @@ class PlacementConfig:
     """Place assets of kept scales in the order of their size (the paper states none); redrawn ones go as sampled."""
     clearance_m: float = 0.002
     """Objects keep at least this distance from each other."""
+    contact_gap_m: float = CONTACT_GAP_M
+    """The lowest point of an object is this far above the floor, and no point of it is nearer to a wall."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,11 @@ class RenderConfig:
     """Also store the diffuse colour of every pixel (black for metals)."""
 
 
+_BEFORE: dict[str, dict[str, Any]] = {"placement": {"contact_gap_m": 0.0}}
+"""Settings by group that came after the first version, each with the value that stands for what was done before."""
+_UNKNOWN = object()
+
+
 @dataclass(frozen=True)
 class DatasetConfig:
     """Everything that decides what the rows hold."""
@@ -172,16 +184,26 @@ class DatasetConfig:
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> "DatasetConfig":
-        """The inverse of `to_dict`, also after a trip through JSON. Raises UsageError for what is not a config."""
+        """The inverse of `to_dict`, also after a trip through JSON. Raises UsageError for what is not a config.
+
+        A setting that an older version did not know has the value of what that version did (`_BEFORE`).
+        """
         try:
-            return _rebuild(cls, raw)
+            groups = {group: {**_BEFORE[group], **raw[group]} for group in _BEFORE if group in raw}
+            return _rebuild(cls, {**raw, **groups})
         except (TypeError, AttributeError) as error:
             raise UsageError(f"this is not the configuration of a dataset of this version: {error}") from None
 
     @property
     def digest(self) -> str:
-        """sha256 of the canonical JSON; two datasets with one digest hold the same scenes."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """sha256 of the canonical JSON; two datasets with one digest hold the same scenes.
+
+        Younger settings that say what was done before them are left out: an older dataset keeps its digest.
+        """
+        raw = self.to_dict()
+        for group, before in _BEFORE.items():
+            raw[group] = {name: value for name, value in raw[group].items() if before.get(name, _UNKNOWN) != value}
+        return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -295,5 +317,9 @@ def _check(config: DatasetConfig) -> None:
             raise UsageError(f"{name} is ({first}, {last}); give a positive range, the smaller value first")
     if sum(config.room.wall_count_weights) <= 0 or min(config.room.wall_count_weights) < 0:
         raise UsageError("room.wall_count_weights must be five weights of at least 0 with a positive sum")
+    if not 0 <= config.placement.contact_gap_m < config.room.floor_size_m / 2:
+        raise UsageError(
+            f"placement.contact_gap_m is {config.placement.contact_gap_m}; give a small length such as 0.001"
+        )
     if config.placement.area_m > config.room.floor_size_m:
         raise UsageError("placement.area_m is larger than room.floor_size_m; objects would stand beside the floor")

@@ -12,7 +12,7 @@ from scenegen.contract.records import FIRST_OBJECT_ID
 from scenegen.errors import AssetError, SceneError
 from scenegen.layout.collision import CollisionWorld, PosedParts
 from scenegen.layout.shapes import AssetShape, Library, is_enclosed
-from scenegen.layout.spec import PlacedObject
+from scenegen.layout.spec import PlacedObject, RoomSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _endless_permutations(uids: list[str], rng: np.random.Generator) -> Iterator
 
 def place_objects(
     library: Library,
-    floor_z_m: float,
+    room: RoomSpec,
     config: PlacementConfig,
     world: CollisionWorld,
     asset_rng: np.random.Generator,
@@ -91,7 +91,7 @@ def place_objects(
     attempts = 0
     for index in _order(shapes, kept_scales, config):
         scale = None if config.redraw_scale else float(kept_scales[index])
-        for candidate in islice(_candidates(shapes[index], scale, floor_z_m, config, rng), config.max_attempts):
+        for candidate in islice(_candidates(shapes[index], scale, room, config, rng), config.max_attempts):
             attempts += 1
             if candidate is not None and _fits(candidate, world, standing.values()):
                 world.place(candidate.body)
@@ -124,24 +124,29 @@ def _order(shapes: list[AssetShape], kept_scales: np.ndarray, config: PlacementC
 def _candidates(
     shape: AssetShape,
     kept_scale: float | None,
-    floor_z_m: float,
+    room: RoomSpec,
     config: PlacementConfig,
     rng: np.random.Generator,
 ) -> Iterator[_Standing | None]:
-    """Random poses on the floor, wholly inside the area; None where the scale drawn is too large for it."""
+    """Random poses on the floor, wholly inside the area; None where the scale drawn is too large for it.
+
+    Nothing touches the floor or a wall, and so no face lies in their planes: what a pixel shows there would be chance.
+    """
     low, high = config.scale
+    ground_z_m = room.floor_z_m + config.contact_gap_m
+    area_m = min(config.area_m, room.floor_size_m - 2.0 * config.contact_gap_m)
     while True:
         for_scale, for_yaw, for_x, for_y = rng.random(4).tolist()
         scale = low + for_scale * (high - low) if kept_scale is None else kept_scale
         yaw = 2.0 * math.pi * for_yaw
         body = shape.parts.posed(scale, yaw)
         box_low, box_high = body.low.min(axis=0), body.high.max(axis=0)
-        play = config.area_m - (box_high - box_low)[:2]
+        play = area_m - (box_high - box_low)[:2]
         if play.min() < 0.0:
             yield None
             continue
-        x, y = (-config.area_m / 2.0 - box_low[:2] + play * (for_x, for_y)).tolist()
-        # The mesh stands on the floor; its parts may be a hair larger.
-        position = (x, y, floor_z_m - scale * shape.lowest)
+        x, y = (-area_m / 2.0 - box_low[:2] + play * (for_x, for_y)).tolist()
+        # The mesh stands there; its parts may be a hair larger.
+        position = (x, y, ground_z_m - scale * shape.lowest)
         pose = PlacedObject(FIRST_OBJECT_ID, shape.uid, scale, yaw, position)
         yield _Standing(shape, pose, body.moved(np.array(position)))

@@ -37,7 +37,7 @@ def sample_scene(
     with CollisionWorld(config.placement.clearance_m) as world:
         placement = place_objects(
             library,
-            room.floor_z_m,
+            room,
             config.placement,
             world,
             rng_for(seed, scene_index, Stage.ASSETS),

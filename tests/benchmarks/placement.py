@@ -22,6 +22,7 @@ from scenegen.config import AssetsConfig, PlacementConfig, RoomConfig
 from scenegen.layout.collision import CollisionWorld, PosedParts
 from scenegen.layout.placement import place_objects
 from scenegen.layout.randomness import Stage, rng_for
+from scenegen.layout.room import sample_room
 
 RESULT = Path(__file__).parent / "results" / "placement.json"
 
@@ -73,8 +74,9 @@ def measure(
     for index in range(scenes):
         start = time.process_time()
         with world(config.clearance_m) as collision:
-            rngs = (rng_for(0, index, stage) for stage in (Stage.ASSETS, Stage.PLACEMENT))
-            placement = place_objects(library, RoomConfig().floor_z_m, config, collision, *rngs)
+            room_rng, *rngs = (rng_for(0, index, stage) for stage in (Stage.ROOM, Stage.ASSETS, Stage.PLACEMENT))
+            room = sample_room(RoomConfig(), (), room_rng)
+            placement = place_objects(library, room, config, collision, *rngs)
         seconds.append(time.process_time() - start)
         placed.append(len(placement.objects))
         attempts.append(placement.attempts)

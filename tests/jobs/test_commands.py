@@ -77,6 +77,17 @@ def test_another_config_is_refused_with_the_difference_and_what_to_do(scenegen, 
     assert code == 2 and "leave out: seed 0 -> 1" in said
 
 
+def test_a_dataset_of_an_older_version_is_not_continued_with_other_scenes(scenegen, dataset: str, tmp_path: Path):
+    """Before objects had a gap below them, config.json had no word of it."""
+    stored = json.loads((Path(dataset) / "config.json").read_text())
+    del stored["config"]["placement"]["contact_gap_m"]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    code, said = scenegen("render", "--num-scenes", "2", "--out", str(tmp_path), *ALONE)
+    assert code == 2
+    assert "another config (placement.contact_gap_m 0.0 -> 0.001)" in said and "--resume-config" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
