@@ -17,6 +17,8 @@ from scenegen.assets.files import FileLibrary, write_folder_manifest
 from scenegen.assets.library import AssetLibrary, Store
 from scenegen.assets.manifest import AssetRecord, read_manifest
 from scenegen.assets.notice import notice
+from scenegen.assets.prepared import raw_files
+from scenegen.assets.quarantine import QUARANTINE, read_quarantined
 from scenegen.assets.sources.folder import read_folder
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.assets.sources.sweethome3d import read_library
@@ -27,6 +29,8 @@ from scenegen.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, AssetError,
 Source = Literal[
     "folder", "sweethome3d", "ObjaverseXL_sketchfab", "ObjaverseXL_github", "ABO", "3D-FUTURE", "HSSD", "Toys4k"
 ]
+
+MOST_REFUSED = 20
 
 
 def say(line: str) -> None:
@@ -159,7 +163,10 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Check:
-    """Verify every file of stores and folders against its manifest, or write a folder's manifest."""
+    """Verify every file of stores and folders against its manifest, or write a folder's manifest.
+
+    What was refused when a store was prepared is named, and is no fault of the store.
+    """
 
     store: tuple[str, ...] = ("starter",)
     """Prepared stores: "starter" or folders."""
@@ -180,8 +187,12 @@ class Check:
             return EXIT_DONE
         config = AssetsConfig(objects=self.store, hdris=self.hdris, materials=self.materials, split="all")
         library = AssetLibrary.open(config)
-        faults = sum(_faulty(library, uid) for uid in library.records)
+        stores = [Store.named(name).root for name in self.store]
+        made_from = {uid: file for store in stores for uid, file in raw_files(store).items()}
+        faults = sum(_faulty(library, uid, made_from.get(uid) or library.records[uid].name) for uid in library.records)
         say(f"{len(library.records)} objects checked, {faults} faulty")
+        for store in stores:
+            _say_refused(store, made_from)
         for files in (hdris.HdriLibrary.open(config), materials.MaterialLibrary.open(config)):
             wrong = sum(_unreadable(files, uid) for uid in files.uids)
             say(f"{len(files.uids)} {type(files).__name__.removesuffix('Library').lower()}s checked, {wrong} faulty")
@@ -219,13 +230,24 @@ class Notice:
         return records_of_dataset(self.data)
 
 
-def _faulty(library: AssetLibrary, uid: str) -> bool:
+def _say_refused(store: Path, made_from: dict[str, str]) -> None:
+    """The models that preparation refused, but for those that got into the store later."""
+    later = {*made_from, *made_from.values()}
+    entries = read_quarantined(store / QUARANTINE).values()
+    refused = [entry for entry in entries if entry.uid not in later and entry.label not in later]
+    if refused:
+        say(f"{len(refused)} were refused when {store} was prepared (all of them are in {store / QUARANTINE}):")
+    for entry in refused[:MOST_REFUSED]:
+        say(f"  {entry.shown}: {entry.reason} (uid {entry.uid})")
+
+
+def _faulty(library: AssetLibrary, uid: str, made_from: str) -> bool:
     try:
         mesh, parts = library.mesh(uid), library.convex_parts(uid)
         if len(mesh.faces) != library.records[uid].faces or not parts:
             raise AssetError(uid, f"{len(mesh.faces)} faces, the manifest says {library.records[uid].faces}")
     except AssetError as error:
-        say(str(error))
+        say(f"{made_from}: {error.reason} (uid {uid})" if made_from else str(error))
         return True
     return False
 

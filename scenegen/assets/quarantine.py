@@ -5,15 +5,27 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+QUARANTINE = "quarantine.jsonl"
+
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """reason: one line that names what is wrong with the file."""
+    """One asset that cannot be used.
+
+    path: its file on the machine that tried, or the zip it lies in. reason: one line that names what is wrong with it.
+    label: the file as its collection's user knows it; ledgers of older versions lack it.
+    """
 
     uid: str
     source: str
     path: str
     reason: str
+    label: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What to call it in a message."""
+        return self.label or self.path
 
 
 def append_quarantined(ledger: Path, entry: Quarantined) -> None:

@@ -19,11 +19,10 @@ from urllib.parse import unquote
 import numpy as np
 
 from scenegen.assets import archives, glb
+from scenegen.assets.references import BUFFER, LIBRARY, TEXTURE, Reference, gltf_references, references
 from scenegen.errors import AssetError
 
 SCAN_CHUNK = 1 << 22
-TEXTURE_KEYS = re.compile(r"^(map_\w+|bump|disp|decal|refl|norm)$", re.IGNORECASE)
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tga", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".hdr", ".dds", ".gif")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +73,17 @@ def _inside(path: Path, root: Path, what: str) -> Path:
     return resolved
 
 
-def _referred(name: str, path: Path, root: Path, limits: Limits, what: str, missing_ok: bool = False) -> Path | None:
-    """A file that `path` names. Raises UnsafeFileError if it is outside, missing or too large."""
+def _check_references(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
+    """Everything a model names, and what that names. A material library may be missing where a texture may."""
+    for reference in references(path, root):
+        _referred(reference, root, limits, missing_ok and reference.what in (TEXTURE, LIBRARY))
+
+
+def _referred(reference: Reference, root: Path, limits: Limits, missing_ok: bool = False) -> Path | None:
+    """The file that is named. Raises UnsafeFileError if it is outside, missing or too large."""
+    name, what, target = reference.name, reference.what, reference.target
     if re.match(r"^([a-zA-Z][a-zA-Z0-9+.-]+:|//)", name):
         raise UnsafeFileError(f"path escape: {what} {name[:80]!r} is not a local file")
-    target = path.parent / name.replace("\\", "/")
     if missing_ok and not target.resolve().is_relative_to(root.resolve()):
         return None  # a path of the author's own disk; it is never opened
     resolved = _inside(target, root, f"{what} {name[:80]!r}")
@@ -122,15 +127,15 @@ def _check_gltf_document(
         elif str(buffer.get("uri", "")).startswith("data:"):
             available = len(buffer["uri"])
         else:
-            target = _referred(unquote(buffer.get("uri", "?")), path, root, limits, "buffer")
+            name = unquote(buffer.get("uri", "?"))
+            target = _referred(Reference(name, path, BUFFER), root, limits)
             buffers[index] = target.read_bytes() if target else b""
             available = len(buffers[index] or b"")
         if buffer["byteLength"] > available:
             raise UnsafeFileError(f"truncated buffer: {available} of {buffer['byteLength']} bytes")
-    for image in document.get("images", []):
-        uri = image.get("uri")
-        if uri is not None and not uri.startswith("data:"):
-            _referred(unquote(uri), path, root, limits, "texture", missing_ok)
+    for reference in gltf_references(document, path):
+        if reference.what == TEXTURE:
+            _referred(reference, root, limits, missing_ok)
     faces = _gltf_faces(document)
     _check_faces(faces, limits)
     _check_gltf_positions(document, buffers)
@@ -179,34 +184,15 @@ def _check_faces(faces: int, limits: Limits) -> None:
 def _check_obj(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
     faces = 0
     for line in _lines(path):
-        kind = line[:2]
-        if kind == b"f ":
-            faces += max(len(line.split()) - 3, 0)
-        elif kind == b"v " and (b"nan" in line.lower() or b"inf" in line.lower()):
+        words = line.split(maxsplit=1)
+        if len(words) < 2:
+            continue
+        if words[0] in (b"f", b"fo"):
+            faces += max(len(words[1].split()) - 2, 0)
+        elif words[0] == b"v" and (b"nan" in words[1].lower() or b"inf" in words[1].lower()):
             raise UnsafeFileError("NaN or infinite vertices")
-        elif line.startswith(b"mtllib"):
-            name = line[6:].decode("utf-8", "replace").strip()
-            library = _referred(name, path, root, limits, "material library", missing_ok)
-            if library is not None:
-                _check_mtl(library, root, limits, missing_ok)
+    _check_references(path, root, limits, missing_ok)
     _check_faces(faces, limits)
-
-
-def _check_mtl(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
-    for line in _lines(path):
-        words = line.decode("utf-8", "replace").strip().split(maxsplit=1)
-        if len(words) == 2 and TEXTURE_KEYS.match(words[0]):
-            _referred(_mtl_image(words[1]), path, root, limits, "texture", missing_ok)
-
-
-def _mtl_image(argument: str) -> str:
-    """The file name after the options of a map statement ("-s 1 1 1 -bm 0.2 wood grain.png")."""
-    words = argument.split(" ")
-    while words and words[0].startswith("-"):
-        words.pop(0)
-        while words and (words[0] in ("on", "off", "") or re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", words[0], re.I)):
-            words.pop(0)
-    return " ".join(words)
 
 
 def _check_ply(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
@@ -249,30 +235,15 @@ def _check_usdz(path: Path, root: Path, limits: Limits, missing_ok: bool) -> Non
         raise UnsafeFileError(f"damaged USDZ ({error})") from None
 
 
-def _check_usda(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
-    with path.open("rb") as file:
-        if file.read(8) == b"PXR-USDC":
-            return
-    for line in _lines(path):
-        for name in re.findall(rb"@+([^@\n]+)@+", line):
-            text = name.decode("utf-8", "replace")
-            texture = text.lower().endswith(IMAGE_SUFFIXES)
-            _referred(text, path, root, limits, "texture" if texture else "layer", missing_ok and texture)
-
-
 def _check_usdc(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
     del root, limits, missing_ok
     _magic(path, (b"PXR-USDC",), "a USD crate")
 
 
 def _check_dae(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
-    for line in _lines(path):
-        if b"<!ENTITY" in line or b"<!DOCTYPE" in line:
-            raise UnsafeFileError("COLLADA with an entity declaration (an XML bomb needs one)")
-        for name in re.findall(rb"<init_from>\s*([^<]+?)\s*</init_from>", line):
-            text = unquote(name.decode("utf-8", "replace"))
-            if text.lower().endswith(IMAGE_SUFFIXES):
-                _referred(text.removeprefix("file:"), path, root, limits, "texture", missing_ok)
+    if any(b"<!ENTITY" in line or b"<!DOCTYPE" in line for line in _lines(path)):
+        raise UnsafeFileError("COLLADA with an entity declaration (an XML bomb needs one)")
+    _check_references(path, root, limits, missing_ok)
 
 
 def _check_fbx(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
@@ -306,8 +277,8 @@ CHECKS: dict[str, Callable[[Path, Path, Limits, bool], None]] = {
     ".ply": _check_ply,
     ".stl": _check_stl,
     ".usdz": _check_usdz,
-    ".usd": _check_usda,
-    ".usda": _check_usda,
+    ".usd": _check_references,
+    ".usda": _check_references,
     ".usdc": _check_usdc,
     ".dae": _check_dae,
     ".fbx": _check_fbx,

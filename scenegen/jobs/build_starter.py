@@ -73,7 +73,7 @@ def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
                 record = prepare_asset(raw, store.root, tools, OPTIONS)
                 _refuse_twin(record, made.values())
             except AssetError as error:
-                append_quarantined(quarantine, Quarantined(raw.uid, raw.source, raw.path, error.reason))
+                append_quarantined(quarantine, Quarantined(raw.uid, raw.source, raw.path, error.reason, raw.label))
                 log.warning("%s", error)
                 continue
             made[raw.uid] = record

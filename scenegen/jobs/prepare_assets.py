@@ -5,23 +5,21 @@ itself only. What is done is known from two ledgers of one JSON line an asset (p
 which only the driver writes; the manifest is made from them at the end of every run, also an interrupted one.
 """
 
-import json
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from scenegen.assets.files import MANIFEST
 from scenegen.assets.manifest import AssetRecord, write_manifest
 from scenegen.assets.prepare import PrepareOptions, prepare_asset
-from scenegen.assets.quarantine import Quarantined, append_line, append_quarantined, read_quarantined
+from scenegen.assets.prepared import Prepared, append_prepared, read_prepared
+from scenegen.assets.quarantine import QUARANTINE, Quarantined, append_quarantined, read_quarantined
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.errors import AssetError
 from scenegen.jobs.asset_tools import ChildTools, TimeLimits
 
-LEDGER, QUARANTINE = "prepared.jsonl", "quarantine.jsonl"
 IN_FLIGHT_PER_WORKER = 2
 WAIT_S = 0.5
 
@@ -37,15 +35,34 @@ class PrepareJob:
     retry_quarantined: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A model that is the same as an earlier one of the same run; both are named as their user knows them."""
+
+    label: str
+    of: str
+
+
 @dataclass(slots=True)
 class Tally:
-    """What happened in a run. reasons: why assets were refused, shortened to their kind."""
+    """What happened in a run: inputs = prepared + refused + duplicates + done_before + unfinished.
 
+    inputs: models taken from the collection. refused: the files, by the kind of their fault. done_before: known from
+    the ledgers; kept_uids of them have a uid of the older rule. unfinished: in the works when the run was stopped.
+    """
+
+    inputs: int = 0
     prepared: int = 0
-    quarantined: int = 0
-    skipped: int = 0
+    duplicates: int = 0
+    done_before: int = 0
+    kept_uids: int = 0
+    unfinished: int = 0
     interrupted: bool = False
-    reasons: Counter[str] = field(default_factory=Counter)
+    refused_by_kind: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> int:
+        return sum(map(len, self.refused_by_kind.values()))
 
 
 class Preparer:
@@ -59,7 +76,7 @@ class Preparer:
         try:
             return prepare_asset(raw, self._store, self._tools, self._options)
         except AssetError as error:
-            return Quarantined(raw.uid, raw.source, raw.archive or raw.path, error.reason)
+            return _refused(raw, error.reason)
 
     def close(self) -> None:
         self._tools.__exit__()
@@ -69,55 +86,75 @@ def prepare_collection(
     assets: Iterable[RawAsset],
     job: PrepareJob,
     stop: threading.Event,
-    on_result: Callable[[AssetRecord | Quarantined], None] = lambda result: None,
+    on_result: Callable[[AssetRecord | Quarantined | Duplicate], None] = lambda result: None,
 ) -> Tally:
     """Prepare what the ledgers do not hold yet. Ray must be initialised. Write the manifest, also when stopped."""
     job.store.mkdir(parents=True, exist_ok=True)
-    prepared = read_ledger(job.store)
-    refused = {} if job.retry_quarantined else read_quarantined(job.store / QUARANTINE)
+    known = _Known(job)
     tally = Tally()
-
-    def wanted() -> Iterator[RawAsset]:
-        for raw in assets:
-            if raw.uid in prepared or raw.uid in refused:
-                tally.skipped += 1
-            else:
-                yield raw
-
-    for result in _in_parallel(wanted(), job, stop):
+    for raw, result in _in_parallel(_wanted(assets, known, tally, on_result), job, stop):
         if isinstance(result, AssetRecord):
-            append_line(job.store / LEDGER, json.dumps(asdict(result), ensure_ascii=False))
-            prepared[result.uid] = result
+            entry = Prepared(result, raw.label)
+            append_prepared(job.store, entry)
+            known.prepared[result.uid] = entry
             tally.prepared += 1
         else:
             append_quarantined(job.store / QUARANTINE, result)
-            tally.quarantined += 1
-            tally.reasons[result.reason.split(":")[0][:60]] += 1
+            tally.refused_by_kind.setdefault(result.reason.split(":")[0][:60], []).append(result.shown)
         on_result(result)
     tally.interrupted = stop.is_set()
-    write_manifest(job.store / MANIFEST, prepared.values())
+    tally.unfinished = tally.inputs - tally.prepared - tally.refused - tally.duplicates - tally.done_before
+    write_manifest(job.store / MANIFEST, [entry.record for entry in known.prepared.values()])
     return tally
 
 
-def read_ledger(store: Path) -> dict[str, AssetRecord]:
-    """What is prepared and still there: lines whose file exists with its size. A line cut short is ignored."""
-    records = {}
-    path = store / LEDGER
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        try:
-            raw = json.loads(line)
-            record = AssetRecord(**{**raw, "extents": tuple(raw["extents"])})
-        except (json.JSONDecodeError, TypeError, KeyError):
+def _wanted(
+    assets: Iterable[RawAsset], known: "_Known", tally: Tally, on_duplicate: Callable[[Duplicate], None]
+) -> Iterator[RawAsset]:
+    """The models that are neither done nor seen in this run; the others are counted."""
+    first: dict[str, str] = {}
+    for raw in assets:
+        tally.inputs += 1
+        if raw.uid in first:
+            tally.duplicates += 1
+            on_duplicate(Duplicate(raw.shown, first[raw.uid]))
             continue
-        file = store / record.file
-        if file.is_file() and file.stat().st_size == record.bytes:
-            records[record.uid] = record
-    return records
+        first[raw.uid] = raw.shown
+        kept = known.takes_older_uid(raw)
+        if kept or raw.uid in known.prepared or raw.uid in known.refused:
+            tally.done_before += 1
+            tally.kept_uids += kept
+        else:
+            yield raw
+
+
+class _Known:
+    """What a store's ledgers hold when a run begins."""
+
+    def __init__(self, job: PrepareJob) -> None:
+        self.prepared = read_prepared(job.store)
+        self.refused = {} if job.retry_quarantined else read_quarantined(job.store / QUARANTINE)
+        self._older = {uid: entry.record.name for uid, entry in self.prepared.items() if not entry.identity}
+
+    def takes_older_uid(self, raw: RawAsset) -> bool:
+        """Whether an asset of the older rule, whose uid covered the model file alone, was made from this model.
+
+        Of several models with equal files the older rule took the first, in the same order as now. So the first keeps
+        that asset, once, and the others are prepared under uids of their own.
+        """
+        if not raw.file_sha256 or self._older.get(raw.file_sha256) != raw.name:
+            return False
+        del self._older[raw.file_sha256]
+        return True
+
+
+def _refused(raw: RawAsset, reason: str) -> Quarantined:
+    return Quarantined(raw.uid, raw.source, raw.archive or raw.path, reason, raw.label)
 
 
 def _in_parallel(
     assets: Iterator[RawAsset], job: PrepareJob, stop: threading.Event
-) -> Iterator[AssetRecord | Quarantined]:
+) -> Iterator[tuple[RawAsset, AssetRecord | Quarantined]]:
     """Results as they come. Few assets are in flight, so neither Ray nor the driver grows with the collection."""
     import ray
 
@@ -137,9 +174,10 @@ def _in_parallel(
             for reference in done:
                 worker, raw = running.pop(reference)
                 try:
-                    yield ray.get(reference)
+                    result = ray.get(reference)
                 except ray.exceptions.RayActorError as error:
-                    yield Quarantined(raw.uid, raw.source, raw.path, f"its worker died again and again ({error})"[:200])
+                    result = _refused(raw, f"its worker died again and again ({error})"[:200])
+                yield raw, result
                 feed(worker)
     finally:
         for actor in actors:

@@ -16,10 +16,11 @@ from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.config_file import require_config
-from scenegen.jobs.prepare_assets import PrepareJob, Tally, prepare_collection
+from scenegen.jobs.prepare_assets import Duplicate, PrepareJob, Tally, prepare_collection
 from scenegen.jobs.signals import stop_on_signal
 
 SAY_EVERY_S = 20.0
+MOST_KINDS, MOST_FILES = 10, 3
 
 
 def run_prepare(assets: Iterable[RawAsset], job: PrepareJob, ray_address: str, stop: Event) -> Tally:
@@ -28,13 +29,32 @@ def run_prepare(assets: Iterable[RawAsset], job: PrepareJob, ray_address: str, s
     with ray_session(JobConfig(ray_address=ray_address or None)) as machine, stop_on_signal(stop):
         sized = replace(job, workers=job.workers or max(1, machine.cpus))
         tally = prepare_collection(assets, sized, stop, progress.on_result)
-    progress.say(
-        f"{tally.prepared} prepared, {tally.quarantined} quarantined, {tally.skipped} were done before"
-        + (", interrupted: run the same command again" if tally.interrupted else "")
-    )
-    for reason, count in tally.reasons.most_common(10):
-        progress.say(f"  {count} x {reason}")
+    for line in summary(tally):
+        progress.say(line)
     return tally
+
+
+def summary(tally: Tally) -> list[str]:
+    """The numbers of a run, which add up to its inputs, and what was refused, by kind, with the files."""
+    parts = {
+        "prepared": tally.prepared,
+        "refused": tally.refused,
+        "duplicates": tally.duplicates,
+        "done before": tally.done_before,
+    }
+    if tally.unfinished:
+        parts["not finished"] = tally.unfinished
+    sums = " + ".join(f"{count} {name}" for name, count in parts.items())
+    lines = [f"{tally.inputs} models = {sums}"]
+    if tally.kept_uids:
+        lines.append(f"  {tally.kept_uids} keep the uid of an older version, which covered the model file alone")
+    kinds = sorted(tally.refused_by_kind.items(), key=lambda kind: -len(kind[1]))
+    for reason, files in kinds[:MOST_KINDS]:
+        more = f" and {len(files) - MOST_FILES} more" if len(files) > MOST_FILES else ""
+        lines.append(f"  {len(files)} x {reason}: {', '.join(files[:MOST_FILES])}{more}")
+    if tally.interrupted:
+        lines.append("interrupted: run the same command again to go on")
+    return lines
 
 
 def records_of_dataset(location: str) -> list[AssetRecord]:
@@ -50,16 +70,19 @@ def records_of_dataset(location: str) -> list[AssetRecord]:
 
 
 class _Progress:
-    """A line for each refused asset, and one every 20 seconds."""
+    """A line for each refused model and each duplicate, and one every 20 seconds."""
 
     def __init__(self) -> None:
         self._started = self._last = time.monotonic()
         self._count = 0
 
-    def on_result(self, result: AssetRecord | Quarantined) -> None:
+    def on_result(self, result: AssetRecord | Quarantined | Duplicate) -> None:
+        if isinstance(result, Duplicate):
+            self.say(f"duplicate {result.label}: the same as {result.of}")
+            return
         self._count += 1
         if isinstance(result, Quarantined):
-            self.say(f"quarantined {result.uid}: {result.reason}")
+            self.say(f"refused {result.shown}: {result.reason} (uid {result.uid})")
         now = time.monotonic()
         if now - self._last > SAY_EVERY_S:
             self._last = now

@@ -7,6 +7,9 @@ import subprocess
 import pytest
 
 from scenegen.assets.commands import Check, Fetch, List, Notice, Prepare
+from scenegen.assets.manifest import read_manifest
+from scenegen.assets.prepared import Prepared, append_prepared
+from scenegen.assets.quarantine import QUARANTINE, Quarantined, append_quarantined
 from scenegen.assets.sources.sweethome3d import LICENCES
 from scenegen.errors import SceneGenError, UsageError
 from tests.assets.test_library import packed_store
@@ -29,6 +32,18 @@ def test_check_finds_the_one_file_that_was_changed(tmp_path, capsys):
     assert Check(store=(str(store),)).run() == 1
     out = capsys.readouterr().out
     assert "asset two: two.glb is not the file of the manifest" in out and "2 objects checked, 1 faulty" in out
+
+
+def test_check_names_the_raw_file_of_a_fault_and_what_preparation_refused(tmp_path, capsys):
+    store = packed_store(tmp_path / "store")
+    for record in read_manifest(store / "manifest.jsonl"):
+        append_prepared(store, Prepared(record, f"chairs/{record.uid}.obj"))
+    append_quarantined(store / QUARANTINE, Quarantined("d6d9", "mine", "/raw/a.obj", "zero faces", "tables/a.obj"))
+    (store / "objects" / "two.glb").write_bytes(b"other")
+    assert Check(store=(str(store),)).run() == 1
+    out = capsys.readouterr().out
+    assert "chairs/two.obj: two.glb is not the file of the manifest" in out and "(uid two)" in out
+    assert "tables/a.obj: zero faces (uid d6d9)" in out and "1 faulty" in out
 
 
 def test_check_writes_the_manifest_of_a_folder_of_maps(tmp_path, capsys):

@@ -2,25 +2,34 @@
 
 import json
 import os
+import shutil
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import ray
+from PIL import Image
 
+from scenegen.assets import glb
+from scenegen.assets.commands import Check
 from scenegen.assets.convex import convex_parts, fallback_parts, hull_part
 from scenegen.assets.library import AssetLibrary
 from scenegen.assets.prepare import PrepareOptions, prepare_asset
+from scenegen.assets.prepared import read_prepared
 from scenegen.assets.quarantine import read_quarantined
 from scenegen.assets.safety import Limits
+from scenegen.assets.sources.folder import read_folder
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.config import AssetsConfig
 from scenegen.errors import AssetError
 from scenegen.jobs.asset_tools import ChildTools, TimeLimits
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
-from scenegen.jobs.prepare_assets import PrepareJob, prepare_collection
+from scenegen.jobs.prepare_assets import PrepareJob, Tally, prepare_collection
+from scenegen.jobs.prepare_command import _Progress, summary
 from tests.assets.models import L_FACES, L_VERTICES, Model, l_shape_glb, textured_obj
 
 
@@ -160,23 +169,26 @@ def collection(folder: Path) -> list[RawAsset]:
     return [RawAsset(n, "test", str(p), str(p.parent), "train") for n, p in zip(names, paths, strict=True)]
 
 
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
 @pytest.mark.bpy
-def test_bad_assets_are_quarantined_by_name_and_a_second_run_does_nothing(tmp_path):
+def test_bad_assets_are_quarantined_by_name_and_a_second_run_does_nothing(tmp_path, local_ray):
     assets = collection(tmp_path / "raw")
     options = PrepareOptions(limits=Limits(max_faces=4000))
     job = PrepareJob(tmp_path / "store", options, workers=1)
-    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    try:
-        first = prepare_collection(assets, job, threading.Event())
-        again = prepare_collection(assets, job, threading.Event())
-        stopped = threading.Event()
-        stopped.set()
-        job = PrepareJob(tmp_path / "store", options, workers=1, retry_quarantined=True)
-        assert prepare_collection(assets, job, stopped).interrupted
-    finally:
-        ray.shutdown()
-    assert (first.prepared, first.quarantined, first.skipped) == (2, 6, 0)
-    assert (again.prepared, again.quarantined, again.skipped) == (0, 0, 8)
+    first = prepare_collection(assets, job, threading.Event())
+    again = prepare_collection(assets, job, threading.Event())
+    stopped = threading.Event()
+    stopped.set()
+    job = PrepareJob(tmp_path / "store", options, workers=1, retry_quarantined=True)
+    assert prepare_collection(assets, job, stopped).interrupted
+    assert (first.prepared, first.refused, first.done_before) == (2, 6, 0)
+    assert (again.prepared, again.refused, again.done_before) == (0, 0, 8)
     reasons = {uid: entry.reason for uid, entry in read_quarantined(tmp_path / "store" / "quarantine.jsonl").items()}
     assert {uid: next(w for w in WORDS[uid] if w in reason) for uid, reason in reasons.items()}
     assert reasons.keys() == WORDS.keys()
@@ -184,6 +196,85 @@ def test_bad_assets_are_quarantined_by_name_and_a_second_run_does_nothing(tmp_pa
     assert list(library.records) == ["good", "obj"]
     lines = (tmp_path / "store" / "prepared.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["uid"] for line in lines) == ["good", "obj"]
+
+
+def variants(folder: Path) -> Path:
+    """Four chairs that differ in their texture only, the last without it; a GLB and its copy."""
+    for index in range(4):
+        textured_obj(folder / f"chair{index}", write_image=index < 3)
+        if index < 3:
+            Image.new("RGB", (8, 4), (80 * index, 10, 10)).save(folder / f"chair{index}" / "wood.png")
+    l_shape_glb(folder / "ell.glb")
+    shutil.copy(folder / "ell.glb", folder / "ell copy.glb")
+    return folder
+
+
+def adds_up(tally: Tally) -> bool:
+    return tally.inputs == tally.prepared + tally.refused + tally.duplicates + tally.done_before
+
+
+@pytest.mark.bpy
+def test_texture_variants_are_assets_of_their_own_and_every_input_is_accounted_for(tmp_path, local_ray, capsys):
+    raw, store = variants(tmp_path / "raw"), tmp_path / "store"
+    job = PrepareJob(store, workers=1)
+    told = _Progress()
+    first = prepare_collection(read_folder(raw, "mine"), job, threading.Event(), told.on_result)
+    assert (first.inputs, first.prepared, first.refused, first.duplicates, first.done_before) == (6, 4, 1, 1, 0)
+    again = prepare_collection(read_folder(raw, "mine"), job, threading.Event())
+    assert (again.inputs, again.prepared, again.refused, again.duplicates, again.done_before) == (6, 0, 0, 1, 5)
+    assert adds_up(first) and adds_up(again)
+    assert summary(first)[:2] == [
+        "6 models = 4 prepared + 1 refused + 1 duplicates + 0 done before",
+        "  1 x missing texture: chair3/model.obj",
+    ]
+    log = capsys.readouterr().err.splitlines()
+    (uid,) = read_quarantined(store / "quarantine.jsonl")
+    assert f"refused chair3/model.obj: missing texture: wood.png (uid {uid})" in log
+    assert "duplicate ell.glb: the same as ell copy.glb" in log
+    made_from = {entry.made_from for entry in read_prepared(store).values()}
+    assert made_from == {"chair0/model.obj", "chair1/model.obj", "chair2/model.obj", "ell copy.glb"}
+    images = {image_of(path) for path in (store / "objects").rglob("*.glb")} - {b""}
+    assert len(images) == 3
+    Image.new("RGB", (8, 4), (7, 7, 7)).save(raw / "chair3" / "wood.png")
+    mended = prepare_collection(read_folder(raw, "mine"), job, threading.Event())
+    assert (mended.prepared, mended.duplicates, mended.done_before) == (1, 1, 4)
+    assert Check(store=(str(store),)).run() == 0
+    assert "refused" not in capsys.readouterr().out
+
+
+def image_of(path: Path) -> bytes:
+    document = glb.read_glb(path)
+    return b"".join(document.view_bytes(image["bufferView"]) for image in document.json.get("images", []))
+
+
+@pytest.mark.bpy
+def test_a_store_of_the_older_rule_keeps_what_it_holds_and_gets_the_variants_that_it_lacked(tmp_path, local_ray):
+    raw, store = variants(tmp_path / "raw"), tmp_path / "store"
+    job = PrepareJob(store, workers=1)
+    first_of_equal = {r.file_sha256 or r.uid: r for r in reversed(list(read_folder(raw, "mine")))}
+    older = [replace(r, uid=uid, label="", file_sha256="") for uid, r in first_of_equal.items()]
+    prepare_collection(older, job, threading.Event())
+    ledger = store / "prepared.jsonl"
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    ledger.write_text("".join(json.dumps({k: v for k, v in x.items() if k not in NEW}) + "\n" for x in lines))
+    files = {path: path.read_bytes() for path in store.rglob("*.glb")}
+    gone_on = prepare_collection(read_folder(raw, "mine"), job, threading.Event())
+    assert (gone_on.prepared, gone_on.refused, gone_on.duplicates, gone_on.done_before) == (2, 1, 1, 2)
+    assert gone_on.kept_uids == 1 and "1 keep the uid of an older version" in summary(gone_on)[1]
+    assert all(path.read_bytes() == data for path, data in files.items())
+    library = AssetLibrary.open(AssetsConfig(objects=(str(store),), split="all"))
+    assert len(library.records) == 4 and {r.uid for r in older} <= set(library.records)
+    again = prepare_collection(read_folder(raw, "mine"), job, threading.Event())
+    assert (again.prepared, again.duplicates, again.done_before) == (0, 1, 5)
+
+
+NEW = ("made_from", "identity")
+
+
+def test_a_quarantine_of_an_older_version_is_read_and_names_the_path_that_it_has(tmp_path):
+    ledger = tmp_path / "quarantine.jsonl"
+    ledger.write_text('{"uid": "a", "source": "mine", "path": "/raw/a.obj", "reason": "zero faces"}\n')
+    assert read_quarantined(ledger)["a"].shown == "/raw/a.obj"
 
 
 WORDS = {

@@ -83,6 +83,7 @@ def test_a_furniture_library_gives_things_but_no_people_doors_or_stairs(tmp_path
     assert [raw.uid for raw in found] == ["blendswap-cc0-chair", "blendswap-cc0-phone"]
     chair = found[0]
     assert (chair.licence, chair.author, chair.root) == ("CC0-1.0", "Ada", "models/chair")
+    assert chair.shown == "BlendSwap-CC-0.sh3f/models/chair/chair.obj"
     assert dict(chair.looks)["a"].alpha == pytest.approx(0.3)
     assert [raw.uid for raw in read_library(tmp_path / "BlendSwap-CC-0.sh3f", frozenset({"phone"}))] == [chair.uid]
 
@@ -128,10 +129,11 @@ def test_a_metadata_csv_gives_rows_with_files_scores_and_frozen_splits(tmp_path)
     ]
     rows += [{"sha256": "f" * 64, "local_path": "", "aesthetic_score": "9"}, rows[0]]
     found = list(read_collection("HSSD", metadata(tmp_path, rows)))
-    assert len(found) == 400 and found[0].path == str(tmp_path / "raw/0.glb")
+    assert len(found) == 401 and found[-1].uid == found[0].uid
+    assert found[0].path == str(tmp_path / "raw/0.glb")
     assert found[0].licence == "CC-BY-NC-4.0" and not found[0].commercial_use
     counts = Counter(raw.split for raw in found)
-    assert counts["train"] > 380 and counts["val"] + counts["test"] >= 2
+    assert counts["train"] > 381 and counts["val"] + counts["test"] >= 2
     assert all(raw.split == hashed_split(raw.uid, 0.98, 0.01) for raw in found)
     assert len(list(read_collection("HSSD", tmp_path, keep=RowFilter(min_aesthetic_score=5.0)))) == 300
     assert {raw.split for raw in read_collection("Toys4k", tmp_path)} == {"test"}
@@ -141,6 +143,7 @@ def test_a_github_model_is_a_name_inside_its_zip(tmp_path):
     rows = [{"sha256": "a" * 64, "local_path": "raw/github/repos/me/things.zip/models/chair.obj"}]
     (raw,) = read_collection("ObjaverseXL_github", metadata(tmp_path, rows))
     assert raw.path == "models/chair.obj" and raw.archive.endswith("raw/github/repos/me/things.zip")
+    assert raw.shown == rows[0]["local_path"]
 
 
 def test_a_csv_of_another_kind_and_a_missing_one_are_refused(tmp_path):
@@ -153,13 +156,14 @@ def test_a_csv_of_another_kind_and_a_missing_one_are_refused(tmp_path):
         list(read_collection("ShapeNet", tmp_path))
 
 
-def test_a_plain_folder_gives_each_model_once(tmp_path):
+def test_a_plain_folder_gives_every_model_equal_ones_with_one_uid(tmp_path):
     l_shape_glb(tmp_path / "a.glb")
     (tmp_path / "deep").mkdir()
     l_shape_glb(tmp_path / "deep" / "copy.glb")
     textured_obj(tmp_path / "obj")
     found = list(read_folder(tmp_path, "mine", "CC-BY-4.0", "me"))
-    assert sorted(raw.name for raw in found) == ["a", "model"]
+    assert {raw.label: raw.name for raw in found} == {"a.glb": "a", "deep/copy.glb": "copy", "obj/model.obj": "model"}
+    assert found[0].uid == found[1].uid != found[2].uid
     assert all(len(raw.uid) == 64 for raw in found)
     empty = tmp_path / "empty"
     empty.mkdir()

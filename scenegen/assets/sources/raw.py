@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from scenegen.assets.bake import PrincipledLook
 
@@ -15,6 +14,8 @@ MODEL_SUFFIXES = frozenset(
 class RawAsset:
     """One model of a collection.
 
+    label: the model as its collection's user knows it: its path below the input, that of its zip before it.
+    file_sha256: of the model file alone, where the uid covers more than it. Older stores took it for the uid.
     path: the model file; or, with `archive`, its name inside that zip.
     root: the folder that the model and what it refers to must lie in; or, with `archive`, the part of the zip to
     extract ("" is all of it).
@@ -35,6 +36,13 @@ class RawAsset:
     archive: str = ""
     rotation: tuple[float, ...] | None = None
     looks: tuple[tuple[str, PrincipledLook], ...] = ()
+    label: str = ""
+    file_sha256: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What to call it in a message."""
+        return self.label or self.archive or self.path
 
 
 def hashed_split(key: str, train: float, val: float) -> str:
@@ -44,8 +52,3 @@ def hashed_split(key: str, train: float, val: float) -> str:
     """
     share = int(hashlib.sha256(f"split:{key}".encode()).hexdigest()[:12], 16) / 16**12
     return "train" if share < train else "val" if share < train + val else "test"
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

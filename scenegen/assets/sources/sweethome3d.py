@@ -127,6 +127,7 @@ def _raw(sh3f: Path, archive: zipfile.ZipFile, entry: CatalogueEntry, licence: s
         category=entry.category,
         rotation=entry.rotation,
         looks=tuple(_looks(archive, folder).items()),
+        label=f"{sh3f.name}/{entry.model}",
     )
 
 

@@ -77,7 +77,9 @@ class RowFilter:
 def read_collection(
     name: str, root: Path, metadata: Path | None = None, keep: RowFilter | None = None
 ) -> Iterator[RawAsset]:
-    """The rows of a collection that have a local file, in the CSV's order, each sha256 once.
+    """The rows of a collection that have a local file, in the CSV's order, repeated ones too.
+
+    The uid is the CSV's sha256.
 
     A `licence` (or `license`) column, where there is one, goes before the collection's own.
     Raises UsageError for an unknown collection or a missing CSV, SceneGenError for one without the columns.
@@ -88,15 +90,13 @@ def read_collection(
     if not path.is_file():
         raise UsageError(f"there is no {path}; give TRELLIS-500K's CSV of {name} with --metadata")
     keep = keep or RowFilter()
-    seen: set[str] = set()
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         if missing := [column for column in REQUIRED if column not in (rows.fieldnames or ())]:
             raise SceneGenError(f"{path} has no column {', '.join(missing)}; it is not a TRELLIS-500K metadata file")
         for row in rows:
             raw = _raw(COLLECTIONS[name], root, row)
-            if raw is not None and raw.uid not in seen and _keeps(keep, raw):
-                seen.add(raw.uid)
+            if raw is not None and _keeps(keep, raw):
                 yield raw
 
 
@@ -123,6 +123,7 @@ def _raw(collection: Collection, root: Path, row: dict[str, str]) -> RawAsset | 
         commercial_use=collection.commercial_use or licence in ("CC0-1.0", "CC-BY-4.0", "CC-BY-3.0"),
         name=identifier,
         aesthetic_score=_score(row.get("aesthetic_score")),
+        label=local,
     )
 
 

@@ -1,0 +1,48 @@
+"""Which model a file is: by its content and the content of what it refers to, not by where it lies."""
+
+import hashlib
+import struct
+from pathlib import Path
+
+from scenegen.assets.references import references
+
+# Written beside each prepared asset, so that a store says by which rule its uids were made.
+RULE = "file and references"
+
+
+class Identities:
+    """Identities of the models below one folder. Each file is hashed once, however many models share it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._shared: dict[Path, str] = {}
+
+    def of(self, path: Path) -> tuple[str, str]:
+        """(identity, sha256 of the model file alone); equal where it refers to nothing.
+
+        Names count as they are written, files by their content. A file that is missing or outside the folder counts as
+        missing, so that adding it later makes another model. Does not judge: a malformed file refers to nothing.
+        """
+        own = file_sha256(path)
+        lines: set[str] = set()
+        try:
+            for reference in references(path, self._root):
+                found = reference.found(self._root)
+                if found is not None or reference.certain:
+                    digest = "missing" if found is None else self._digest(found)
+                    lines.add(f"{reference.what}\0{reference.name}\0{digest}")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error):
+            lines = set()
+        if not lines:
+            return own, own
+        return hashlib.sha256("\n".join([RULE, own, *sorted(lines)]).encode()).hexdigest(), own
+
+    def _digest(self, path: Path) -> str:
+        if path not in self._shared:
+            self._shared[path] = file_sha256(path)
+        return self._shared[path]
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

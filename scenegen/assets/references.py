@@ -1,0 +1,181 @@
+"""What a model file refers to: material libraries, textures, buffers, layers. Names are found; nothing is judged.
+
+Formats that say it plainly (OBJ, glTF, USD text, COLLADA) are read; in FBX and .blend files the names of images are
+searched among the bytes. USDZ holds everything itself. The strings of a USD crate are packed, and not looked into.
+"""
+
+import contextlib
+import json
+import mmap
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tga", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".hdr", ".dds", ".gif")
+LIBRARY, TEXTURE, BUFFER, LAYER = "material library", "texture", "buffer", "layer"
+
+# What the OBJ importer takes for blank: control characters and the backslash, too.
+_BLANK = rb"[\x00-\x09\x0b-\x20\\]"
+_MTLLIB = re.compile(rb"^%b*mtllib%b+([^\r\n]+)" % (_BLANK, _BLANK), re.MULTILINE)
+_MTL_MAP = re.compile(
+    rb"^%b*(?:map_\w+|bump|disp|decal|refl|norm)%b+([^\r\n]+)" % (_BLANK, _BLANK), re.MULTILINE | re.IGNORECASE
+)
+_USD_ASSET = re.compile(rb"@+([^@\n]+)@+")
+_DAE_IMAGE = re.compile(rb"<init_from>\s*([^<]+?)\s*</init_from>")
+_IMAGE_NAME_END = re.compile(rb"\.(?:png|jpe?g|tga|bmp|tiff?|webp|exr|hdr|dds|gif)", re.IGNORECASE)
+_NAME_START = re.compile(rb"[^\x00-\x1f\"<>|*?]*\Z")
+_LONGEST_NAME = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A file that another one names.
+
+    name: as written. by: the file that names it. what: LIBRARY, TEXTURE, BUFFER or LAYER.
+    certain: False where the name was only found among the bytes of a file that is not understood.
+    """
+
+    name: str
+    by: Path
+    what: str
+    certain: bool = True
+
+    @property
+    def target(self) -> Path:
+        """Where the name points, from the folder of the file that names it."""
+        return self.by.parent / self.name.replace("\\", "/")
+
+    def found(self, root: Path) -> Path | None:
+        """The file that an importer would take: the one named, or of that name beside the naming file.
+
+        None if there is none below `root`. Symbolic links are followed.
+        """
+        for path in (self.target, self.by.parent / self.target.name):
+            resolved = path.resolve()
+            if resolved.is_relative_to(root.resolve()) and resolved.is_file():
+                return resolved
+        return None
+
+
+def references(path: Path, root: Path) -> Iterator[Reference]:
+    """What a model refers to, and what those files refer to, each once; a file before its own references.
+
+    Only files below `root` are opened. Raises ValueError, KeyError, TypeError, AttributeError or struct.error for a
+    malformed file.
+    """
+    waiting, seen = [(path, _READERS.get(path.suffix.lower()))], {path.resolve()}
+    while waiting:
+        by, read = waiting.pop()
+        for reference in read(by) if read else ():
+            yield reference
+            found = reference.found(root) if reference.what in (LIBRARY, LAYER) else None
+            if found is not None and found not in seen:
+                seen.add(found)
+                waiting.append((found, _mtl if reference.what == LIBRARY else _READERS.get(found.suffix.lower())))
+
+
+@contextlib.contextmanager
+def _bytes_of(path: Path) -> Iterator[mmap.mmap | bytes]:
+    """The file's bytes, not read before they are looked at (an empty file cannot be mapped)."""
+    with path.open("rb") as file:
+        if path.stat().st_size == 0:
+            yield b""
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace").strip()
+
+
+def _obj(path: Path) -> Iterator[Reference]:
+    with _bytes_of(path) as data:
+        names = list(dict.fromkeys(_text(match[1]) for match in _MTLLIB.finditer(data)))
+    # Importers also look into the library of the model's own name, mentioned or not.
+    beside = path.with_suffix(".mtl")
+    if beside.name not in names and beside.is_file():
+        names.append(beside.name)
+    for name in names:
+        yield Reference(name, path, LIBRARY)
+
+
+def _mtl(path: Path) -> Iterator[Reference]:
+    with _bytes_of(path) as data:
+        names = list(dict.fromkeys(_mtl_image(_text(match[1])) for match in _MTL_MAP.finditer(data)))
+    for name in names:
+        yield Reference(name, path, TEXTURE)
+
+
+def _mtl_image(argument: str) -> str:
+    """The file name after the options of a map statement ("-s 1 1 1 -bm 0.2 wood grain.png")."""
+    words = argument.split(" ")
+    while words and words[0].startswith("-"):
+        words.pop(0)
+        while words and (words[0] in ("on", "off", "") or re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", words[0], re.I)):
+            words.pop(0)
+    return " ".join(words)
+
+
+def _gltf(path: Path) -> Iterator[Reference]:
+    yield from gltf_references(json.loads(path.read_bytes()), path)
+
+
+def _glb(path: Path) -> Iterator[Reference]:
+    """Of the JSON chunk, which comes first; the binary one is not read."""
+    with path.open("rb") as file:
+        magic, length, kind = struct.unpack("<4s8xI4s", file.read(20))
+        if magic == b"glTF" and kind == b"JSON":
+            yield from gltf_references(json.loads(file.read(length)), path)
+
+
+def gltf_references(document: dict[str, Any], path: Path) -> Iterator[Reference]:
+    """What a parsed glTF document names."""
+    for key, what in (("buffers", BUFFER), ("images", TEXTURE)):
+        for item in document.get(key, []):
+            uri = item.get("uri", "data:")
+            if not uri.startswith("data:"):
+                yield Reference(unquote(uri), path, what)
+
+
+def _usd(path: Path) -> Iterator[Reference]:
+    with _bytes_of(path) as data:
+        names = [] if data[:8] == b"PXR-USDC" else [_text(match[1]) for match in _USD_ASSET.finditer(data)]
+    for name in dict.fromkeys(names):
+        yield Reference(name, path, TEXTURE if name.lower().endswith(IMAGE_SUFFIXES) else LAYER)
+
+
+def _dae(path: Path) -> Iterator[Reference]:
+    with _bytes_of(path) as data:
+        names = [unquote(_text(match[1])).removeprefix("file:") for match in _DAE_IMAGE.finditer(data)]
+    for name in dict.fromkeys(names):
+        if name.lower().endswith(IMAGE_SUFFIXES):
+            yield Reference(name, path, TEXTURE)
+
+
+def _images_named(path: Path) -> Iterator[Reference]:
+    """Strings in a binary file that end like the name of an image; strings there begin after a byte that is no text."""
+    names: dict[str, None] = {}
+    with _bytes_of(path) as data:
+        for match in _IMAGE_NAME_END.finditer(data):
+            before = data[max(match.start() - _LONGEST_NAME, 0) : match.start()]
+            start = _NAME_START.search(before)
+            names[_text((start[0] if start else b"") + match[0])] = None
+    for name in names:
+        yield Reference(name, path, TEXTURE, certain=False)
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Reference]]] = {
+    ".obj": _obj,
+    ".gltf": _gltf,
+    ".glb": _glb,
+    ".usd": _usd,
+    ".usda": _usd,
+    ".dae": _dae,
+    ".fbx": _images_named,
+    ".blend": _images_named,
+}
