@@ -9,6 +9,7 @@ import tyro
 
 from scenegen.annotate.commands import Annotate
 from scenegen.assets import commands as assets
+from scenegen.contract.command_line import CommandLine
 from scenegen.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, SceneGenError
 from scenegen.jobs import commands as jobs
 from scenegen.jobs.objects_command import Objects
@@ -21,12 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can act on are one or two lines, ours keep their traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return tyro.cli(
-            _commands(arguments),
-            prog="scenegen",
-            description="Procedural scenes with exact ground truth, from an asset manifest to Parquet shards.",
-            args=arguments,
-        ).run()
+        return command_line(arguments).parse(arguments).run()
     except SceneGenError as error:
         return _complain(str(error), error.exit_code)
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
@@ -46,6 +42,12 @@ def script() -> None:
     if "bpy" in sys.modules:
         os._exit(code)  # bpy may hang at interpreter exit after a render
     sys.exit(code)
+
+
+def command_line(arguments: Sequence[str] = ()) -> CommandLine:
+    """What `scenegen` understands, with the defaults of the preset that the arguments name."""
+    about = "Procedural scenes with exact ground truth, from an asset manifest to Parquet shards."
+    return CommandLine("scenegen", _commands(arguments), about)
 
 
 def _commands(arguments: Sequence[str]) -> Any:

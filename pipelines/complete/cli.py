@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import tyro
-
 from pipelines.complete.command import CompleteCommand
 from pipelines.complete.server.command import ServeCommand
 from pipelines.errors import EXIT_ERROR, EXIT_INTERRUPTED, PipelineError
+from scenegen.contract.command_line import CommandLine
 
 SERVE = "--serve"
+COMPLETE_LINE = CommandLine("fixer-complete", CompleteCommand, switches=(SERVE,))
+SERVE_LINE = CommandLine(f"fixer-complete {SERVE}", ServeCommand)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,9 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: CompleteCommand | ServeCommand
     if SERVE in given:
         given.remove(SERVE)
-        command = tyro.cli(ServeCommand, prog=f"fixer-complete {SERVE}", args=given)
+        command = SERVE_LINE.parse(given)
     else:
-        command = tyro.cli(CompleteCommand, prog="fixer-complete", args=given)
+        command = COMPLETE_LINE.parse(given)
     try:
         return command.run()
     except PipelineError as error:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, PipelineError, UsageError
+from scenegen.contract.command_line import CommandLine
 
 BaselineChoice = Literal[
     "visible_points", "visible_surface", "convex_hull", "nearest_asset", "mean_shape", "ground_truth"
@@ -112,10 +113,13 @@ class EvaluateCommand:
                 raise UsageError(what)
 
 
+COMMAND_LINE = CommandLine("fixer-evaluate", EvaluateCommand)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; errors that a user can act on are a line or two, ours keep their traceback."""
     try:
-        return tyro.cli(EvaluateCommand, prog="fixer-evaluate", args=arguments).run()
+        return COMMAND_LINE.parse(sys.argv[1:] if arguments is None else arguments).run()
     except PipelineError as error:
         return _complain(str(error), error.exit_code)
     except OSError as error:  # files that are not there, full disks

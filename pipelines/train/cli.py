@@ -6,17 +6,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-import tyro
-
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, Interrupted, PipelineError
 from pipelines.train.config import TrainConfig
+from scenegen.contract.command_line import CommandLine
+
+COMMAND_LINE = CommandLine("train-fixer", TrainConfig)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; errors that a user can act on are a few lines, ours keep their traceback."""
     try:
-        config = tyro.cli(TrainConfig, prog="train-fixer", args=arguments)
-        return _train(config)
+        return _train(COMMAND_LINE.parse(sys.argv[1:] if arguments is None else arguments))
     except PipelineError as error:
         return _complain(error)
     except KeyboardInterrupt:

@@ -1,0 +1,88 @@
+"""What all four commands make of versions, misspelt options and misspelt commands."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pipelines.complete import cli as complete
+from pipelines.evaluate import cli as evaluate
+from pipelines.train import cli as train
+from scenegen import cli as scenegen
+
+COMMANDS = {
+    "scenegen": scenegen.main,
+    "train-fixer": train.main,
+    "fixer-complete": complete.main,
+    "fixer-evaluate": evaluate.main,
+}
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture):
+    """typed("scenegen --version") gives (exit code, what was printed, what was complained of)."""
+
+    def run(line: str) -> tuple[int, str, str]:
+        program, *arguments = line.split()
+        try:
+            code = COMMANDS[program](arguments)
+        except SystemExit as end:
+            code = end.code
+        return code or 0, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_every_command_says_its_version_and_that_of_what_it_runs_on(typed, program: str):
+    code, printed, complaint = typed(f"{program} --version")
+    assert code == 0 and complaint == ""
+    assert printed.startswith(f"{program} 0.") and "formats: views 1, objects 1, depth 1" in printed
+    assert all(f"{package} " in printed for package in ("Python", "bpy", "torch", "ray"))
+    assert typed(f"{program} --help")[0] == 0
+
+
+def test_the_version_is_said_without_loading_blender_torch_or_ray():
+    code = (
+        "import sys\nfrom scenegen.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
+        "sys.exit(any(name in sys.modules for name in ('bpy', 'torch', 'ray')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (
+            "scenegen render --num-scene 3",
+            "scenegen render: there is no option --num-scene; did you mean --num-scenes?",
+        ),
+        ("scenegen render --num_scene=3", "did you mean --num-scenes?"),
+        ("scenegen render --num-views 3", "did you mean --camera.num-views?"),
+        ("scenegen render --resolution 64", "did you mean --camera.resolution-px?"),
+        ("scenegen plan --calibrat", "did you mean --calibrate"),
+        ("scenegen view --device cpu", "it belongs to scenegen plan, scenegen render"),
+        ("scenegen assets prepare --inptu x", "did you mean --input?"),
+        ("scenegen --versoin", "scenegen: there is no option --versoin; did you mean --version?"),
+        ("scenegen --data x status", "scenegen COMMAND --data"),
+        ("scenegen rendr", "scenegen: there is no command rendr; did you mean scenegen render?"),
+        ("scenegen assets fech", "did you mean scenegen assets fetch?"),
+        ("scenegen frobnicate", "there is no command frobnicate\nThe commands are: plan, render"),
+        ("train-fixer --shard data/", "train-fixer: there is no option --shard; did you mean --shards?"),
+        ("train-fixer --shards data/ --encoder-weights dinov2=x", "did you mean --encoders or --weights?"),
+        ("fixer-complete --imge x", "did you mean --image?"),
+        ("fixer-complete --serv", "did you mean --serve?"),
+        ("fixer-complete --serve --prot 3", "fixer-complete --serve: there is no option --prot; did you mean --port?"),
+        ("fixer-evaluate --predictons x", "did you mean --predictions?"),
+        ("fixer-evaluate -q", "fixer-evaluate: there is no option -q\nSee: fixer-evaluate --help"),
+    ],
+)
+def test_what_is_misspelt_is_said_in_two_lines_with_what_is_nearest(typed, line: str, says: str):
+    code, printed, complaint = typed(line)
+    assert code == 2 and says in complaint and printed == ""
+    assert len(complaint.splitlines()) == 2
+
+
+def test_a_wrong_value_is_still_explained_by_its_option(typed):
+    code, _, complaint = typed("scenegen render --num-scenes many")
+    assert code == 2 and "--num-scenes" in complaint and "many" in complaint
