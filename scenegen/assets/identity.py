@@ -35,7 +35,9 @@ class Identities:
             lines = set()
         if not lines:
             return own, own
-        return hashlib.sha256("\n".join([RULE, own, *sorted(lines)]).encode()).hexdigest(), own
+        return hashlib.sha256(
+            "\n".join([RULE, own, *sorted(lines)]).encode("utf-8", "surrogateescape")
+        ).hexdigest(), own
 
     def _digest(self, path: Path) -> str:
         if path not in self._shared:

@@ -15,17 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from scenegen.assets import mtl, ply
+from scenegen.assets.lookup import DAE_IMAGE, USD_ASSET, find_file
+
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tga", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".hdr", ".dds", ".gif")
 LIBRARY, TEXTURE, BUFFER, LAYER = "material library", "texture", "buffer", "layer"
 
-# What the OBJ importer takes for blank: control characters and the backslash, too.
-_BLANK = rb"[\x00-\x09\x0b-\x20\\]"
-_MTLLIB = re.compile(rb"^%b*mtllib%b+([^\r\n]+)" % (_BLANK, _BLANK), re.MULTILINE)
-_MTL_MAP = re.compile(
-    rb"^%b*(?:map_\w+|bump|disp|decal|refl|norm)%b+([^\r\n]+)" % (_BLANK, _BLANK), re.MULTILINE | re.IGNORECASE
-)
-_USD_ASSET = re.compile(rb"@+([^@\n]+)@+")
-_DAE_IMAGE = re.compile(rb"<init_from>\s*([^<]+?)\s*</init_from>")
 _IMAGE_NAME_END = re.compile(rb"\.(?:png|jpe?g|tga|bmp|tiff?|webp|exr|hdr|dds|gif)", re.IGNORECASE)
 _NAME_START = re.compile(rb"[^\x00-\x1f\"<>|*?]*\Z")
 _LONGEST_NAME = 512
@@ -50,15 +45,8 @@ class Reference:
         return self.by.parent / self.name.replace("\\", "/")
 
     def found(self, root: Path) -> Path | None:
-        """The file that an importer would take: the one named, or of that name beside the naming file.
-
-        None if there is none below `root`. Symbolic links are followed.
-        """
-        for path in (self.target, self.by.parent / self.target.name):
-            resolved = path.resolve()
-            if resolved.is_relative_to(root.resolve()) and resolved.is_file():
-                return resolved
-        return None
+        """The file that is meant, which must lie below `root` (see lookup.py); None if there is none."""
+        return find_file(self.name, self.by.parent, root)
 
 
 def references(path: Path, root: Path) -> Iterator[Reference]:
@@ -70,7 +58,7 @@ def references(path: Path, root: Path) -> Iterator[Reference]:
     waiting, seen = [(path, _READERS.get(path.suffix.lower()))], {path.resolve()}
     while waiting:
         by, read = waiting.pop()
-        for reference in read(by) if read else ():
+        for reference in read(by, root) if read else ():
             yield reference
             found = reference.found(root) if reference.what in (LIBRARY, LAYER) else None
             if found is not None and found not in seen:
@@ -93,40 +81,41 @@ def _text(name: bytes) -> str:
     return name.decode("utf-8", "replace").strip()
 
 
-def _obj(path: Path) -> Iterator[Reference]:
-    with _bytes_of(path) as data:
-        names = list(dict.fromkeys(_text(match[1]) for match in _MTLLIB.finditer(data)))
-    # Importers also look into the library of the model's own name, mentioned or not.
-    beside = path.with_suffix(".mtl")
-    if beside.name not in names and beside.is_file():
-        names.append(beside.name)
+def _obj(path: Path, root: Path) -> Iterator[Reference]:
+    """Its libraries, and the one of the model's own name, which importers read as well."""
+    names: dict[str, None] = {}
+    for argument in mtl.libraries(path):
+        whole = find_file(argument, path.parent, root) or not mtl.library_files(argument, path.parent, root)
+        names |= dict.fromkeys([argument] if whole else argument.split())
+    own = path.with_suffix(".mtl").name
+    if find_file(own, path.parent, root):
+        names[own] = None
     for name in names:
         yield Reference(name, path, LIBRARY)
 
 
-def _mtl(path: Path) -> Iterator[Reference]:
-    with _bytes_of(path) as data:
-        names = list(dict.fromkeys(_mtl_image(_text(match[1])) for match in _MTL_MAP.finditer(data)))
-    for name in names:
+def _mtl(path: Path, root: Path) -> Iterator[Reference]:
+    maps = [argument for key, argument in mtl.statements(path) if argument and mtl.MAP_KEYS.fullmatch(key)]
+    for name in dict.fromkeys(mtl.map_name(argument, path.parent, root) for argument in maps):
         yield Reference(name, path, TEXTURE)
 
 
-def _mtl_image(argument: str) -> str:
-    """The file name after the options of a map statement ("-s 1 1 1 -bm 0.2 wood grain.png")."""
-    words = argument.split(" ")
-    while words and words[0].startswith("-"):
-        words.pop(0)
-        while words and (words[0] in ("on", "off", "") or re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", words[0], re.I)):
-            words.pop(0)
-    return " ".join(words)
+def _ply(path: Path, root: Path) -> Iterator[Reference]:
+    del root
+    with path.open("rb") as file:
+        header = file.read(1 << 16).partition(b"end_header")[0].decode("utf-8", "replace")
+    if name := ply.texture_name(header):
+        yield Reference(name, path, TEXTURE)
 
 
-def _gltf(path: Path) -> Iterator[Reference]:
+def _gltf(path: Path, root: Path) -> Iterator[Reference]:
+    del root
     yield from gltf_references(json.loads(path.read_bytes()), path)
 
 
-def _glb(path: Path) -> Iterator[Reference]:
+def _glb(path: Path, root: Path) -> Iterator[Reference]:
     """Of the JSON chunk, which comes first; the binary one is not read."""
+    del root
     with path.open("rb") as file:
         magic, length, kind = struct.unpack("<4s8xI4s", file.read(20))
         if magic == b"glTF" and kind == b"JSON":
@@ -142,23 +131,26 @@ def gltf_references(document: dict[str, Any], path: Path) -> Iterator[Reference]
                 yield Reference(unquote(uri), path, what)
 
 
-def _usd(path: Path) -> Iterator[Reference]:
+def _usd(path: Path, root: Path) -> Iterator[Reference]:
+    del root
     with _bytes_of(path) as data:
-        names = [] if data[:8] == b"PXR-USDC" else [_text(match[1]) for match in _USD_ASSET.finditer(data)]
+        names = [] if data[:8] == b"PXR-USDC" else [_text(match[2]) for match in USD_ASSET.finditer(data)]
     for name in dict.fromkeys(names):
         yield Reference(name, path, TEXTURE if name.lower().endswith(IMAGE_SUFFIXES) else LAYER)
 
 
-def _dae(path: Path) -> Iterator[Reference]:
+def _dae(path: Path, root: Path) -> Iterator[Reference]:
+    del root
     with _bytes_of(path) as data:
-        names = [unquote(_text(match[1])).removeprefix("file:") for match in _DAE_IMAGE.finditer(data)]
+        names = [unquote(_text(match[2])).removeprefix("file:") for match in DAE_IMAGE.finditer(data)]
     for name in dict.fromkeys(names):
         if name.lower().endswith(IMAGE_SUFFIXES):
             yield Reference(name, path, TEXTURE)
 
 
-def _images_named(path: Path) -> Iterator[Reference]:
+def _images_named(path: Path, root: Path) -> Iterator[Reference]:
     """Strings in a binary file that end like the name of an image; strings there begin after a byte that is no text."""
+    del root
     names: dict[str, None] = {}
     with _bytes_of(path) as data:
         for match in _IMAGE_NAME_END.finditer(data):
@@ -169,8 +161,9 @@ def _images_named(path: Path) -> Iterator[Reference]:
         yield Reference(name, path, TEXTURE, certain=False)
 
 
-_READERS: dict[str, Callable[[Path], Iterator[Reference]]] = {
+_READERS: dict[str, Callable[[Path, Path], Iterator[Reference]]] = {
     ".obj": _obj,
+    ".ply": _ply,
     ".gltf": _gltf,
     ".glb": _glb,
     ".usd": _usd,
