@@ -10,14 +10,18 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 import bpy
+import numpy as np
 
 from scenegen.assets import glb
+from scenegen.assets.nearer import bring_near, is_far_or_extreme, nearer_copy
+from scenegen.blender.sizes import read
 from scenegen.errors import AssetError
 
 
 def import_file(path: Path) -> None:
     """Load an asset file into the emptied session. Frames and units are the importers' (z up in Blender).
 
+    A text model far from the origin, or of an extreme size, is loaded from a copy that is near and about 1 long.
     No script of the file runs, no window layout is loaded. Raises ValueError for an unknown suffix,
     RuntimeError (Blender's own) for a file that the importer refuses.
     """
@@ -27,6 +31,27 @@ def import_file(path: Path) -> None:
     empty_session()
     with quiet():
         IMPORTERS[suffix](str(path))
+        if is_far_or_extreme(*_bounds()):
+            _import_nearer(path)
+
+
+def _bounds() -> tuple[np.ndarray, np.ndarray]:
+    """(3,) lowest and highest local coordinates of all meshes; NaN without any."""
+    corners = [np.full((1, 3), np.nan)]
+    for mesh in bpy.data.meshes:
+        if len(mesh.vertices):
+            corners.append(read(mesh.vertices, "co", 3, np.float32).astype(np.float64))
+    points = np.concatenate(corners[1:] or corners)
+    return points.min(axis=0), points.max(axis=0)
+
+
+def _import_nearer(path: Path) -> None:
+    """Import again from a copy near the origin, if the file is text and so has the digits."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = nearer_copy(path, Path(folder))
+        if copy is not None:
+            empty_session()
+            IMPORTERS[path.suffix.lower()](str(copy))
 
 
 def import_canonical(glb_path: Path, uid: str) -> bpy.types.Object:
@@ -78,16 +103,19 @@ def quiet() -> Iterator[None]:
 
 
 def _gltf(path: str) -> None:
-    with _without_animations(Path(path)) as still:
+    with _at_rest_and_near(Path(path)) as still:
         bpy.ops.import_scene.gltf(filepath=str(still), import_shading="NORMALS", merge_vertices=True)
 
 
 @contextlib.contextmanager
-def _without_animations(path: Path) -> Iterator[Path]:
-    """The file, or a copy that has no animations: Blender's importer would leave the pose of their first frame."""
+def _at_rest_and_near(path: Path) -> Iterator[Path]:
+    """The file, or a copy without animations (Blender's importer would leave the pose of their first frame) and near
+    the origin (Blender's transforms have 32 bits).
+    """
     binary = path.suffix.lower() == ".glb"
     source = glb.read_glb(path) if binary else glb.Glb(json.loads(path.read_bytes()), b"")
-    if not source.json.pop("animations", None):
+    animated, far = source.json.pop("animations", None), bring_near(source.json)
+    if not animated and not far:
         yield path
         return
     for item in (*source.json.get("buffers", []), *source.json.get("images", [])):
