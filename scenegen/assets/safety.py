@@ -187,7 +187,7 @@ def _check_obj(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None
         words = line.split(maxsplit=1)
         if len(words) < 2:
             continue
-        if words[0] in (b"f", b"fo"):
+        if words[0] == b"f":
             faces += max(len(words[1].split()) - 2, 0)
         elif words[0] == b"v" and (b"nan" in words[1].lower() or b"inf" in words[1].lower()):
             raise UnsafeFileError("NaN or infinite vertices")
