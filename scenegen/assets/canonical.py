@@ -13,6 +13,8 @@ MIN_DOUBLE_AREA = 1e-10
 GRID = 32767
 # The longest side in grid steps is even, so that both ends of it lie on the grid and within +-0.5.
 LONGEST = 2 * ((GRID - 1) // 2) / GRID
+# What a vertex may be off, in canonical units.
+POSE_TOLERANCE = 1e-4
 
 
 class ShapeError(ValueError):
@@ -41,7 +43,7 @@ def normalisation(used_vertices_V3: np.ndarray) -> Normalisation:
         raise ShapeError("NaN or infinite vertices")
     low, high = used_vertices_V3.min(axis=0).astype(np.float64), used_vertices_V3.max(axis=0).astype(np.float64)
     longest = float((high - low).max())
-    if longest < 1e-9:
+    if longest == 0:  # whatever the unit, any extent is one
         raise ShapeError("all vertices in one point")
     return Normalisation((low + high) / 2, LONGEST / longest)
 

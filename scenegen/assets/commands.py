@@ -14,11 +14,10 @@ import tyro
 from scenegen.assets import hdris, materials
 from scenegen.assets.fetch import fetch_sweethome3d
 from scenegen.assets.files import FileLibrary, write_folder_manifest
+from scenegen.assets.ledgers import QUARANTINE, raw_files, read_quarantined
 from scenegen.assets.library import AssetLibrary, Store
 from scenegen.assets.manifest import AssetRecord, read_manifest
 from scenegen.assets.notice import notice
-from scenegen.assets.prepared import raw_files
-from scenegen.assets.quarantine import QUARANTINE, read_quarantined
 from scenegen.assets.sources.folder import read_folder
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.assets.sources.sweethome3d import read_library

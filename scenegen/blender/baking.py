@@ -1,7 +1,6 @@
 """What Blender's evaluated scene holds, as arrays, and back as one object. Used by canonicalise.py."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +9,9 @@ import numpy as np
 
 from scenegen.assets.bake import PrincipledLook
 from scenegen.assets.canonical import ShapeError
+from scenegen.assets.nearer import power_of_two
+from scenegen.blender import sizes
+from scenegen.blender.sizes import read
 
 UV_NAME, COLOR_NAME = "UVMap", "Color"
 RENDERED = ""
@@ -21,6 +23,7 @@ class Baked:
     """One triangle mesh in world coordinates.
 
     vertices: (V, 3) float64. faces: (F, 3) int64. material_index: (F,) into `materials`.
+    step: how far the 32-bit numbers next to its coordinates are, in the same units; 0 where they lost nothing.
     corner_normals: (F, 3, 3) float32, unit. corner_color: (F, 3, 4) linear, or None.
     corner_uv: name -> (F, 3, 2); RENDERED is the map that is used where no node names one, the others those named.
     """
@@ -32,6 +35,7 @@ class Baked:
     corner_uv: dict[str, np.ndarray]
     corner_color: np.ndarray | None
     materials: tuple[bpy.types.Material, ...]
+    step: float
 
     def taking(self, order: np.ndarray, vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> "Baked":
         """The faces of `order`, now over the given vertices."""
@@ -49,9 +53,11 @@ class Baked:
 def bake_scene(max_faces: int, simplify_faces: int | None) -> Baked:
     """All visible surfaces of the current scene, instances included, in their rest pose.
 
-    Raises ShapeError for no face or more than `max_faces`; above `simplify_faces` the meshes are decimated.
+    Raises ShapeError for no face, for more than `max_faces`, and where 32-bit coordinates have lost the shape; above
+    `simplify_faces` the meshes are decimated.
     """
     _take_rest_pose()
+    back = sizes.to_handy_sizes()
     total = sum(_face_count(instance) for instance in _visible_instances())
     if total > max_faces:
         raise ShapeError(f"{total} faces; the limit is {max_faces}")
@@ -61,10 +67,21 @@ def bake_scene(max_faces: int, simplify_faces: int | None) -> Baked:
         _decimate(simplify_faces / total)
     slots: dict[str, int] = {}
     materials: list[bpy.types.Material] = []
-    pieces = [piece for i in _visible_instances() if (piece := _bake_instance(i, slots, materials)) is not None]
+    pieces, places = [], []
+    for instance in _visible_instances():
+        M = np.array(instance.matrix_world, dtype=np.float64)
+        if instance.object.type == "MESH":
+            M[:3, :3] *= back.get(instance.object.original.data.name, 1.0)
+        piece = _bake_instance(instance.object, M, slots, materials)
+        if piece is not None:
+            pieces.append(piece)
+            places.append(M[:3, 3])
     if not pieces:
         raise ShapeError("zero faces")
-    return _joined(pieces, tuple(materials))
+    apart = float(sizes.step(np.array(places)).max()) if len(places) > 1 else 0.0
+    baked = _joined(pieces, tuple(materials), apart)
+    sizes.refuse_lost_digits(baked.vertices[baked.faces], baked.step)
+    return baked
 
 
 def _take_rest_pose() -> None:
@@ -106,25 +123,17 @@ def _decimate(ratio: float) -> None:
         if obj.type == "MESH" and len(obj.data.polygons) > 50:
             if obj.data.users > 1:
                 obj.data = obj.data.copy()
-            _forget_custom_normals(obj.data)
+            sizes.forget_custom_normals(obj.data)
             modifier = obj.modifiers.new("simplify", "DECIMATE")
             modifier.ratio = ratio
             modifier.use_collapse_triangulate = True
     bpy.context.view_layer.update()
 
 
-def _forget_custom_normals(mesh: bpy.types.Mesh) -> None:
-    """Stored normals do not survive a collapse; edges that were hard by their angle stay hard."""
-    if mesh.has_custom_normals:
-        mesh.attributes.remove(mesh.attributes["custom_normal"])
-        mesh.set_sharp_from_angle(angle=math.radians(40))
-
-
 def _bake_instance(
-    instance: bpy.types.DepsgraphObjectInstance, slots: dict[str, int], materials: list[bpy.types.Material]
+    obj: bpy.types.Object, M: np.ndarray, slots: dict[str, int], materials: list[bpy.types.Material]
 ) -> Baked | None:
-    obj = instance.object
-    M = np.array(instance.matrix_world, dtype=np.float64)
+    """M: (4, 4) local to world."""
     mesh = obj.to_mesh(preserve_all_data_layers=True, depsgraph=bpy.context.evaluated_depsgraph_get())
     try:
         if mesh is None or not len(mesh.polygons):
@@ -167,15 +176,17 @@ def _default_material(mesh: bpy.types.Mesh) -> bpy.types.Material:
 def _bake_mesh(mesh: bpy.types.Mesh, M: np.ndarray, table: np.ndarray) -> Baked:
     mesh.calc_loop_triangles()
     count = len(mesh.loop_triangles)
-    vertices = _read(mesh.vertices, "co", 3, np.float32).astype(np.float64) @ M[:3, :3].T + M[:3, 3]
-    faces = _read(mesh.loop_triangles, "vertices", 3, np.int32)
-    loops = _read(mesh.loop_triangles, "loops", 3, np.int32)
-    polygon = _read(mesh.loop_triangles, "polygon_index", 1, np.int32)[:, 0]
-    slot = _read(mesh.polygons, "material_index", 1, np.int32)[:, 0][polygon]
-    normals = _read(mesh.corner_normals, "vector", 3, np.float32)
-    determinant = np.linalg.det(M[:3, :3])
+    local = read(mesh.vertices, "co", 3, np.float32).astype(np.float64)
+    vertices = local @ M[:3, :3].T + M[:3, 3]
+    faces = read(mesh.loop_triangles, "vertices", 3, np.int32)
+    loops = read(mesh.loop_triangles, "loops", 3, np.int32)
+    polygon = read(mesh.loop_triangles, "polygon_index", 1, np.int32)[:, 0]
+    slot = read(mesh.polygons, "material_index", 1, np.int32)[:, 0][polygon]
+    normals = read(mesh.corner_normals, "vector", 3, np.float32)
+    turn = M[:3, :3] * power_of_two(float(np.abs(M[:3, :3]).max()))
+    determinant = np.linalg.det(turn)
     if abs(determinant) > 1e-18:
-        normals = normals @ np.linalg.inv(M[:3, :3])
+        normals = normals @ np.linalg.inv(turn)
         if determinant < 0:  # a mirror turns the winding; the outside stays outside
             faces, loops = faces[:, ::-1], loops[:, ::-1]
     normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
@@ -188,6 +199,7 @@ def _bake_mesh(mesh: bpy.types.Mesh, M: np.ndarray, table: np.ndarray) -> Baked:
         {name: uv[loops] for name, uv in _used_uv(mesh).items()},
         None if color is None else color[loops],
         (),
+        float((np.abs(M[:3, :3]) @ sizes.step(local[np.unique(faces)])).max()),
     )
 
 
@@ -196,7 +208,7 @@ def _used_uv(mesh: bpy.types.Mesh) -> dict[str, np.ndarray]:
     named = {node.uv_map for node in nodes_of(bpy.data.materials) if node.type == "UVMAP"}
     layers = {uv.name: uv for uv in mesh.uv_layers if uv.name in named}
     layers |= {RENDERED: next(uv for uv in mesh.uv_layers if uv.active_render)} if mesh.uv_layers else {}
-    return {name: _read(layer.uv, "vector", 2, np.float32) for name, layer in layers.items()}
+    return {name: read(layer.uv, "vector", 2, np.float32) for name, layer in layers.items()}
 
 
 def _active_color(mesh: bpy.types.Mesh) -> np.ndarray | None:
@@ -205,17 +217,12 @@ def _active_color(mesh: bpy.types.Mesh) -> np.ndarray | None:
     if not 0 <= index < len(mesh.color_attributes):
         return None
     attribute = mesh.color_attributes[index]
-    color = _read(attribute.data, "color", 4, np.float32)
-    return color[_read(mesh.loops, "vertex_index", 1, np.int32)[:, 0]] if attribute.domain == "POINT" else color
+    color = read(attribute.data, "color", 4, np.float32)
+    return color[read(mesh.loops, "vertex_index", 1, np.int32)[:, 0]] if attribute.domain == "POINT" else color
 
 
-def _read(collection: Sequence, name: str, width: int, dtype: type) -> np.ndarray:
-    flat = np.empty(len(collection) * width, dtype)
-    collection.foreach_get(name, flat)
-    return flat.reshape(-1, width)
-
-
-def _joined(pieces: list[Baked], materials: tuple[bpy.types.Material, ...]) -> Baked:
+def _joined(pieces: list[Baked], materials: tuple[bpy.types.Material, ...], apart: float) -> Baked:
+    """One mesh of all pieces. apart: the step of the places where the pieces lie."""
     starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces[:-1])])
 
     def uv(name: str) -> np.ndarray:
@@ -237,6 +244,7 @@ def _joined(pieces: list[Baked], materials: tuple[bpy.types.Material, ...]) -> B
         if colored
         else None,
         materials,
+        max(apart, *(piece.step for piece in pieces)),
     )
 
 
@@ -300,9 +308,9 @@ def nodes_of(materials: Iterable[bpy.types.Material]) -> Iterator[bpy.types.Node
 def world_corners(obj: bpy.types.Object) -> np.ndarray:
     """(F, 3, 3) float32 world coordinates of the object's triangles, in the order of its polygons."""
     mesh = obj.data
-    points = _read(mesh.vertices, "co", 3, np.float32)
+    points = read(mesh.vertices, "co", 3, np.float32)
     M = np.array(obj.matrix_world, dtype=np.float32)
-    index = _read(mesh.loops, "vertex_index", 1, np.int32)[:, 0]
+    index = read(mesh.loops, "vertex_index", 1, np.int32)[:, 0]
     return (points @ M[:3, :3].T + M[:3, 3])[index].reshape(-1, 3, 3)
 
 

@@ -14,11 +14,9 @@ import numpy as np
 
 from scenegen.assets import glb
 from scenegen.assets.bake import BakedAsset, BakeRequest, PrincipledLook
-from scenegen.assets.canonical import ShapeError, first_of_equal, normalisation, usable_faces, welded
+from scenegen.assets.canonical import POSE_TOLERANCE, ShapeError, first_of_equal, normalisation, usable_faces, welded
 from scenegen.blender import baking, images, importers
 from scenegen.errors import AssetError
-
-POSE_TOLERANCE = 1e-4
 
 
 def canonicalise(request: BakeRequest, out: Path) -> BakedAsset:

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 from scenegen.assets import glb, gltf_files, mtl, ply, stl
 from scenegen.assets.lookup import DAE_IMAGE, USD_ASSET, find_file, with_full_paths
+from scenegen.assets.nearer import bring_near, is_far_or_extreme, nearer_copy
 from scenegen.blender import baking
+from scenegen.blender.sizes import read
 from scenegen.errors import AssetError
 
 
@@ -22,6 +25,7 @@ def import_file(path: Path, root: Path) -> None:
     """Load an asset file into the emptied session. Frames and units are the importers' (z up in Blender).
 
     root: the folder below which the files that it names are looked for.
+    A text model far from the origin, or of an extreme size, is loaded from a copy that is near and about 1 long.
     No script of the file runs, no window layout is loaded. Raises ValueError for an unknown suffix,
     RuntimeError (Blender's own) for a file that the importer refuses.
     """
@@ -31,6 +35,27 @@ def import_file(path: Path, root: Path) -> None:
     empty_session()
     with quiet():
         IMPORTERS[suffix](path, path.parent, root)
+        if is_far_or_extreme(*_bounds()):
+            _import_nearer(path, root)
+
+
+def _bounds() -> tuple[np.ndarray, np.ndarray]:
+    """(3,) lowest and highest local coordinates of all meshes; NaN without any."""
+    corners = [np.full((1, 3), np.nan)]
+    for mesh in bpy.data.meshes:
+        if len(mesh.vertices):
+            corners.append(read(mesh.vertices, "co", 3, np.float32).astype(np.float64))
+    points = np.concatenate(corners[1:] or corners)
+    return points.min(axis=0), points.max(axis=0)
+
+
+def _import_nearer(path: Path, root: Path) -> None:
+    """Import again from a copy near the origin, if the file is text and so has the digits."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = nearer_copy(path, Path(scratch))
+        if copy is not None:
+            empty_session()
+            IMPORTERS[path.suffix.lower()](copy, path.parent, root)
 
 
 def import_canonical(glb_path: Path, uid: str) -> bpy.types.Object:
@@ -88,6 +113,7 @@ def _gltf(path: Path, folder: Path, root: Path) -> None:
     binary = path.suffix.lower() == ".glb"
     source = glb.read_glb(path) if binary else glb.Glb(json.loads(path.read_bytes()), b"")
     settled = gltf_files.settled(source.json, folder, root)
+    bring_near(settled)
     with tempfile.TemporaryDirectory() as scratch:
         if settled != source.json or not binary:
             path = Path(scratch) / path.name

@@ -13,10 +13,10 @@ import numpy as np
 from scenegen.assets import glb
 from scenegen.assets.canonical import welded
 from scenegen.assets.convex import ConvexParts
+from scenegen.assets.ledgers import Quarantined, append_quarantined
 from scenegen.assets.library import STARTER, Store
 from scenegen.assets.manifest import AssetRecord, read_manifest, write_manifest
 from scenegen.assets.prepare import PrepareOptions, prepare_asset
-from scenegen.assets.quarantine import Quarantined, append_quarantined
 from scenegen.assets.sources.sweethome3d import read_library
 from scenegen.errors import AssetError
 from scenegen.jobs.asset_tools import ChildTools, TimeLimits

@@ -12,10 +12,17 @@ from itertools import islice
 from pathlib import Path
 
 from scenegen.assets.files import MANIFEST
+from scenegen.assets.ledgers import (
+    QUARANTINE,
+    Prepared,
+    Quarantined,
+    append_prepared,
+    append_quarantined,
+    read_prepared,
+    read_quarantined,
+)
 from scenegen.assets.manifest import AssetRecord, write_manifest
 from scenegen.assets.prepare import PrepareOptions, prepare_asset
-from scenegen.assets.prepared import Prepared, append_prepared, read_prepared
-from scenegen.assets.quarantine import QUARANTINE, Quarantined, append_quarantined, read_quarantined
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.errors import AssetError
 from scenegen.jobs.asset_tools import ChildTools, TimeLimits

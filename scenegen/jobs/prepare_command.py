@@ -7,9 +7,9 @@ from dataclasses import replace
 from threading import Event
 
 from scenegen.assets.hdris import HdriLibrary
+from scenegen.assets.ledgers import Quarantined
 from scenegen.assets.library import AssetLibrary
 from scenegen.assets.manifest import AssetRecord
-from scenegen.assets.quarantine import Quarantined
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.config import JobConfig
 from scenegen.contract.dataset import Dataset

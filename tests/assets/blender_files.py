@@ -21,6 +21,20 @@ def write_all(folder: Path) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "rich.blend"))
 
 
+def write_fbx(folder: Path, scales: list[float], offset: float) -> dict[float, Path]:
+    """The L as FBX at each scale, and at scale 1 with its vertices `offset` away, under the key 0."""
+    paths = {}
+    for scale in [*scales, 0.0]:
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+        mesh = _l_shape()
+        mesh.vertices.foreach_set("co", (L_VERTICES * scale if scale else L_VERTICES + offset + 0.123).ravel())
+        _link("l", mesh)
+        (folder / f"{scale:g}").mkdir()
+        paths[scale] = folder / f"{scale:g}" / "a.fbx"
+        bpy.ops.export_scene.fbx(filepath=str(paths[scale]))
+    return paths
+
+
 FORMATS = {
     "glb": lambda path: bpy.ops.export_scene.gltf(filepath=path, export_format="GLB"),
     "gltf": lambda path: bpy.ops.export_scene.gltf(filepath=path, export_format="GLTF_SEPARATE"),

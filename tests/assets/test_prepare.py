@@ -17,10 +17,9 @@ from PIL import Image
 from scenegen.assets import glb
 from scenegen.assets.commands import Check
 from scenegen.assets.convex import convex_parts, fallback_parts, hull_part
+from scenegen.assets.ledgers import read_prepared, read_quarantined
 from scenegen.assets.library import AssetLibrary
 from scenegen.assets.prepare import PrepareOptions, prepare_asset
-from scenegen.assets.prepared import read_prepared
-from scenegen.assets.quarantine import read_quarantined
 from scenegen.assets.safety import Limits
 from scenegen.assets.sources.folder import read_folder
 from scenegen.assets.sources.raw import RawAsset

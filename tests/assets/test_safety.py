@@ -50,6 +50,12 @@ def test_zero_faces_are_named(tmp_path):
     assert reason(tmp_path / "a.obj") == "zero faces"
 
 
+@pytest.mark.parametrize("face", ["f\t1 2 3", "  f 1 2 3", "f  1\t2\t3 "])
+def test_faces_are_counted_however_their_words_are_set_apart(face, tmp_path):
+    (tmp_path / "a.obj").write_text(f"v 0 0 0\nv 1 0 0\nv 0 1 0\n{face}\n")
+    check_file("thing", tmp_path / "a.obj", tmp_path, Limits(max_faces=1))
+
+
 def test_nan_vertices_are_named(tmp_path):
     vertices = L_VERTICES.copy()
     vertices[3, 1] = np.nan

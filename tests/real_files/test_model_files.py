@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from scenegen.assets import glb
+from scenegen.assets.ledgers import Quarantined, read_quarantined
 from scenegen.assets.manifest import AssetRecord, read_manifest
-from scenegen.assets.quarantine import Quarantined, read_quarantined
 from scenegen.jobs.child import KillableChild
 from tests.assets.models import same_points
 from tests.real_files.model_case import TETRA, TETRA_FACES, Expected
