@@ -83,20 +83,15 @@ def _text(name: bytes) -> str:
 
 def _obj(path: Path, root: Path) -> Iterator[Reference]:
     """Its libraries, and the one of the model's own name, which importers read as well."""
-    names: dict[str, None] = {}
-    for argument in mtl.libraries(path):
-        whole = find_file(argument, path.parent, root) or not mtl.library_files(argument, path.parent, root)
-        names |= dict.fromkeys([argument] if whole else argument.split())
     own = path.with_suffix(".mtl").name
-    if find_file(own, path.parent, root):
-        names[own] = None
-    for name in names:
+    for name in dict.fromkeys([*mtl.libraries(path), *([own] if find_file(own, path.parent, root) else [])]):
         yield Reference(name, path, LIBRARY)
 
 
 def _mtl(path: Path, root: Path) -> Iterator[Reference]:
+    del root
     maps = [argument for key, argument in mtl.statements(path) if argument and mtl.MAP_KEYS.fullmatch(key)]
-    for name in dict.fromkeys(mtl.map_name(argument, path.parent, root) for argument in maps):
+    for name in dict.fromkeys(mtl.map_name(argument)[1] for argument in maps):
         yield Reference(name, path, TEXTURE)
 
 
