@@ -1,6 +1,6 @@
 """The HTTP interface: a page, and JSON about jobs. Everything that a request needs hangs at the application.
 
-Errors are JSON, {"error": a sentence}. Nothing is loaded from elsewhere, and no other site may ask.
+Errors are JSON, {"error": a sentence}. Who may ask is in `guard`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.complete.server import uploads
 from pipelines.complete.server.clicks import Clicker
 from pipelines.complete.server.examples import Examples
+from pipelines.complete.server.guard import Guard
+from pipelines.complete.server.hosts import LOOPBACK, Hosts
 from pipelines.complete.server.jobs import Job, JobStore
 from pipelines.complete.server.limits import MISTAKE, Limits, Refused
 from pipelines.complete.server.requests import request_of
@@ -43,14 +44,6 @@ RESULT_FILES = {
     "splats.ply": "application/octet-stream",
     "report.json": "application/json",
 }
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 
 
 @dataclass(frozen=True)
@@ -64,8 +57,8 @@ class Service:
     clicker: Clicker | None = None
 
 
-def application(service: Service) -> Starlette:
-    """Starts the worker with itself and stops it at its end."""
+def application(service: Service, hosts: Hosts = LOOPBACK) -> Starlette:
+    """Starts the worker with itself and stops it at its end. hosts: the names under which it may be asked."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -91,35 +84,11 @@ def application(service: Service) -> Starlette:
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(Guard, hosts)],
         exception_handlers={Refused: _refused, HTTPException: _refused, ClientDisconnect: _gone, Exception: _mistake},
     )
     app.state.service = service
     return app
-
-
-class Guard:
-    """Adds the security headers, and refuses what another site's page sends in the name of a visitor."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in HEADERS.items())]
-            await send(message)
-
-        site = dict(scope["headers"]).get(b"sec-fetch-site", b"none")
-        if site not in (b"same-origin", b"none") and scope["method"] != "GET":
-            refusal = JSONResponse({"error": "Requests from other sites are not served."}, 403)
-            await refusal(scope, receive, send_guarded)
-            return
-        await self._app(scope, receive, send_guarded)
 
 
 def _service(request: Request) -> Service:

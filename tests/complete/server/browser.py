@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FOREIGN_NAME = "evil.example"  # that its owner has made to point here
 FLAGS = (
     "--headless=new",
     "--no-sandbox",  # tests run as root in containers
@@ -27,6 +28,7 @@ FLAGS = (
     "--no-first-run",
     "--disable-background-networking",
     "--force-device-scale-factor=1",
+    f"--host-resolver-rules=MAP {FOREIGN_NAME} 127.0.0.1",
     "--remote-debugging-pipe",
 )
 ANSWER_S = 60.0

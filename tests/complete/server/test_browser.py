@@ -7,6 +7,7 @@ import httpx2
 import numpy as np
 import pytest
 import trimesh
+from browser import FOREIGN_NAME
 from PIL import Image
 from visitors import LIMITS, Visitor, listening, npy, png
 
@@ -116,6 +117,16 @@ def test_an_example_is_completed_shown_stage_by_stage_and_downloaded(page, tmp_p
     assert set(trimesh.load_scene(file).graph.nodes_geometry) == {"instance_003"}
     report = json.loads(page.download("#downloads a[data-file='report.json']", downloads).read_text())
     assert report["system"] == TITLE
+
+
+def test_a_foreign_name_that_points_here_gets_no_page_and_no_answer(browser, address) -> None:
+    foreign = address.replace("127.0.0.1", FOREIGN_NAME)
+    page = browser.open(f"{foreign}/")
+    page.wait("document.body.innerText")
+    assert f"does not answer to the name {FOREIGN_NAME}" in page.text("body")
+    assert page.run("location.origin") == foreign  # its scripts are of one origin with all that it asks
+    assert page.run("fetch('/api/about').then((answer) => answer.status)") == 421
+    assert page.run("fetch('/api/jobs', {method: 'POST', body: 'x'}).then((answer) => answer.status)") == 421
 
 
 def test_the_3d_view_turns_and_comes_nearer(page) -> None:
