@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 
 from pipelines.complete.camera_file import FORMS, read_camera
 from pipelines.complete.computer import Computer
-from pipelines.complete.depth import read_depth
+from pipelines.complete.depth import DepthMap, planar, read_depth
+from pipelines.complete.depth_units import UNITS, UnknownUnit
 from pipelines.complete.estimators import MOGE2, LoadedEstimator
 from pipelines.complete.masks import IdImage, LazyMasks, read_masks
 from pipelines.complete.pictures import UNREADABLE, open_picture
@@ -29,7 +30,7 @@ GROUND_TRUTH = "gt"
 class Inputs:
     """Everything the pipeline is shown. exact_depth: it is the truth, so that alpha is 0 unless said otherwise.
 
-    described: where it came from, for the report.
+    described: where it came from, for the report. assumed: what was taken for granted of the files, in sentences.
     """
 
     rgb_HW3: np.ndarray
@@ -38,12 +39,14 @@ class Inputs:
     camera: Camera
     exact_depth: bool
     described: dict[str, Any]
+    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class FileRequest:
     """image: a picture. depth: a file, or an estimator. camera: a JSON file. fov_deg: horizontal, instead of a camera.
 
+    depth_unit_m: metres a unit of the depth file; None to decide it. depth_along_ray: it holds distances, not depth.
     depth_weights: of the estimator, a file or folder. moge2_weights: of MoGe-2, which also finds a focal length.
     """
 
@@ -52,7 +55,8 @@ class FileRequest:
     depth: str
     camera: Path | None
     fov_deg: float | None
-    depth_unit_m: float
+    depth_unit_m: float | None
+    depth_along_ray: bool
     depth_weights: Path | None
     moge2_weights: Path | None
 
@@ -67,8 +71,11 @@ def from_files(request: FileRequest, computer: Computer) -> Inputs:
     size_px = rgb.shape[1], rgb.shape[0]
     camera = _given_camera(request, size_px)
     lens = str(request.camera or request.fov_deg or "")
+    assumed: list[str] = []
     if _is_file(request.depth):
-        depth, metric = read_depth(Path(request.depth), size_px, request.depth_unit_m), True
+        given = _given_depth(request, size_px)
+        depth, metric = given.depth_HW, True
+        assumed += [given.assumed] if given.assumed else []
         if camera is None and request.moge2_weights is not None:
             camera = LoadedEstimator.load(MOGE2, request.moge2_weights, computer)(rgb, None).camera
             lens = MOGE2
@@ -82,6 +89,8 @@ def from_files(request: FileRequest, computer: Computer) -> Inputs:
             "the camera is unknown: give --fov-deg, --camera FILE with "
             f"{FORMS}, or --encoder-weights moge2=FILE to estimate the focal length"
         )
+    if _is_file(request.depth) and request.depth_along_ray:
+        depth = planar(depth, camera.K_px)
     described = {
         "image": str(request.image),
         "masks": str(request.masks),
@@ -90,7 +99,8 @@ def from_files(request: FileRequest, computer: Computer) -> Inputs:
         "camera": lens,
     }
     masks = read_masks(request.masks, size_px, request.image.name)
-    return Inputs(rgb, masks, depth, camera, exact_depth=False, described=described)
+    described["assumed"] = assumed
+    return Inputs(rgb, masks, depth, camera, exact_depth=False, described=described, assumed=tuple(assumed))
 
 
 def from_row(data: str, number: int, estimator: str) -> Inputs:
@@ -136,6 +146,15 @@ def _instances_of(view: View) -> Mapping[int, np.ndarray]:
     ids = IdImage(view.instance_id)
     seen = [facts.instance_id for facts in view.facts if facts.visible_px]
     return LazyMasks({i: partial(ids.__getitem__, i) for i in seen})
+
+
+def _given_depth(request: FileRequest, size_px: tuple[int, int]) -> DepthMap:
+    try:
+        given = read_depth(Path(request.depth), size_px, request.depth_unit_m)
+    except UnknownUnit as error:
+        raise UsageError(f"{request.depth}: {error}; say it with --depth-unit-m ({UNITS})") from error
+    assumed = given.assumed and f"{request.depth}: {given.assumed}; if that is wrong, give --depth-unit-m ({UNITS})"
+    return replace(given, assumed=assumed)
 
 
 def _given_camera(request: FileRequest, size_px: tuple[int, int]) -> Camera | None:

@@ -84,7 +84,7 @@ def depth_from(content: bytes, size_px: tuple[int, int], unit_m: float, folder: 
         path = _stored(folder / "depth.png", content)
     else:
         raise Refused(415, DEPTH_IS)
-    return _decoded(lambda: read_depth(path, size_px, unit_m), folder)
+    return _decoded(lambda: read_depth(path, size_px, unit_m).depth_HW, folder)
 
 
 def ids_png(ids_HW: np.ndarray) -> bytes:
