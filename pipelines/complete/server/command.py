@@ -138,7 +138,7 @@ class ServeCommand:
         limits = self.limits()
         weights = encoder_files(self.encoder_weights)
         checkpoint = checkpoint_or_packaged(self.checkpoint, sys.stderr)
-        examples = None if self.shards is None else Examples.of(self.shards)
+        examples = None if self.shards is None else Examples(self.shards)
         clicker = self._clicker(limits)
         estimator = self._estimator(weights)
         pipe = FixerPipeline.from_pretrained(checkpoint, self.device, self.precision, self.offload, weights)

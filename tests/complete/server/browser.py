@@ -157,6 +157,16 @@ class Page:
             self._mouse("mouseMoved", x, y, button="left", buttons=1)
         self._mouse("mouseReleased", *points[-1], button="left", clickCount=1)
 
+    def move_to(self, selector: str) -> None:
+        self._mouse("mouseMoved", *self.centre(selector))
+
+    def press(self, key: str) -> None:
+        """Tab or Enter."""
+        code, text = {"Tab": (9, ""), "Enter": (13, "\r")}[key]
+        for kind in ("keyDown", "keyUp"):
+            more = {"text": text} if text and kind == "keyDown" else {}
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)
+
     def download(self, selector: str, folder: Path, seconds: float = 30.0) -> Path:
         """Clicks on a link and gives the file that it brought."""
         allow = {"behavior": "allow", "downloadPath": str(folder), "browserContextId": self.context}
