@@ -193,8 +193,10 @@ def test_an_object_is_listed_in_its_colour_and_stands_out_when_it_is_pointed_at(
 
     def brightness(instance_id: int) -> float:
         ys, xs = np.nonzero(scene.ids_HW == instance_id)
-        x, y = int(xs.mean()), int(ys.mean())
-        return sum(page.run(f"Array.from(fixer.editor.pen.getImageData({x}, {y}, 1, 1).data)")[:3])
+        place = f"{int(xs.mean())}, {int(ys.mean())}, 1, 1, 0, 0, 1, 1"
+        pen = "const pen = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});"
+        read = f"pen.drawImage(fixer.editor.canvas, {place}); return [...pen.getImageData(0, 0, 1, 1).data]"
+        return sum(page.run(f"(() => {{ {pen} {read} }})()")[:3])
 
     before = [brightness(i) for i in (2, 3)]
     page.move_to("#objects li:nth-child(3) button")
