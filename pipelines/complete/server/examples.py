@@ -81,7 +81,7 @@ class Examples:
         job.size_px = ids_HW.shape[1], ids_HW.shape[0]
         job.camera = {"K_px": inputs.camera.K_px.tolist(), "T_world_cam": inputs.camera.T_world_cam.tolist()}
         job.exact_depth = inputs.exact_depth
-        job.names = {str(thing.instance_id): thing.asset_uid for thing in things}
+        job.names = {str(thing.instance_id): thing.asset_uid for thing in things if thing.instance_id in inputs.masks}
         job.depth_note = "exact, in metres" if inputs.exact_depth else f"estimated by {depth}, in metres"
         job.origin = {**inputs.described, "shards": "the server's examples"}
         return job

@@ -17,6 +17,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+OTHER_SITE = "Requests from pages of other sites are not served."
 READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -58,10 +59,10 @@ def check(method: str, headers: Headers, hosts: Hosts) -> None:
     for origin in headers.getlist("origin"):
         if not hosts.sends(origin, names[0]):
             name = name_of(origin.partition("://")[2])
-            raise Refused(403, f"Requests from pages of other sites are not served. {_remedy(name) if name else ''}")
+            raise Refused(403, f"{OTHER_SITE} {_remedy(name)}" if name else OTHER_SITE)
     if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        raise Refused(403, "Requests from pages of other sites are not served.")
+        raise Refused(403, OTHER_SITE)
 
 
 def _remedy(name: str) -> str:
-    return f"If that is its own, through a proxy or a network, it must be started with --allow-host {name}"
+    return f"If {name} is meant to lead here, as through a proxy, start it with --allow-host {name}"
