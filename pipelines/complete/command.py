@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import tyro
 
+from pipelines.complete.depth_units import parse_unit
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError
 from pipelines.pretrained import NAME, packaged_checkpoint, packaged_title
 
@@ -40,14 +40,17 @@ class CompleteCommand:
     image: Path | None = None
     """Picture to complete."""
     masks: Path | None = None
-    """Image of ids or colours, folder with a mask per instance, or COCO JSON."""
+    """Image of ids or colours (not JPEG), folder with a mask per instance, or COCO JSON. May be of another size."""
     depth: str = ""
     """moge2, depth_pro or vggt, or a file (.npy, .npz, .exr, 16-bit .png); with --shards gt or an estimator of its
     sidecars. Default: moge2 for an image, gt for a row."""
     depth_weights: Path | None = None
     """Weights of that estimator, a file or folder. Default: moge2 of --encoder-weights, else the Hugging Face cache."""
-    depth_unit_m: float = 1.0
-    """What a value of 1 in the depth file means, in metres: 0.001 for millimetres."""
+    depth_unit_m: Annotated[str | None, tyro.conf.arg(metavar="M|NAME")] = None
+    """What a value of 1 in the depth file means: metres, as 0.001, or m, cm, mm, scannet, tum, kitti, sunrgbd. Default:
+    decided from the values, and said."""
+    depth_along_ray: bool = False
+    """The depth file holds distances from the camera, not depth along its axis."""
     camera: Path | None = None
     """JSON with intrinsics and, if it is known, the pose. Default: MoGe-2's focal length, a level camera."""
     fov_deg: float | None = None
@@ -58,6 +61,8 @@ class CompleteCommand:
     """Number of the view in --shards."""
     instances: Annotated[tuple[int, ...], tyro.conf.arg(metavar="ID ID ...")] = ()
     """Ids to complete. Default: all."""
+    split_components: bool = False
+    """Of a single mask, complete each part that touches no other as an object of its own; specks are left out."""
     splats: Path | None = None
     """Also the Gaussians of all instances, as a PLY for splat viewers."""
     objects_dir: Path | None = None
@@ -120,6 +125,8 @@ class CompleteCommand:
         checkpoint = checkpoint_or_packaged(self.checkpoint, sys.stderr)
         computer = Computer.choose(self.device, self.precision, self.offload)
         inputs = self._inputs(computer)
+        for assumed in inputs.assumed:
+            sys.stderr.write(f"fixer-complete: {assumed}\n")
         compat = OFFICIAL if self.official_behaviour else MENDED
         pipe = FixerPipeline.from_pretrained(
             checkpoint, self.device, self.precision, self.offload, self.weights(), reference_compat=compat
@@ -150,6 +157,13 @@ class CompleteCommand:
             raise UsageError("--image needs --masks: which pixels belong to which object")
         if from_row and self.view is None:
             raise UsageError("--shards needs --view: the number of the view")
+        of_files = {
+            "--depth-unit-m": self.depth_unit_m is not None,
+            "--depth-along-ray": self.depth_along_ray,
+            "--split-components": self.split_components,
+        }
+        if from_row and any(of_files.values()):
+            raise UsageError(f"{next(name for name, given in of_files.items() if given)} is for --image, not --shards")
         if self.out.suffix.lower() != ".glb":
             raise UsageError(f"--out writes binary glTF; call it {self.out.with_suffix('.glb').name}")
         if self.picture is not None and self.picture.suffix.lower() != ".png":
@@ -165,12 +179,12 @@ class CompleteCommand:
         from pipelines.samplers import SamplerConfig
 
         SamplerConfig(**self._sampling())  # raises for what no sampler can do
+        self._depth_unit_m()  # raises for what is no unit
         wrong = {
             "--texture is the edge of an image in pixels, 16 to 16384": self.texture is not None
             and not 16 <= self.texture <= 16384,
             "--max-faces must be at least 4": self.max_faces is not None and self.max_faces < 4,
             "--memory-gb must be positive": self.memory_gb is not None and not self.memory_gb > 0,
-            "--depth-unit-m must be positive": not 0 < self.depth_unit_m < math.inf,
             "--alpha is a share from 0 (exact depth) to 1 (estimated)": self.alpha is not None
             and not 0 <= self.alpha <= 1,
             "--seed must be 0 or more": self.seed < 0,
@@ -206,11 +220,20 @@ class CompleteCommand:
             self.depth or sources.MOGE2,
             self.camera,
             self.fov_deg,
-            self.depth_unit_m,
+            self._depth_unit_m(),
+            self.depth_along_ray,
+            self.split_components,
             self.depth_weights,
             None if moge2 is None else Path(moge2),
         )
         return sources.from_files(request, computer)
+
+    def _depth_unit_m(self) -> float | None:
+        """Raises UsageError."""
+        try:
+            return None if self.depth_unit_m is None else parse_unit(self.depth_unit_m)
+        except UsageError as error:
+            raise UsageError(f"--depth-unit-m: {error}") from error
 
     def _alpha(self, inputs: Inputs) -> float:
         if self.alpha is not None:

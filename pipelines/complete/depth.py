@@ -6,44 +6,63 @@ Shapes: H W image.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
+from pipelines.complete.depth_units import is_known, unit_of
 from pipelines.complete.pictures import open_picture
+from pipelines.complete.resize import resized
 from pipelines.errors import PipelineError, UsageError
 
+STORE_IT = "store it as .npy in metres or as a 16-bit grey .png in millimetres"
 EXR_CHANNELS = ("Z", "Y", "V", "R", "depth.Z", "Depth.V")
 
 
-def read_depth(path: Path, size_px: tuple[int, int], unit_m: float) -> np.ndarray:
-    """(H, W) float32 planar depth of the image's size, NaN where it is unknown (zero, negative or not finite).
+@dataclass(frozen=True)
+class DepthMap:
+    """depth_HW: (H, W) float32, metres, NaN where it is unknown. unit_m: what a value of 1 in the file means.
 
-    path: .npy; .npz with `depth` or one array alone; .exr; .png of 16 bit. unit_m: what a value of 1 means in metres.
-    A map of another size but the same shape is resized by nearest pixels. Raises PipelineError or UsageError.
+    assumed: what was taken for granted about the unit, a sentence to show; empty if it was given.
+    """
+
+    depth_HW: np.ndarray
+    unit_m: float
+    assumed: str
+
+
+def read_depth(path: Path, size_px: tuple[int, int], unit_m: float | None = None) -> DepthMap:
+    """Depth of the image's size, as the file has it: planar, or along the ray (`planar`).
+
+    path: .npy; .npz with `depth` or one array alone; .exr; .png of 16 bit. unit_m: what a value of 1 means in metres;
+    None to decide it from the values. A map of another size but the same shape is resized by nearest pixels. Raises
+    UnknownUnit where the unit cannot be decided or meant, else PipelineError or UsageError.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise UsageError(f"depth is read from {', '.join(sorted(_READERS))}, not from {path.name}")
     try:
-        values = np.squeeze(reader(path)).astype(np.float64) * unit_m
+        values = np.squeeze(reader(path))
+        if values.ndim != 2 or values.dtype.kind not in "iuf":
+            raise PipelineError(f"{path} holds an array of shape {values.shape}, not one depth a pixel")
+        if values.dtype.itemsize == 1:
+            raise PipelineError(f"{path} has 8 bit a pixel, which are a picture of depth and no depth; {STORE_IT}")
     except (OSError, ValueError, KeyError, SyntaxError, TokenError) as error:  # the last of a header of NumPy's
         raise PipelineError(f"{path} cannot be read as a depth map: {error}") from error
-    if values.ndim != 2:
-        raise PipelineError(f"{path} holds an array of shape {values.shape}, not one depth a pixel")
-    depth = np.where(np.isfinite(values) & (values > 0), values, np.nan).astype(np.float32)
-    return _resized(depth, size_px, path)
+    unit = unit_of(values, unit_m)
+    depth = np.where(is_known(values), values.astype(np.float64) * unit.metres, np.nan).astype(np.float32)
+    return DepthMap(resized(depth, size_px, path), unit.metres, unit.assumed)
 
 
-def _resized(depth: np.ndarray, size_px: tuple[int, int], path: Path) -> np.ndarray:
-    (height, width), (to_width, to_height) = depth.shape, size_px
-    if abs(width * to_height - height * to_width) > max(width * to_height, height * to_width) * 0.01:
-        raise UsageError(f"{path} is {width}x{height} px and the image {to_width}x{to_height}: their shapes differ")
-    rows = ((np.arange(to_height) + 0.5) * height / to_height).astype(int)
-    columns = ((np.arange(to_width) + 0.5) * width / to_width).astype(int)
-    return depth[rows][:, columns]
+def planar(distance_HW: np.ndarray, K_px: np.ndarray) -> np.ndarray:
+    """(H, W) float32 depth along the optical axis, from the distance along the ray of each pixel's centre."""
+    height, width = distance_HW.shape
+    x = (np.arange(width) + 0.5 - K_px[0, 2]) / K_px[0, 0]
+    y = (np.arange(height) + 0.5 - K_px[1, 2]) / K_px[1, 1]
+    return (distance_HW / np.sqrt(1 + x**2 + y[:, None] ** 2)).astype(np.float32)
 
 
 def _read_npz(path: Path) -> np.ndarray:
@@ -56,7 +75,8 @@ def _read_npz(path: Path) -> np.ndarray:
 def _read_png(path: Path) -> np.ndarray:
     image = open_picture(path, "a depth map")
     if image.mode not in ("I;16", "I;16B", "I"):
-        raise ValueError(f"it is an image of mode {image.mode}; depth needs 16 bit grey")
+        kind = "colours" if image.mode in ("RGB", "RGBA", "P") else "8 bit a pixel"
+        raise PipelineError(f"{path} has {kind}, which are a picture of depth and no depth; {STORE_IT}")
     return np.asarray(image)
 
 

@@ -112,16 +112,17 @@ def test_depth_is_read_from_every_format_in_metres(tmp_path, scene) -> None:
     millimetres = np.nan_to_num(truth * 1000).astype(np.uint16)
     Image.fromarray(millimetres).save(tmp_path / "c.png")
     for name, unit, tolerance in (("a.npy", 1.0, 0), ("b.npz", 1.0, 0), ("c.png", 1e-3, 1e-3)):
-        np.testing.assert_allclose(read_depth(tmp_path / name, size, unit), truth, atol=tolerance)
+        np.testing.assert_allclose(read_depth(tmp_path / name, size, unit).depth_HW, truth, atol=tolerance)
     np.save(tmp_path / "half.npy", truth[::2, ::2])
-    assert read_depth(tmp_path / "half.npy", size, 1.0).shape == truth.shape
+    assert read_depth(tmp_path / "half.npy", size, 1.0).depth_HW.shape == truth.shape
 
 
 def test_depth_is_read_from_exr(tmp_path, scene) -> None:
     exr = pytest.importorskip("OpenEXR")
     with exr.File({}, {"Z": np.nan_to_num(scene.depth_HW)}) as file:
         file.write(str(tmp_path / "d.exr"))
-    np.testing.assert_allclose(read_depth(tmp_path / "d.exr", scene.depth_HW.shape[::-1], 1.0), scene.depth_HW)
+    depth = read_depth(tmp_path / "d.exr", scene.depth_HW.shape[::-1], 1.0)
+    np.testing.assert_allclose(depth.depth_HW, scene.depth_HW)
 
 
 def test_depth_that_is_none_is_refused(tmp_path) -> None:

@@ -1,6 +1,6 @@
 """The HTTP interface: a page, and JSON about jobs. Everything that a request needs hangs at the application.
 
-Errors are JSON, {"error": a sentence}. Nothing is loaded from elsewhere, and no other site may ask.
+Errors are JSON, {"error": a sentence}. Who may ask is in `guard`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +20,31 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.complete.server import uploads
 from pipelines.complete.server.clicks import Clicker
 from pipelines.complete.server.examples import Examples
+from pipelines.complete.server.guard import Guard
+from pipelines.complete.server.hosts import LOOPBACK, Hosts
 from pipelines.complete.server.jobs import Job, JobStore
 from pipelines.complete.server.limits import MISTAKE, Limits, Refused
 from pipelines.complete.server.requests import request_of
 from pipelines.complete.server.stages import RESULT, STAGES
 from pipelines.complete.server.worker import Worker
+from pipelines.complete.sources import GROUND_TRUTH
 
 PAGE = Path(__file__).parent / "page"
+SCRIPTS = ("app", "api", "coco", "depth", "examples", "glb", "masks", "matrix", "objects", "viewer")
 PAGE_FILES = {
     "": ("index.html", "text/html"),
     "style.css": ("style.css", "text/css"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
-    **{f"{name}.js": (f"{name}.js", "text/javascript") for name in ("app", "api", "masks", "glb", "viewer", "matrix")},
+    **{f"{name}.js": (f"{name}.js", "text/javascript") for name in SCRIPTS},
 }
 RESULT_FILES = {
     **{f"{stage}.glb": "model/gltf-binary" for stage in (*STAGES, RESULT)},
     "splats.ply": "application/octet-stream",
     "report.json": "application/json",
-}
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
 }
 
 
@@ -64,8 +59,8 @@ class Service:
     clicker: Clicker | None = None
 
 
-def application(service: Service) -> Starlette:
-    """Starts the worker with itself and stops it at its end."""
+def application(service: Service, hosts: Hosts = LOOPBACK) -> Starlette:
+    """Starts the worker with itself and stops it at its end. hosts: the names under which it may be asked."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -78,7 +73,9 @@ def application(service: Service) -> Starlette:
         Route("/page/{name}", _page),
         Route("/api/about", _about),
         Route("/api/jobs", _upload, methods=["POST"]),
+        Route("/api/examples", _examples),
         Route("/api/examples/{number:int}", _example, methods=["POST"]),
+        Route("/api/examples/{number:int}/thumbnail", _thumbnail),
         Route("/api/jobs/{job_id}", _job, methods=["GET", "DELETE"]),
         Route("/api/jobs/{job_id}/image", _image),
         Route("/api/jobs/{job_id}/masks", _masks, methods=["GET", "PUT"]),
@@ -91,35 +88,11 @@ def application(service: Service) -> Starlette:
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(Guard, hosts)],
         exception_handlers={Refused: _refused, HTTPException: _refused, ClientDisconnect: _gone, Exception: _mistake},
     )
     app.state.service = service
     return app
-
-
-class Guard:
-    """Adds the security headers, and refuses what another site's page sends in the name of a visitor."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in HEADERS.items())]
-            await send(message)
-
-        site = dict(scope["headers"]).get(b"sec-fetch-site", b"none")
-        if site not in (b"same-origin", b"none") and scope["method"] != "GET":
-            refusal = JSONResponse({"error": "Requests from other sites are not served."}, 403)
-            await refusal(scope, receive, send_guarded)
-            return
-        await self._app(scope, receive, send_guarded)
 
 
 def _service(request: Request) -> Service:
@@ -129,6 +102,13 @@ def _service(request: Request) -> Service:
 
 def _asked_job(request: Request) -> Job:
     return _service(request).store.get(request.path_params["job_id"])
+
+
+def _asked_examples(request: Request) -> Examples:
+    examples = _service(request).examples
+    if examples is None:
+        raise Refused(404, "This server was started without --shards, so it has no examples.")
+    return examples
 
 
 async def _refused(_: Request, error: Exception) -> Response:
@@ -215,13 +195,23 @@ async def _upload(request: Request) -> Response:
     return JSONResponse((await run_in_threadpool(make)).described(), 201)
 
 
+async def _examples(request: Request) -> Response:
+    examples, first = _asked_examples(request), request.query_params.get("first", "0")
+    if not first.isdecimal():
+        raise Refused(400, "The first example must be a number.")
+    rows = await run_in_threadpool(examples.page, int(first[:12]))
+    return JSONResponse({"count": examples.count, "rows": [asdict(row) for row in rows]})
+
+
+async def _thumbnail(request: Request) -> Response:
+    webp = await run_in_threadpool(_asked_examples(request).thumbnail, request.path_params["number"])
+    return Response(webp, media_type="image/webp")
+
+
 async def _example(request: Request) -> Response:
-    service = _service(request)
-    examples = service.examples
-    if examples is None:
-        raise Refused(404, "This server was started without --shards, so it has no examples.")
-    number, depth = request.path_params["number"], request.query_params.get("depth", "gt")
-    job = await run_in_threadpool(examples.open, number, depth, service.store)
+    examples, store = _asked_examples(request), _service(request).store
+    number, depth = request.path_params["number"], request.query_params.get("depth", GROUND_TRUTH)
+    job = await run_in_threadpool(examples.open, number, depth, store)
     return JSONResponse(job.described(), 201)
 
 
@@ -262,15 +252,13 @@ async def _click(request: Request) -> Response:
 
 
 async def _depth(request: Request) -> Response:
-    job = _asked_job(request)
-    try:
-        unit_m = float(request.query_params.get("unit_m", "1"))
-    except ValueError as error:
-        raise Refused(400, "The unit of the depth must be a positive number of metres.") from error
+    job, unit = _asked_job(request), request.query_params.get("unit", "")
 
     def keep(content: bytes, limits: Limits) -> None:
-        job.keep("depth", uploads.depth_from(content, job.size_px, unit_m, job.folder, limits))
-        job.exact_depth = False
+        depth = uploads.depth_from(content, job.size_px, unit, job.folder, limits)
+        job.keep("depth", depth.depth_HW)
+        job.exact_depth, job.depth_note = False, uploads.described(depth)
+        job.origin = {**job.origin, "depth_unit_m": depth.unit_m, "assumed": [depth.assumed] if depth.assumed else []}
 
     return await _take(request, job, keep, origin={"depth": "uploaded"})
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from pipelines.complete.command import checkpoint_or_packaged, encoder_files
+from pipelines.complete.server.hosts import Hosts, url_host
 from pipelines.errors import EXIT_DONE, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ class ServeCommand:
     which is not the released one."""
     host: str = "127.0.0.1"
     """Address to listen at; 0.0.0.0 for all, then put a proxy with TLS and a login before it."""
+    allow_host: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Further names under which it may be asked, as a proxy's public one: fixer.example. Always served are localhost
+    and what --host names; any for every name, which lets pages of other sites in (DNS rebinding)."""
     port: int = 8000
     """0 for any that is free."""
     shards: str | None = None
@@ -79,12 +83,19 @@ class ServeCommand:
             self._listening() as listening,
             tempfile.TemporaryDirectory(prefix="fixer-complete-") as folder,
         ):
+            bound, port = listening.getsockname()[:2]
+            hosts = Hosts.of(self.host, bound, self.allow_host)
             service = self.service(Path(folder))
-            port = listening.getsockname()[1]
-            sys.stderr.write(f"fixer-complete: {service.worker.pipe.networks.title}\n")
-            sys.stderr.write(f"fixer-complete: open http://{self.host}:{port}/ (Ctrl-C ends it)\n")
-            uvicorn.Server(uvicorn.Config(application(service), log_level="warning")).run(sockets=[listening])
+            self._announce(service.worker.pipe.networks.title, hosts, port)
+            uvicorn.Server(uvicorn.Config(application(service, hosts), log_level="warning")).run(sockets=[listening])
         return EXIT_DONE
+
+    def _announce(self, title: str, hosts: Hosts, port: int) -> None:
+        place = url_host("localhost" if hosts.addresses else self.host)
+        more = "" if hosts.any_name else "; --allow-host NAME adds others"
+        sys.stderr.write(f"fixer-complete: {title}\n")
+        sys.stderr.write(f"fixer-complete: open http://{place}:{port}/ (Ctrl-C ends it)\n")
+        sys.stderr.write(f"fixer-complete: it answers to {hosts.described()}{more}\n")
 
     def _check(self) -> None:
         """Before anything is loaded. Raises UsageError."""
@@ -127,7 +138,7 @@ class ServeCommand:
         limits = self.limits()
         weights = encoder_files(self.encoder_weights)
         checkpoint = checkpoint_or_packaged(self.checkpoint, sys.stderr)
-        examples = None if self.shards is None else Examples.of(self.shards)
+        examples = None if self.shards is None else Examples(self.shards)
         clicker = self._clicker(limits)
         estimator = self._estimator(weights)
         pipe = FixerPipeline.from_pretrained(checkpoint, self.device, self.precision, self.offload, weights)

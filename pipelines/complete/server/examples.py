@@ -1,35 +1,76 @@
-"""Rows of a dataset as images to try: with masks, depth and camera."""
+"""Rows of a dataset as images to try: to choose from, and with masks, depth and camera as a job."""
 
 from __future__ import annotations
 
+import io
+import threading
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from PIL import Image
 
 from pipelines.complete.server.jobs import Job, JobStore
 from pipelines.complete.server.limits import Refused
 from pipelines.complete.sources import GROUND_TRUTH, from_row
 from scenegen.contract.dataset import Dataset
 
+PAGE_ROWS = 12
+THUMBNAIL_PX = 208  # longest side; the page shows half of it, screens may have two pixels for one
+KEPT = 1024  # thumbnails in memory, some kilobytes each
+
 
 @dataclass(frozen=True)
+class Example:
+    """What a visitor chooses from. number: of the row. objects: that can be seen."""
+
+    number: int
+    scene_index: int
+    view_index: int
+    objects: int
+
+
 class Examples:
-    """shards: the dataset. depths: what its depth may come from."""
+    """count: of rows. depths: what their depth may come from. Its methods may be called from any thread."""
 
-    shards: str
-    count: int
-    depths: tuple[str, ...]
+    def __init__(self, shards: str) -> None:
+        """shards: the dataset. Raises FileNotFoundError or ValueError if there is none."""
+        self._shards, self._dataset = shards, Dataset.open(shards)
+        self._reading = threading.Lock()  # a dataset keeps its files open, and is for one thread
+        self.count = len(self._dataset)
+        self.depths = (GROUND_TRUTH, *self._dataset.estimators())
+        self.thumbnail = lru_cache(KEPT)(self._thumbnail)
 
-    @classmethod
-    def of(cls, shards: str) -> Examples:
-        dataset = Dataset.open(shards)
-        return cls(shards, len(dataset), (GROUND_TRUTH, *dataset.estimators()))
+    def page(self, first: int) -> list[Example]:
+        """The rows from that one on, as many as a page shows. Raises Refused."""
+        self._check(first)
+        with self._reading:
+            views = {i: self._dataset.view(i, []) for i in range(first, min(first + PAGE_ROWS, self.count))}
+        return [
+            Example(i, view.scene_index, view.view_index, sum(facts.visible_px > 0 for facts in view.facts))
+            for i, view in views.items()
+        ]
+
+    def _thumbnail(self, number: int) -> bytes:
+        """A small WebP of a row. Raises Refused."""
+        self._check(number)
+        with self._reading:
+            rgb_HW3 = self._dataset.view(number, ["rgb"]).rgb
+        assert rgb_HW3 is not None  # it was asked for
+        image = Image.fromarray(rgb_HW3)
+        image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+        webp = io.BytesIO()
+        image.save(webp, "WEBP", quality=80)
+        return webp.getvalue()
 
     def open(self, number: int, depth: str, store: JobStore) -> Job:
         """A new job with everything of a row. Raises Refused."""
-        if number >= self.count or depth not in self.depths:
-            raise Refused(404, f"There are examples 0 to {self.count - 1}, with depth from {', '.join(self.depths)}.")
-        inputs = from_row(self.shards, number, depth)
+        self._check(number)
+        if depth not in self.depths:
+            raise Refused(404, f"The examples have depth from {', '.join(self.depths)}.")
+        inputs = from_row(self._shards, number, depth)
+        with self._reading:
+            things = self._dataset.view(number, []).objects
         ids_HW = np.zeros(inputs.depth_HW.shape, np.int32)
         for instance_id, mask_HW in inputs.masks.items():
             ids_HW[mask_HW] = instance_id
@@ -40,5 +81,11 @@ class Examples:
         job.size_px = ids_HW.shape[1], ids_HW.shape[0]
         job.camera = {"K_px": inputs.camera.K_px.tolist(), "T_world_cam": inputs.camera.T_world_cam.tolist()}
         job.exact_depth = inputs.exact_depth
+        job.names = {str(thing.instance_id): thing.asset_uid for thing in things if thing.instance_id in inputs.masks}
+        job.depth_note = "exact, in metres" if inputs.exact_depth else f"estimated by {depth}, in metres"
         job.origin = {**inputs.described, "shards": "the server's examples"}
         return job
+
+    def _check(self, number: int) -> None:
+        if not 0 <= number < self.count:
+            raise Refused(404, f"There are examples 0 to {self.count - 1}.")

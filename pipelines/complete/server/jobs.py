@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,15 +17,29 @@ from pipelines.complete.server.limits import Limits, Refused
 
 State = Literal["draft", "waiting", "running", "done", "failed", "cancelled"]
 BUSY: tuple[State, ...] = ("waiting", "running")
+ObjectState = Literal["waiting", "seen", "coarse", "fine", "completed", "skipped", "failed", "cancelled"]
+ENDED: tuple[ObjectState, ...] = ("completed", "skipped", "failed", "cancelled")
 GONE = "This job does not exist, or it has expired and was deleted. Upload the image again."
+
+
+@dataclass(frozen=True)
+class JobObject:
+    """How far an object is. reason: why it goes no further, a sentence. faces: of its mesh."""
+
+    state: ObjectState = "waiting"
+    reason: str = ""
+    faces: int = 0
+    cut_by_border: bool = False
 
 
 @dataclass
 class Job:
     """Changed by the thread of its request or by the worker, never by both: `state` says whose it is.
 
-    size_px: (width, height) of its image. origin: where image, masks and depth came from, for the report. progress:
-    step, done, total, instances. outcomes: by instance. stages: scenes that can be fetched, in the order they came.
+    size_px: (width, height) of its image. origin: where image, masks and depth came from, for the report. names: of
+    instances, where they are known. depth_note: what is known of the depth, or was assumed. progress: step, done,
+    total, instances. objects: by instance, of the last completion. stages: scenes that can be fetched, in the order
+    they came.
     """
 
     job_id: str
@@ -36,7 +50,9 @@ class Job:
     state: State = "draft"
     message: str = ""
     progress: dict[str, Any] = field(default_factory=dict)
-    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    depth_note: str = ""
+    objects: dict[str, JobObject] = field(default_factory=dict)
     stages: tuple[str, ...] = ()
     exact_depth: bool = False
     last_asked_s: float = 0.0
@@ -56,6 +72,13 @@ class Job:
         if self.state in BUSY:
             raise Refused(409, "This job is being computed; cancel it first.")
 
+    def end(self, state: Literal["done", "failed", "cancelled"], message: str = "") -> None:
+        """Nothing more is computed; objects that were under way end as the job does."""
+        if state != "done":
+            ended = JobObject(state, message)
+            self.objects = {i: one if one.state in ENDED else ended for i, one in self.objects.items()}
+        self.state, self.message = state, message
+
     def described(self) -> dict[str, Any]:
         """What its page is told."""
         width, height = self.size_px
@@ -66,7 +89,9 @@ class Job:
             "state": self.state,
             "message": self.message,
             "progress": dict(self.progress),
-            "outcomes": dict(self.outcomes),
+            "objects": {i: asdict(one) for i, one in self.objects.items()},
+            "names": self.names,
+            "depth_note": self.depth_note,
             "stages": list(self.stages),
             "has_masks": self.has("ids"),
             "has_depth": self.has("depth"),

@@ -9,7 +9,7 @@ from pipelines.complete.export.ply import write_splats
 from pipelines.complete.export.report import report_of
 from pipelines.complete.export.scene import scene_objects
 from pipelines.complete.records import Completion, InstanceCompletion, Progress
-from pipelines.complete.server.jobs import Job
+from pipelines.complete.server.jobs import Job, JobObject, ObjectState
 from pipelines.complete.server.stages import RESULT, STAGES, stage_glb
 
 
@@ -31,6 +31,7 @@ class Recorder:
 
     def found(self, one: InstanceCompletion) -> None:
         self._known[one.instance_id] = one
+        self._job.objects = {**self._job.objects, str(one.instance_id): _so_far(one)}
 
     def progress(self, progress: Progress) -> None:
         self.check()
@@ -53,13 +54,12 @@ class Recorder:
         write_splats(folder / "splats.ply", completion)
         report = report_of(completion, self._job.origin)
         (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-        self._job.outcomes = {str(one.instance_id): _outcome(one) for one in completion.instances}
+        self._job.objects = {str(one.instance_id): _in_the_end(one) for one in completion.instances}
         self._job.stages = (*self._job.stages, RESULT) if completion.completed else self._job.stages
 
     def _show(self) -> None:
-        """Voxels that are new since the last step, and what has become of instances that go no further."""
+        """Voxels that are new since the last step."""
         instances = list(self._known.values())
-        self._job.outcomes = {str(one.instance_id): _outcome(one) for one in instances if one.outcome != "completed"}
         there = {"seen": "partial_V3", "coarse": "coarse_V3", "fine": "fine_V3"}
         for stage in STAGES:
             new = stage not in self._job.stages and any(getattr(one, there[stage]) is not None for one in instances)
@@ -68,6 +68,14 @@ class Recorder:
                 self._job.stages = (*self._job.stages, stage)
 
 
-def _outcome(one: InstanceCompletion) -> dict[str, object]:
+def _so_far(one: InstanceCompletion) -> JobObject:
+    """An instance counts as completed before it is; how far it is, its voxels tell."""
+    if one.outcome != "completed" or one.mesh is not None:
+        return _in_the_end(one)
+    found: dict[ObjectState, object] = {"fine": one.fine_V3, "coarse": one.coarse_V3, "seen": one.partial_V3}
+    return JobObject(next((state for state, voxels in found.items() if voxels is not None), "waiting"))
+
+
+def _in_the_end(one: InstanceCompletion) -> JobObject:
     faces = 0 if one.mesh is None else len(one.mesh.faces_F3)
-    return {"outcome": one.outcome, "reason": one.reason, "faces": faces, "cut_by_border": one.cut_by_border}
+    return JobObject(one.outcome, one.reason, faces, one.cut_by_border)

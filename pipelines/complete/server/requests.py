@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipelines.complete.camera_file import FORMS, camera_of
+from pipelines.complete.masks import IdImage
 from pipelines.complete.server.jobs import Job
 from pipelines.complete.server.limits import Limits, Refused
 from pipelines.complete.view import Camera
@@ -24,9 +25,10 @@ DepthSource = Literal["given", "estimated"]
 
 @dataclass(frozen=True)
 class CompletionRequest:
-    """depth: uploaded or of the example, or estimated. camera: None for the estimator's.
+    """instance_ids: of the masks. depth: uploaded or of the example, or estimated. camera: None for the estimator's.
     steps, guidance: None for the checkpoint's own."""
 
+    instance_ids: tuple[int, ...]
     depth: DepthSource
     camera: Camera | None
     depth_ratio: float
@@ -39,7 +41,8 @@ def request_of(values: Any, job: Job, has_estimator: bool, limits: Limits) -> Co
     """Raises Refused for what is missing or nonsense."""
     if not isinstance(values, dict):
         raise Refused(400, "The request must be a JSON object.")
-    if not job.has("ids") or not job.load("ids").any():
+    instance_ids = tuple(IdImage(job.load("ids"))) if job.has("ids") else ()
+    if not instance_ids:
         raise Refused(400, "No pixel belongs to an object yet: draw or upload a mask.")
     depth: DepthSource = "estimated" if values.get("depth") == "estimated" else "given"
     if depth == "estimated" and not has_estimator:
@@ -52,6 +55,7 @@ def request_of(values: Any, job: Job, has_estimator: bool, limits: Limits) -> Co
     steps = _number(values, "steps", 1, limits.steps)
     ratio = _number(values, "alpha", 0, 1)
     return CompletionRequest(
+        instance_ids=instance_ids,
         depth=depth,
         camera=camera,
         depth_ratio=(0.0 if job.exact_depth else 1.0) if ratio is None else ratio,

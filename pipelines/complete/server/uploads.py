@@ -16,7 +16,8 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from pipelines.complete.depth import read_depth
+from pipelines.complete.depth import DepthMap, read_depth
+from pipelines.complete.depth_units import UnknownUnit, parse_unit
 from pipelines.complete.masks import read_masks
 from pipelines.complete.pictures import UNREADABLE
 from pipelines.complete.server.limits import Limits, Refused
@@ -56,7 +57,7 @@ def masks_from(content: bytes, size_px: tuple[int, int], folder: Path, limits: L
     ids_HW = np.zeros((size_px[1], size_px[0]), np.int32)
 
     def paint() -> np.ndarray:
-        masks = read_masks(path, size_px)
+        masks = read_masks(path, size_px).by_id
         limits.check_instances(len(masks))
         if not all(0 < i < 1 << 16 for i in masks):
             raise Refused(400, "Instances need numbers from 1 to 65535.")
@@ -67,10 +68,9 @@ def masks_from(content: bytes, size_px: tuple[int, int], folder: Path, limits: L
     return _decoded(paint, folder)
 
 
-def depth_from(content: bytes, size_px: tuple[int, int], unit_m: float, folder: Path, limits: Limits) -> np.ndarray:
-    """(H, W) float32 metres, NaN unknown. Raises Refused."""
-    if not 0 < unit_m < 1e6:
-        raise Refused(400, "The unit of the depth must be a positive number of metres.")
+def depth_from(content: bytes, size_px: tuple[int, int], unit: str, folder: Path, limits: Limits) -> DepthMap:
+    """unit: a name or metres; empty to decide it from the values. Raises Refused."""
+    unit_m = _decoded(lambda: parse_unit(unit), folder) if unit else None
     if content.startswith(np.lib.format.MAGIC_PREFIX):
         path = _stored(folder / "depth.npy", content)
         mapped = _decoded(
@@ -85,6 +85,17 @@ def depth_from(content: bytes, size_px: tuple[int, int], unit_m: float, folder: 
     else:
         raise Refused(415, DEPTH_IS)
     return _decoded(lambda: read_depth(path, size_px, unit_m), folder)
+
+
+def described(depth: DepthMap) -> str:
+    """What a visitor should know of it: the unit that was assumed, and how far it reaches."""
+    known_K = depth.depth_HW[np.isfinite(depth.depth_HW)]
+    if not known_K.size:
+        return "no pixel of it has depth"
+    return (
+        depth.assumed
+        or f"{known_K.min():.3g} to {known_K.max():.3g} m, half of it nearer than {np.median(known_K):.3g} m"
+    )
 
 
 def ids_png(ids_HW: np.ndarray) -> bytes:
@@ -131,4 +142,5 @@ def _decoded(decode: Callable[[], T], folder: Path) -> T:
         return decode()
     except _UNREADABLE as error:
         text = str(error).replace(f"{folder}/", "") if isinstance(error, PipelineError) else "it is damaged."
-        raise Refused(400, f"The file cannot be used: {text}") from error
+        choose = ". Choose the unit of the depth." if isinstance(error, UnknownUnit) else ""
+        raise Refused(400, f"The file cannot be used: {text}{choose}") from error

@@ -9,7 +9,7 @@ from collections import deque
 from pipelines.complete.estimators import LoadedEstimator
 from pipelines.complete.pipeline import FixerPipeline
 from pipelines.complete.records import Completion, Settings
-from pipelines.complete.server.jobs import Job, JobStore
+from pipelines.complete.server.jobs import Job, JobObject, JobStore
 from pipelines.complete.server.limits import MISTAKE, Limits, Refused
 from pipelines.complete.server.recorder import Cancelled, Recorder
 from pipelines.complete.server.requests import CompletionRequest
@@ -39,7 +39,8 @@ class Worker(threading.Thread):
             if len(self._queue) >= self._limits.waiting:
                 raise Refused(429, f"{len(self._queue)} jobs are waiting already; try again in a minute.")
             job.cancel.clear()
-            job.state, job.message, job.progress, job.outcomes, job.stages = "waiting", "", {}, {}, ()
+            job.state, job.message, job.progress, job.stages = "waiting", "", {}, ()
+            job.objects = {str(i): JobObject() for i in request.instance_ids}
             self._queue.append((job, request))
             self._changed.notify()
 
@@ -50,7 +51,7 @@ class Worker(threading.Thread):
             left = [(other, request) for other, request in self._queue if other is not job]
             if len(left) < len(self._queue):
                 self._queue = deque(left)
-                job.state = "cancelled"
+                job.end("cancelled")
 
     def place(self, job: Job) -> int:
         """How many jobs are before it in the queue."""
@@ -88,14 +89,14 @@ class Worker(threading.Thread):
             recorder = Recorder(job, self.pipe.networks.title)
             completion = self._complete(job, request, recorder)
             recorder.finish(completion)
-            job.state = "done"
+            job.end("done")
         except Cancelled:
-            job.state = "cancelled"
+            job.end("cancelled")
         except PipelineError as error:
-            job.state, job.message = "failed", str(error)
+            job.end("failed", str(error))
         except Exception:  # one job must not end the server; ours is the log, the user's a sentence
             LOG.exception("a job failed")
-            job.state, job.message = "failed", MISTAKE
+            job.end("failed", MISTAKE)
 
     def _complete(self, job: Job, request: CompletionRequest, recorder: Recorder) -> Completion:
         recorder.check()

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FOREIGN_NAME = "evil.example"  # that its owner has made to point here
 FLAGS = (
     "--headless=new",
     "--no-sandbox",  # tests run as root in containers
@@ -27,6 +28,7 @@ FLAGS = (
     "--no-first-run",
     "--disable-background-networking",
     "--force-device-scale-factor=1",
+    f"--host-resolver-rules=MAP {FOREIGN_NAME} 127.0.0.1",
     "--remote-debugging-pipe",
 )
 ANSWER_S = 60.0
@@ -154,6 +156,16 @@ class Page:
         for x, y in points[1:]:
             self._mouse("mouseMoved", x, y, button="left", buttons=1)
         self._mouse("mouseReleased", *points[-1], button="left", clickCount=1)
+
+    def move_to(self, selector: str) -> None:
+        self._mouse("mouseMoved", *self.centre(selector))
+
+    def press(self, key: str) -> None:
+        """Tab or Enter."""
+        code, text = {"Tab": (9, ""), "Enter": (13, "\r")}[key]
+        for kind in ("keyDown", "keyUp"):
+            more = {"text": text} if text and kind == "keyDown" else {}
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)
 
     def download(self, selector: str, folder: Path, seconds: float = 30.0) -> Path:
         """Clicks on a link and gives the file that it brought."""

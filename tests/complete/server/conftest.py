@@ -32,7 +32,7 @@ def client(service):
 
     from pipelines.complete.server.app import application
 
-    with TestClient(application(service)) as client:
+    with TestClient(application(service), base_url="http://localhost") as client:
         yield client
 
 

@@ -7,9 +7,11 @@ import httpx2
 import numpy as np
 import pytest
 import trimesh
+from browser import FOREIGN_NAME
 from PIL import Image
 from visitors import LIMITS, Visitor, listening, npy, png
 
+from pipelines.complete.export.instance_colours import colour_of
 from pipelines.complete.pipeline import FixerPipeline
 from pipelines.complete.server.clicks import Clicker
 from pipelines.complete.server.examples import Examples
@@ -22,7 +24,7 @@ TITLE = "random weights, never trained (tests)"
 @pytest.fixture
 def service(service, segmenter, dataset_dir):
     """With everything that a server may have."""
-    return replace(service, clicker=Clicker(segmenter, LIMITS), examples=Examples.of(str(dataset_dir)))
+    return replace(service, clicker=Clicker(segmenter, LIMITS), examples=Examples(str(dataset_dir)))
 
 
 @pytest.fixture
@@ -43,6 +45,20 @@ def upload(page, tmp_path, scene, name="image") -> None:
     page.choose_file("#depth-file", depth)
     page.wait("document.querySelector('#depth-state').innerText.startsWith('The depth is there')")
     page.run("document.querySelector('#fov').value = 50; document.querySelector('#guidance').value = 0")
+    page.run("document.querySelector('#fov').oninput()")
+
+
+def open_example(page, number: int = 0) -> None:
+    page.wait("document.querySelectorAll('#thumbnails button').length === 6")
+    page.click(f"#thumbnails li:nth-child({number + 1}) button")
+    page.wait("fixer.editor.areas().size")
+
+
+def objects_of(page) -> list[list[str]]:
+    """Number, name and state of each, as the list says them."""
+    return page.run(
+        "[...document.querySelectorAll('#objects button')].map((b) => [...b.children].slice(1).map((e) => e.innerText))"
+    )
 
 
 def at(page, scene, x: float, y: float) -> tuple[float, float]:
@@ -60,6 +76,12 @@ def draw_around(page, scene, instance_id: int) -> None:
     for corner in corners[:-1]:
         page.click_at(*at(page, scene, *corner))
     page.click_at(*at(page, scene, *corners[-1]), count=2)
+
+
+def masks_file(tmp_path, scene):
+    file = tmp_path / "masks.png"
+    file.write_bytes(png(scene.ids_HW.astype(np.uint8)))
+    return file
 
 
 def complete(page, last: str = "Textured result") -> None:
@@ -96,11 +118,13 @@ def test_the_page_says_what_may_be_expected_of_a_checkpoint(browser, service, ti
 def test_an_example_is_completed_shown_stage_by_stage_and_downloaded(page, tmp_path) -> None:
     assert TITLE in page.text("#checkpoint") and TITLE in page.text("#warning")
     assert page.run("document.querySelector('#nothing').hidden") is False
-    page.click("#open-example")
-    page.wait("fixer.editor.present().length")
-    assert "Object 3" in page.text("#instances")
+    open_example(page)
     complete(page)
-    assert "completed" in page.text("#outcomes")
+    assert objects_of(page)[0] == [
+        "Object 3",
+        "asset/3",
+        page.run("document.querySelector('#objects .completed').innerText"),
+    ]
     for number, stage in enumerate(STAGES):
         page.click(f"#stages button:nth-child({number + 1})")
         page.wait(f"document.querySelectorAll('#stages button')[{number}].ariaSelected === 'true'")
@@ -118,9 +142,92 @@ def test_an_example_is_completed_shown_stage_by_stage_and_downloaded(page, tmp_p
     assert report["system"] == TITLE
 
 
+def test_a_foreign_name_that_points_here_gets_no_page_and_no_answer(browser, address) -> None:
+    foreign = address.replace("127.0.0.1", FOREIGN_NAME)
+    page = browser.open(f"{foreign}/")
+    page.wait("document.body.innerText")
+    assert f"does not answer to the name {FOREIGN_NAME}" in page.text("body")
+    assert page.run("location.origin") == foreign  # its scripts are of one origin with all that it asks
+    assert page.run("fetch('/api/about').then((answer) => answer.status)") == 421
+    assert page.run("fetch('/api/jobs', {method: 'POST', body: 'x'}).then((answer) => answer.status)") == 421
+
+
+def test_examples_are_chosen_by_their_pictures_with_the_keyboard_too(page) -> None:
+    page.wait("[...document.querySelectorAll('#thumbnails img')].filter((one) => one.naturalWidth === 32).length === 6")
+    assert page.run("document.querySelector('#thumbnails li:nth-child(4) img').alt") == "Scene 1, view 1"
+    assert page.run("document.querySelector('#pager').hidden")  # six rows are one page
+    page.run("document.querySelector('#thumbnails li:nth-child(3) button').focus()")
+    page.press("Tab")
+    page.press("Enter")
+    page.wait("fixer.editor.areas().size")
+    pressed = "[...document.querySelectorAll('#thumbnails button')].map((one) => one.ariaPressed)"
+    assert page.run(pressed) == ["false"] * 3 + ["true"] + ["false"] * 2
+
+
+def test_more_examples_than_fit_are_turned_over(browser, service, monkeypatch) -> None:
+    monkeypatch.setattr("pipelines.complete.server.examples.PAGE_ROWS", 4)
+    numbers = "[...document.querySelectorAll('#thumbnails button')].map((one) => Number(one.dataset.number)).join()"
+    with listening(service) as address:
+        page = browser.open(address)
+        page.wait(f"{numbers} === '0,1,2,3'")
+        page.click("#later")
+        page.wait(f"{numbers} === '4,5'")
+        assert page.run("document.querySelector('#later').disabled")
+        page.click("#earlier")
+        page.wait(f"{numbers} === '0,1,2,3'")
+        page.run("document.querySelector('#first-example').value = 3")
+        page.run(
+            "document.querySelector('#first-example').onchange({target: document.querySelector('#first-example')})"
+        )
+        page.wait(f"{numbers} === '3,4,5'")
+        assert page.problems() == []
+
+
+def test_an_object_is_listed_in_its_colour_and_stands_out_when_it_is_pointed_at(page, tmp_path, scene) -> None:
+    upload(page, tmp_path, scene)
+    page.choose_file("#mask-file", masks_file(tmp_path, scene))
+    page.wait("fixer.editor.areas().size === 5")
+    swatches = page.run("[...document.querySelectorAll('#objects i')].map((one) => one.style.backgroundColor)")
+    assert swatches[:5] == [f"rgb({', '.join(map(str, colour_of(i)))})" for i in range(1, 6)]
+    assert objects_of(page)[2] == ["Object 3", "", f"{(scene.ids_HW == 3).sum():,} px"]
+
+    def brightness(instance_id: int) -> float:
+        ys, xs = np.nonzero(scene.ids_HW == instance_id)
+        place = f"{int(xs.mean())}, {int(ys.mean())}, 1, 1, 0, 0, 1, 1"
+        pen = "const pen = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});"
+        read = f"pen.drawImage(fixer.editor.canvas, {place}); return [...pen.getImageData(0, 0, 1, 1).data]"
+        return sum(page.run(f"(() => {{ {pen} {read} }})()")[:3])
+
+    before = [brightness(i) for i in (2, 3)]
+    page.move_to("#objects li:nth-child(3) button")
+    page.wait("fixer.editor.lit === 3 && fixer.viewer.lit === 3")
+    assert brightness(2) < 0.5 * before[0]
+    assert brightness(3) == before[1]
+    page.move_to("h1")
+    page.wait("fixer.editor.lit === null")
+    assert [brightness(i) for i in (2, 3)] == before
+
+
+def test_the_unit_of_a_depth_file_is_said_and_can_be_chosen_afterwards(page, tmp_path, scene) -> None:
+    upload(page, tmp_path, scene)
+    assert "field of view" not in page.text("#missing") and "an object" in page.text("#missing")
+    millimetres = tmp_path / "depth.png"
+    millimetres.write_bytes(png(np.nan_to_num(scene.depth_HW * 1000).astype(np.uint16)))
+    page.choose_file("#depth-file", millimetres)
+    page.wait("document.querySelector('#depth-state').innerText.includes('depth taken as mm: 3.48 to')")
+    choose = "((unit) => { unit.value = %s; unit.onchange() })(document.querySelector('#depth-unit'))"
+    page.run(choose % "'tum'")
+    page.wait("document.querySelector('#depth-state').innerText.includes('0.696 to')")
+    page.run(choose % "'m'")
+    page.wait("document.querySelector('#error').innerText.includes('cannot be meant')")
+    page.run(choose % "''")
+    page.wait("document.querySelector('#error').hidden")
+    assert [one for one in page.problems() if "status of 400" not in one] == []
+    page.forget_problems()
+
+
 def test_the_3d_view_turns_and_comes_nearer(page) -> None:
-    page.click("#open-example")
-    page.wait("fixer.editor.present().length")
+    open_example(page)
     complete(page)
     before = page.run("[fixer.viewer.yaw, fixer.viewer.distance]")
     x, y = page.centre("#scene")
@@ -141,7 +248,7 @@ def test_the_3d_view_turns_and_comes_nearer(page) -> None:
 def test_drawn_masks_of_an_uploaded_image_are_what_is_completed(page, tmp_path, scene) -> None:
     upload(page, tmp_path, scene)
     draw_around(page, scene, 1)
-    page.click("#instances button:last-child")  # + New object
+    page.click("#new-object")
     draw_around(page, scene, 3)
     ids = drawn_ids(page, scene)
     for drawn, sphere in ((1, 1), (2, 3)):
@@ -155,12 +262,7 @@ def test_drawn_masks_of_an_uploaded_image_are_what_is_completed(page, tmp_path, 
     page.drag([at(page, scene, xs.mean() + shift, ys.mean()) for shift in (-8, 0, 8)])
     assert (scene.ids_HW[drawn_ids(page, scene) == 2] == 4).mean() > 0.95
     complete(page)
-    assert page.run(
-        "[...document.querySelectorAll('#outcomes tbody tr')].map((r) => r.children[0].innerText.trim())"
-    ) == [
-        "Object 1",
-        "Object 2",
-    ]
+    assert [number for number, _, said in objects_of(page) if said.startswith("completed")] == ["Object 1", "Object 2"]
 
 
 def test_what_cannot_be_completed_is_told_and_no_empty_scene_is_offered(page, tmp_path, scene) -> None:
@@ -168,7 +270,7 @@ def test_what_cannot_be_completed_is_told_and_no_empty_scene_is_offered(page, tm
     draw_around(page, scene, 1)
     complete(page, last="")
     assert "No object could be completed" in page.text("#nothing")
-    assert "no pixel of the mask has valid depth" in page.text("#outcomes")
+    assert "no pixel of the mask has valid depth" in page.text("#objects .skipped")
     assert page.text("#downloads").split() == ["Report", "(JSON)"]
 
 
@@ -201,12 +303,12 @@ def test_two_people_at_once_share_nothing(browser, address, page, tmp_path, scen
     draw_around(page, scene, 1)
     for instance_id in (2, 4):
         draw_around(other, scene, instance_id)
-        other.click("#instances button:last-child")
+        other.click("#new-object")
     page.click("#complete")
     complete(other)
     page.wait("!document.querySelector('#downloads').hidden")
-    counts = [one.run("document.querySelectorAll('#outcomes tbody tr').length") for one in (page, other)]
-    assert counts == [1, 2]
+    ended = [[said for *_, said in objects_of(one) if said.startswith("completed")] for one in (page, other)]
+    assert [len(one) for one in ended] == [1, 2]
     links = [one.run("document.querySelector('#downloads a').href") for one in (page, other)]
     assert links[0] != links[1]
     assert other.problems() == []

@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.complete.cli import main
 from pipelines.complete.server.command import ServeCommand
+from pipelines.complete.server.hosts import Hosts
 
 pytest.importorskip("uvicorn")
 
@@ -19,7 +20,8 @@ pytest.importorskip("uvicorn")
 def test_it_says_where_it_is_serves_and_leaves_nothing_behind(tiny_checkpoint, tmp_path) -> None:
     command = [sys.executable, "-m", "pipelines.complete.cli", "--serve", "--checkpoint", str(tiny_checkpoint)]
     environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True, env=environment)
+    allowed = ["--port", "0", "--allow-host", "Fixer.example"]
+    process = subprocess.Popen([*command, *allowed], stderr=subprocess.PIPE, text=True, env=environment)
     try:
         said = ""
         while not (place := re.search(r"open (http://127\.0\.0\.1:\d+)/", said)):
@@ -27,8 +29,11 @@ def test_it_says_where_it_is_serves_and_leaves_nothing_behind(tiny_checkpoint, t
             assert line, said
             said += line
         assert "random weights, never trained (tests)" in said
+        assert "answers to localhost, fixer.example; --allow-host NAME adds others" in process.stderr.readline()
         with httpx2.Client(base_url=place[1]) as client:
             assert client.get("/api/about").json()["checkpoint"] == "random weights, never trained (tests)"
+            assert client.get("/api/about", headers={"host": "fixer.example"}).status_code == 200
+            assert client.get("/api/about", headers={"host": "other.example"}).status_code == 421
             client.post("/api/jobs", content=b"nonsense")
         assert [one for one in tmp_path.iterdir() if one.name.startswith("fixer-complete-")]
         process.send_signal(signal.SIGTERM)
@@ -38,6 +43,24 @@ def test_it_says_where_it_is_serves_and_leaves_nothing_behind(tiny_checkpoint, t
         process.wait()
         process.stderr.close()
     assert not [one for one in tmp_path.iterdir() if one.name.startswith("fixer-complete-")]
+
+
+@pytest.mark.parametrize(
+    ("options", "place", "names"),
+    [
+        ({}, "http://127.0.0.1:80/", "localhost; --allow-host NAME adds others"),
+        ({"host": "::1"}, "http://[::1]:80/", "localhost; --allow-host NAME adds others"),
+        ({"host": "0.0.0.0"}, "http://localhost:80/", "localhost, box, box.local, any IP address; --allow"),
+        ({"allow_host": ("any",)}, "http://127.0.0.1:80/", "any name, also one of another site that is made to point"),
+    ],
+)
+def test_it_says_where_to_open_it_and_to_which_names_it_answers(options, place, names, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "box")
+    command = ServeCommand(**options)
+    command._announce("title", Hosts.of(command.host, command.host, command.allow_host), 80)
+    said = capsys.readouterr().err
+    assert f"open {place} " in said
+    assert f"it answers to {names}" in said
 
 
 @pytest.mark.parametrize(

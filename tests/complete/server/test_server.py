@@ -42,7 +42,7 @@ def test_an_image_with_masks_and_depth_becomes_a_scene_in_four_stages(visitor, c
     said = visitor.wait(job)
     assert said["state"] == "done", said
     assert said["stages"] == ["seen", "coarse", "fine", "result"]
-    assert {i: one["outcome"] for i, one in said["outcomes"].items()} == {"1": "completed", "3": "completed"}
+    assert {i: one["state"] for i, one in said["objects"].items()} == {"1": "completed", "3": "completed"}
     scene = client.get(f"/api/jobs/{job}/files/result.glb")
     assert scene.headers["content-type"] == "model/gltf-binary"
     loaded = trimesh.load_scene(io.BytesIO(scene.content), file_type="glb")
@@ -77,8 +77,8 @@ def test_two_users_at_once_get_their_own_results(visitor, client) -> None:
         user.join()
     (first, said_first), (second, said_second) = wanted.values()
     assert first != second
-    assert list(said_first["outcomes"]) == ["1"]
-    assert list(said_second["outcomes"]) == ["2", "4"]
+    assert list(said_first["objects"]) == ["1"]
+    assert list(said_second["objects"]) == ["2", "4"]
     files = [client.get(f"/api/jobs/{job}/files/report.json").json() for job in (first, second)]
     assert [sorted(one["instances"]) for one in files] == [["1"], ["2", "4"]]
 
@@ -89,10 +89,10 @@ def test_one_completed_and_one_skipped_instance_are_both_told(visitor, client, s
     ids[0:2, 0:2] = 7  # no depth there
     client.put(f"/api/jobs/{job}/masks", content=png(ids))
     visitor.complete(job, steps=1)
-    outcomes = visitor.wait(job)["outcomes"]
-    assert outcomes["1"]["outcome"] == "completed"
-    assert outcomes["7"]["outcome"] == "skipped"
-    assert outcomes["7"]["reason"]
+    objects = visitor.wait(job)["objects"]
+    assert objects["1"]["state"] == "completed"
+    assert objects["7"]["state"] == "skipped"
+    assert objects["7"]["reason"]
 
 
 def test_a_job_is_cancelled_between_two_sampler_steps_and_the_next_one_runs(visitor, client) -> None:
@@ -197,7 +197,7 @@ def test_masks_of_another_size_and_too_many_of_them_are_refused(visitor, client)
     job = visitor.upload()
     answer = client.put(f"/api/jobs/{job}/masks", content=png(np.ones((10, 10), np.uint8)))
     assert "10x10" in answer.json()["error"]
-    many = np.arange(112 * 176).reshape(112, 176) % 9
+    many = np.broadcast_to(np.arange(176) // 20, (112, 176))
     assert client.put(f"/api/jobs/{job}/masks", content=png(many.astype(np.uint8))).status_code == 413
 
 
@@ -267,7 +267,7 @@ def test_a_mistake_of_ours_is_a_sentence_and_goes_to_the_log(service, monkeypatc
     from pipelines.complete.server.app import application
 
     monkeypatch.setattr(service.store, "create", lambda: 1 / 0)
-    with TestClient(application(service), raise_server_exceptions=False) as client:
+    with TestClient(application(service), "http://localhost", raise_server_exceptions=False) as client:
         answer = client.post("/api/jobs", content=b"anything")
     assert (answer.status_code, answer.json()) == (500, {"error": MISTAKE})
 
@@ -279,12 +279,10 @@ def test_only_results_can_be_fetched(visitor, client, name) -> None:
     assert client.get(f"/page/{name}").status_code == 404
 
 
-def test_other_sites_may_neither_frame_the_page_nor_send_requests(client, scene) -> None:
+def test_other_sites_may_not_frame_the_page(client) -> None:
     policy = client.get("/").headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "http" not in policy
-    answer = client.post("/api/jobs", content=png(scene.rgb_HW3), headers={"sec-fetch-site": "cross-site"})
-    assert answer.status_code == 403
 
 
 def test_a_cube_of_voxels_shows_its_outer_sides_alone_and_they_look_outwards() -> None:
@@ -308,7 +306,7 @@ def test_damaged_files_are_refused_whatever_is_wrong_with_them(tmp_path) -> None
         (png(np.dstack([ids] * 3)), lambda content: uploads.image_from(content, tmp_path, limits)),
         (png(ids), lambda content: uploads.masks_from(content, (60, 40), tmp_path, limits)),
         (RUNS_AND_POLYGONS, lambda content: uploads.masks_from(content, (60, 40), tmp_path, limits)),
-        (npy(depth), lambda content: uploads.depth_from(content, (60, 40), 1.0, tmp_path, limits)),
+        (npy(depth), lambda content: uploads.depth_from(content, (60, 40), "m", tmp_path, limits)),
     ]
     refused = 0
     for number in range(2000):

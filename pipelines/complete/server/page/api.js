@@ -19,11 +19,13 @@ const job = (id, rest = "") => `/api/jobs/${encodeURIComponent(id)}${rest}`;
 
 export const about = () => json("/api/about");
 export const upload = (file) => json("/api/jobs", { method: "POST", body: file });
+export const examples = (first) => json(`/api/examples?first=${first}`);
+export const thumbnailUrl = (number) => `/api/examples/${number}/thumbnail`;
 export const example = (number, depth) => json(`/api/examples/${number}?depth=${encodeURIComponent(depth)}`, { method: "POST" });
 export const state = (id) => json(job(id));
 export const remove = (id) => request(job(id), { method: "DELETE", keepalive: true });
 export const putMasks = (id, content) => json(job(id, "/masks"), { method: "PUT", body: content });
-export const putDepth = (id, file, unitM) => json(job(id, `/depth?unit_m=${unitM}`), { method: "PUT", body: file });
+export const putDepth = (id, file, unit) => json(job(id, `/depth?unit=${encodeURIComponent(unit)}`), { method: "PUT", body: file });
 export const complete = (id, values) => json(job(id, "/complete"), { method: "POST", body: JSON.stringify(values) });
 export const cancel = (id) => json(job(id, "/cancel"), { method: "POST" });
 export const fileUrl = (id, name) => job(id, `/files/${name}`);

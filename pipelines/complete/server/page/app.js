@@ -1,8 +1,12 @@
 // The page: puts the image, the masks, the server and the 3D view together. One job at a time.
 
 import * as api from "./api.js";
+import { toCoco } from "./coco.js";
+import { DepthField } from "./depth.js";
+import { Examples } from "./examples.js";
 import { readGlb } from "./glb.js";
-import { colourOf, MaskEditor } from "./masks.js";
+import { MaskEditor } from "./masks.js";
+import { ObjectList } from "./objects.js";
 import { Viewer } from "./viewer.js";
 
 const $ = (id) => document.getElementById(id);
@@ -19,7 +23,8 @@ const HINTS = {
   brush: "Brush: drag over the object.",
   erase: "Erase: drag over what belongs to no object.",
 };
-const NOTHING = { done: "No object could be completed; the table says why.", cancelled: "Cancelled." }; // by state
+const NOTHING = { done: "No object could be completed; the list of objects says why.", cancelled: "Cancelled." }; // by state
+const ENDED = new Set(["completed", "skipped", "failed", "cancelled"]); // states of objects
 // What the name of a checkpoint says of its results; the first that fits is shown.
 const CAUTIONS = [
   [/\b(random|untrained|never trained|tiny|tests?)\b/i, "Its results show that the system works, not how good it is."],
@@ -32,12 +37,14 @@ let masksChanged = false; // since they were sent
 let shown = null; // the stage in the 3D view
 let framed = false;
 let viewer = null;
-let objects = []; // that have a mask
+let examples = null; // where the server has some
+let areas = new Map(); // pixels of each object that has a mask
+let names = {}; // of objects, where they are known
 const editor = new MaskEditor($("canvas"), {
   changed() {
     masksChanged = true;
-    objects = editor.present();
-    listInstances();
+    areas = editor.areas();
+    describeObjects();
   },
   async maskOf(points) {
     $("hint").textContent = "The segmenter is looking. The first click on an image takes longest.";
@@ -48,6 +55,18 @@ const editor = new MaskEditor($("canvas"), {
     }
   },
   failed: (error) => complain(error),
+});
+
+const list = new ObjectList($("objects"), {
+  select: (id) => editor.select(id),
+  remove(id) {
+    delete names[id];
+    editor.remove(id);
+  },
+  highlight(id) {
+    editor.highlight(id);
+    viewer?.highlight(id);
+  },
 });
 
 const busy = () => job && (job.state === "waiting" || job.state === "running");
@@ -71,20 +90,32 @@ const asked = (work) => async (event) => {
 
 // ---- image ----
 
-async function open(make) {
+// row: of the example that this is; null for an image of the visitor's.
+async function open(make, row = null) {
   if (busy()) throw new Error("A scene is being completed; cancel it first.");
-  const next = await make();
-  if (job) api.remove(job.id).catch(() => {}); // expired already, which is as good
-  job = next;
-  const pictures = await Promise.all([api.picture(job.id, "image"), job.has_masks ? api.picture(job.id, "masks") : null]);
-  $("drop").hidden = true;
-  $("canvas").hidden = false;
-  editor.open(pictures[0]);
-  if (pictures[1]) editor.setIds(pictures[1]);
-  masksChanged = false;
-  forgetResult();
-  describeInput();
+  $("stage").ariaBusy = true;
+  $("image-state").textContent = "Opening …";
+  try {
+    const next = await make();
+    const pictures = await Promise.all([api.picture(next.id, "image"), next.has_masks ? api.picture(next.id, "masks") : null]);
+    if (job) api.remove(job.id).catch(() => {}); // expired already, which is as good
+    [job, names] = [next, { ...next.names }];
+    depth.forget();
+    $("drop").hidden = true;
+    $("canvas").hidden = false;
+    editor.open(pictures[0]);
+    if (pictures[1]) editor.setIds(pictures[1]);
+    masksChanged = false;
+    examples?.choose(row);
+    forgetResult();
+    describeInput();
+  } finally {
+    $("stage").ariaBusy = false;
+    $("image-state").textContent = "";
+  }
 }
+
+const openExample = (number, depth) => open(() => api.example(number, depth), number);
 
 function openFile(file) {
   if (file.size > server.limits.upload_bytes)
@@ -94,36 +125,22 @@ function openFile(file) {
 
 // ---- masks ----
 
-function listInstances() {
-  const ids = [...new Set([...objects, editor.current])].sort((a, b) => a - b);
-  $("instances").replaceChildren(...ids.map(instanceButton), ...(objects.includes(editor.current) ? [newButton(ids)] : []));
-  $("complete").disabled = !objects.length || busy();
+function describeObjects() {
+  const ids = editor.bitmap ? [...new Set([...areas.keys(), editor.current])].sort((a, b) => a - b) : [];
+  list.show(ids.map((id) => ({ id, name: names[id] || "", ...stateOf(id) })), editor.current);
+  $("new-object").hidden = !areas.has(editor.current);
+  describeMissing();
 }
 
-function instanceButton(id) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.role = "option";
-  button.ariaSelected = id === editor.current;
-  button.append(swatch(id), `Object ${id}`);
-  button.title = "Click to change its mask, Delete to remove it";
-  button.onclick = () => editor.select(id);
-  button.onkeydown = (event) => event.key === "Delete" && editor.remove(id);
-  return button;
-}
-
-function newButton(ids) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = "+ New object";
-  button.onclick = () => editor.select(Math.max(...ids) + 1);
-  return button;
-}
-
-function swatch(id) {
-  const colour = document.createElement("i");
-  colour.style.background = `rgb(${colourOf(id)})`;
-  return colour;
+// What people are told of an object: how far it is, or what has become of it.
+function stateOf(id) {
+  const one = job?.objects[id];
+  const pixels = areas.get(id);
+  if (!one) return { state: "", text: pixels ? `${pixels.toLocaleString()} px` : "no mask yet" };
+  const { state, reason, faces, cut_by_border } = one;
+  if (busy() && job.progress.instances?.includes(id) && !ENDED.has(state)) return { state, working: true, text: `${STEPS[job.progress.step]} …` };
+  const more = { completed: `, ${faces.toLocaleString()} faces${cut_by_border ? ", cut by the border" : ""}`, skipped: `: ${reason}`, failed: `: ${reason}` };
+  return { state, text: `${state}${more[state] || ""}` };
 }
 
 function chooseTool(tool) {
@@ -138,12 +155,35 @@ function describeTool() {
 
 // ---- depth and camera ----
 
+const depth = new DepthField({
+  async send(file, unit) {
+    if (busy()) throw new Error("A scene is being completed; cancel it first.");
+    try {
+      job = await api.putDepth(job.id, file, unit);
+    } finally {
+      describeInput();
+    }
+  },
+  changed: () => describeInput(),
+  asked,
+});
+
 function describeInput() {
-  const estimates = $("depth-source").value === "estimated";
-  $("depth-choice").hidden = $("depth-unit").parentElement.hidden = estimates;
-  const depth = estimates ? `${server.estimator} estimates the depth.` : job?.has_depth ? "The depth is there." : "A .npy array or a 16-bit .png with planar depth; it may be smaller than the image.";
-  const camera = job?.has_camera ? "The camera is known." : estimates ? "Without a field of view it estimates that too." : "The camera needs its horizontal field of view.";
-  $("depth-state").textContent = `${depth} ${camera}`;
+  const hint = depth.source === "estimated" ? "Without it, the estimator finds it too." : "From the left edge of the image to the right. A phone's main camera (26 mm) has 67° in landscape, 53° in portrait.";
+  depth.describe(job);
+  $("camera-state").textContent = number("fov") ? "" : job?.has_camera ? "The camera is known." : hint;
+  describeMissing();
+}
+
+// What the button still waits for.
+function describeMissing() {
+  const estimates = depth.source === "estimated";
+  const missing = [
+    [!job, "an image"], [!areas.size, "an object"], [!estimates && !job?.has_depth, "its depth"],
+    [!estimates && !job?.has_camera && !number("fov"), "the field of view"],
+  ].filter(([lacks]) => lacks).map(([, what]) => what);
+  $("complete").disabled = busy() || !areas.size;
+  $("missing").textContent = missing.length && !busy() ? `still needs ${missing.join(", ")}` : "";
 }
 
 const number = (id) => ($(id).value === "" ? null : Number($(id).value));
@@ -152,10 +192,10 @@ const number = (id) => ($(id).value === "" ? null : Number($(id).value));
 
 async function complete() {
   if (masksChanged || !job.has_masks) {
-    job = await api.putMasks(job.id, editor.toCoco());
+    job = await api.putMasks(job.id, toCoco(editor.ids, editor.canvas.width, editor.canvas.height));
     masksChanged = false;
   }
-  const values = { depth: $("depth-source").value, fov_deg: number("fov"), seed: number("seed"), steps: number("steps"), guidance: number("guidance") };
+  const values = { depth: depth.source, fov_deg: number("fov"), seed: number("seed"), steps: number("steps"), guidance: number("guidance") };
   job = await api.complete(job.id, values);
   forgetResult();
   follow(job.id);
@@ -211,11 +251,10 @@ function forward() {
 function describeJob() {
   const stages = job?.stages || [];
   $("stages").replaceChildren(...Object.keys(STAGES).map((stage) => stageTab(stage, stages.includes(stage))));
-  $("complete").disabled = busy() || !objects.length;
   $("cancel").hidden = !busy();
   $("nothing").textContent = NOTHING[job?.state] || "The scene appears here, step by step.";
   describeProgress();
-  describeOutcomes();
+  describeObjects();
   $("downloads").hidden = job?.state !== "done";
   for (const link of $("downloads").querySelectorAll("a")) {
     if (job) link.href = api.fileUrl(job.id, link.dataset.file);
@@ -237,27 +276,13 @@ function stageTab(stage, there) {
 function describeProgress() {
   $("progress").hidden = !busy();
   if (!busy()) return;
-  const { step, done, total, instances } = job.progress;
+  const { step, done, total } = job.progress;
   const [bar, text] = $("progress").children;
   if (step && total) bar.value = done / total;
   else bar.removeAttribute("value");
   const before = job.jobs_before + 1; // the one that is computed now
   const waiting = job.state === "running" ? "Starting" : `Waiting for ${before} other ${before === 1 ? "scene" : "scenes"}`;
-  const ids = instances?.length ? `, objects ${instances.join(", ")}` : "";
-  text.textContent = step ? `${STEPS[step]}: ${done} of ${total}${ids}` : waiting;
-}
-
-function describeOutcomes() {
-  const rows = Object.entries(job?.outcomes || {}).map(([id, one]) => {
-    const row = document.createElement("tr");
-    const cells = [`Object ${id}`, one.outcome, one.reason || `${one.faces.toLocaleString()} faces${one.cut_by_border ? ", cut by the image's border" : ""}`];
-    row.append(...cells.map((text) => Object.assign(document.createElement("td"), { textContent: text })));
-    row.firstElementChild.prepend(swatch(Number(id)), " ");
-    row.children[1].className = one.outcome;
-    return row;
-  });
-  $("outcomes").tBodies[0].replaceChildren(...rows);
-  $("outcomes").hidden = !rows.length;
+  text.textContent = step ? `${STEPS[step]}: ${done} of ${total}` : waiting;
 }
 
 // ---- start ----
@@ -272,11 +297,7 @@ function describeServer() {
   $("steps").placeholder = server.steps;
   $("guidance").placeholder = server.guidance;
   $("steps").max = server.limits.steps;
-  $("examples").hidden = !server.examples;
-  $("example").max = server.examples - 1;
-  $("example-depth").append(...server.example_depths.map((name) => new Option(name === "gt" ? "exact depth" : `depth: ${name}`, name)));
-  if (server.estimator) $("depth-source").add(new Option(`estimated by ${server.estimator}`, "estimated"), 0);
-  $("depth-source").selectedIndex = 0;
+  depth.start(server);
 }
 
 function listen() {
@@ -294,20 +315,18 @@ function listen() {
   chosen("image-file", openFile);
   chosen("mask-file", needsImage(async (file) => {
     job = await api.putMasks(job.id, file);
+    names = {};
     editor.setIds(await api.picture(job.id, "masks"));
     masksChanged = false;
   }));
-  chosen("depth-file", needsImage(async (file) => {
-    job = await api.putDepth(job.id, file, number("depth-unit") ?? 1);
-    describeInput();
-  }));
-  $("open-example").onclick = asked(() => open(() => api.example(number("example") ?? 0, $("example-depth").value)));
+  chosen("depth-file", needsImage((file) => depth.take(file)));
+  $("fov").oninput = describeInput;
+  $("new-object").onclick = () => editor.select(Math.max(...areas.keys()) + 1);
   $("complete").onclick = asked(complete);
   $("cancel").onclick = asked(async () => { job = await api.cancel(job.id); describeJob(); if (busy()) follow(job.id); });
   $("undo").onclick = () => editor.bitmap && editor.undo();
-  $("remove").onclick = () => editor.bitmap && editor.remove(editor.current);
+  $("remove").onclick = () => editor.bitmap && list.remove(editor.current);
   $("brush").oninput = () => { editor.size = number("brush"); };
-  $("depth-source").onchange = describeInput;
   $("tools").onclick = ({ target }) => target.dataset.tool && chooseTool(target.dataset.tool);
   $("error").lastElementChild.onclick = () => { $("error").hidden = true; };
   $("stage").ondragover = (event) => { event.preventDefault(); $("stage").classList.add("over"); };
@@ -328,4 +347,8 @@ asked(async () => {
   describeJob();
   viewer = new Viewer($("scene"));
   window.fixer = { editor, viewer }; // for whoever looks into the page with a browser's tools
+  if (server.examples) {
+    examples = new Examples({ open: openExample, asked });
+    await examples.start(server);
+  }
 })();

@@ -3,6 +3,8 @@
 const UNDO = 5;
 const OPACITY = 130;
 const CLOSE_PX = 8; // on the screen
+const SHADE = 165; // of what is not highlighted
+const SHADE_PX = 640;
 
 // The same colours as the server gives the voxels: neighbouring numbers are far apart.
 export function colourOf(id) {
@@ -33,6 +35,7 @@ export class MaskEditor {
     this.overlay = new OffscreenCanvas(bitmap.width, bitmap.height);
     this.past = [];
     this.current = 1;
+    this.lit = null;
     this.drop();
     this.repaint();
   }
@@ -60,15 +63,35 @@ export class MaskEditor {
     const { ids } = this;
     this.drop();
     for (let p = 0; p < ids.length; p++) ids[p] = data[4 * p] + 256 * data[4 * p + 1];
-    this.current = (this.present().at(-1) || 0) + 1;
+    this.current = Math.max(0, ...this.areas().keys()) + 1;
     this.repaint();
   }
 
-  present() {
-    const seen = new Uint8Array(1 << 16);
+  // Pixels of each object that has any, by id.
+  areas() {
+    const counted = new Uint32Array(1 << 16);
     const { ids = [] } = this;
-    for (let p = 0; p < ids.length; p++) seen[ids[p]] = 1;
-    return [...seen.keys()].filter((id) => id && seen[id]);
+    for (let p = 0; p < ids.length; p++) counted[ids[p]]++;
+    return new Map([...counted.entries()].filter(([id, pixels]) => id && pixels));
+  }
+
+  // The others are darkened; null for none.
+  highlight(id) {
+    this.lit = id;
+    if (this.bitmap) this.draw();
+  }
+
+  // Coarse, so that it is quick on large images.
+  shade() {
+    const { ids, lit, canvas: { width, height } } = this;
+    const step = Math.max(1, Math.max(width, height) / SHADE_PX);
+    const shade = new OffscreenCanvas(Math.ceil(width / step), Math.ceil(height / step));
+    const patch = new ImageData(shade.width, shade.height);
+    for (let y = 0; y < shade.height; y++)
+      for (let x = 0; x < shade.width; x++)
+        if (ids[Math.floor(y * step) * width + Math.floor(x * step)] !== lit) patch.data[4 * (y * shade.width + x) + 3] = SHADE;
+    shade.getContext("2d").putImageData(patch, 0, 0);
+    return shade;
   }
 
   select(id) {
@@ -91,31 +114,6 @@ export class MaskEditor {
     this.drop();
     if (before && this.clicks) this.points = this.answered = before.points;
     this.repaint();
-  }
-
-  // COCO JSON with run lengths down the columns, zeros first.
-  toCoco() {
-    const { ids, canvas: { width, height } } = this;
-    const runs = new Map();
-    const end = (id, from, to) => {
-      if (!runs.has(id)) runs.set(id, { counts: [], last: 0 });
-      const run = runs.get(id);
-      run.counts.push(from - run.last, to - from);
-      run.last = to;
-    };
-    let from = 0;
-    let id = ids[0];
-    for (let p = 1; p <= width * height; p++) {
-      const next = p < width * height ? ids[(p % height) * width + Math.floor(p / height)] : -1;
-      if (next === id) continue;
-      if (id) end(id, from, p);
-      [from, id] = [p, next];
-    }
-    const annotations = [...runs].map(([own, { counts, last }]) => ({
-      id: own,
-      segmentation: { size: [height, width], counts: [...counts, width * height - last] },
-    }));
-    return JSON.stringify({ annotations });
   }
 
   remember() {
@@ -180,6 +178,7 @@ export class MaskEditor {
     const { pen, corners } = this;
     pen.drawImage(this.bitmap, 0, 0);
     pen.drawImage(this.overlay, 0, 0);
+    if (this.lit) pen.drawImage(this.shade(), 0, 0, this.canvas.width, this.canvas.height);
     const line = 1 / this.place().scale; // so that marks look the same on any picture
     for (const [x, y, inside] of this.points) {
       pen.beginPath();

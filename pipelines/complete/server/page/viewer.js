@@ -3,6 +3,7 @@
 import { add, apply, lookAlong, multiply, perspective } from "./matrix.js";
 
 const FOV = 0.7;
+const SHADE = 0.15; // of what is not highlighted
 const VERTEX = `#version 300 es
 in vec3 position; in vec3 normal; in vec4 colour;
 uniform mat4 object; uniform mat4 camera;
@@ -16,14 +17,14 @@ void main() {
 const FRAGMENT = `#version 300 es
 precision highp float;
 in vec3 n; in vec3 c; in vec3 p;
-uniform vec3 eye;
+uniform vec3 eye; uniform float shade;
 out vec4 pixel;
 void main() {
   vec3 to_eye = normalize(eye - p);
   vec3 side = normalize(n);
   side *= dot(side, to_eye) < 0.0 ? -1.0 : 1.0;
   float light = 0.35 + 0.25 * side.y + 0.6 * dot(side, to_eye);
-  vec3 lit = clamp(c * light, 0.0, 1.0);
+  vec3 lit = clamp(c * light * shade, 0.0, 1.0);
   pixel = vec4(mix(12.92 * lit, 1.055 * pow(lit, vec3(1.0 / 2.4)) - 0.055, step(0.0031308, lit)), 1.0);
 }`;
 
@@ -47,6 +48,12 @@ export class Viewer {
     for (const part of this.parts) part.free();
     this.parts = parts.map((part) => uploadPart(this.gl, this.program, part));
     if (forward) this.frame(parts, forward);
+    this.draw();
+  }
+
+  // The others are darkened; null for none.
+  highlight(instance) {
+    this.lit = instance;
     this.draw();
   }
 
@@ -94,7 +101,8 @@ export class Viewer {
     const lens = perspective(FOV, width / height, this.distance / 100, this.distance * 100);
     gl.uniformMatrix4fv(program.camera, false, multiply(lens, matrix));
     gl.uniform3fv(program.eye, eye);
-    for (const part of this.parts) part.draw();
+    const found = this.parts.some((part) => part.instance === this.lit);
+    for (const part of this.parts) part.draw(found && part.instance !== this.lit ? SHADE : 1);
   }
 
   listen() {
@@ -175,7 +183,7 @@ function link(gl) {
   }
   gl.linkProgram(id);
   if (!gl.getProgramParameter(id, gl.LINK_STATUS)) throw new Error(`The 3D view cannot start: ${gl.getProgramInfoLog(id)}`);
-  const uniforms = ["object", "camera", "eye"].map((name) => [name, gl.getUniformLocation(id, name)]);
+  const uniforms = ["object", "camera", "eye", "shade"].map((name) => [name, gl.getUniformLocation(id, name)]);
   return { id, ...Object.fromEntries(uniforms) };
 }
 
@@ -200,8 +208,10 @@ function uploadPart(gl, program, part) {
   store(gl.ELEMENT_ARRAY_BUFFER, part.index);
   gl.bindVertexArray(null);
   return {
-    draw() {
+    instance: part.instance,
+    draw(shade) {
       gl.bindVertexArray(array);
+      gl.uniform1f(program.shade, shade);
       if (!part.colour) gl.vertexAttrib4f(gl.getAttribLocation(program.id, "colour"), 0.6, 0.6, 0.6, 1);
       gl.uniformMatrix4fv(program.object, false, part.matrix);
       gl.drawElements(gl.TRIANGLES, part.index.length, gl.UNSIGNED_INT, 0);
