@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import tyro
 
@@ -21,6 +21,7 @@ CONTACT_GAP_M = 0.001
 blocked by the floor (a rug was black). Cycles and Embree tell the two apart from 1 micrometre up, at 10 m (measured on
 CPUs; scenegen/layout/README.md). A millimetre is also more than the error of the stored depth (0.2 mm) and the
 tolerance of poses (0.1 mm), so that the order of the two survives in the data, and still less than a pixel."""
+Transparent = Literal["first", "opaque", "both"]
 Split = Literal["train", "val", "test", "all"]
 
 
@@ -143,9 +144,12 @@ class RenderConfig:
     view_transform: str = "AgX"
     albedo: bool = False
     """Also store the diffuse colour of every pixel (black for metals)."""
+    transparent: Transparent = "first"
+    """What depth, ids and normals show where glass stands in front: the first surface, the first opaque one instead,
+    or both, each in columns of its own (scenegen/contract/README.md)."""
 
 
-_BEFORE: dict[str, dict[str, Any]] = {"placement": {"contact_gap_m": 0.0}}
+_BEFORE: dict[str, dict[str, Any]] = {"placement": {"contact_gap_m": 0.0}, "render": {"transparent": "first"}}
 """Settings by group that came after the first version, each with the value that stands for what was done before."""
 _UNKNOWN = object()
 
@@ -317,6 +321,10 @@ def _check(config: DatasetConfig) -> None:
             raise UsageError(f"{name} is ({first}, {last}); give a positive range, the smaller value first")
     if sum(config.room.wall_count_weights) <= 0 or min(config.room.wall_count_weights) < 0:
         raise UsageError("room.wall_count_weights must be five weights of at least 0 with a positive sum")
+    if config.render.transparent not in get_args(Transparent):
+        raise UsageError(
+            f"render.transparent is {config.render.transparent!r}; it is {', '.join(get_args(Transparent))}"
+        )
     if not 0 <= config.placement.contact_gap_m < config.room.floor_size_m / 2:
         raise UsageError(
             f"placement.contact_gap_m is {config.placement.contact_gap_m}; give a small length such as 0.001"

@@ -1,5 +1,6 @@
 """A small real dataset written with the contract's own functions: three scenes of two views in two shards."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from scenegen.contract.dataset import Dataset
 from scenegen.contract.index import shard_name
 from scenegen.contract.records import ObjectFacts, Scene, SceneObject, ViewImages
 from scenegen.contract.schema import ShardMeta, encode_scene, encode_view, table_schema
@@ -39,6 +41,28 @@ def scene_record(index: int) -> Scene:
     pose = np.diag([0.5, 0.5, 0.5, 1.0])
     objects = tuple(SceneObject(i, f"asset/{i}", "00", "CC0-1.0", pose) for i in (3, 4))
     return Scene(index, objects=objects, objects_requested=2, placement_attempts=5, licences=("CC0-1.0",))
+
+
+def with_glass(images: ViewImages, depth_m: float = 3.0) -> ViewImages:
+    """The object of the test images made of glass: behind it is the floor, at this depth."""
+    glass = images.instance_id == 3
+    return dataclasses.replace(
+        images,
+        depth_opaque_m=np.where(glass, np.float32(depth_m), images.depth_m),
+        instance_id_opaque=np.where(glass, 1, images.instance_id).astype(np.uint16),
+        normal_cam_opaque=images.normal_cam,
+    )
+
+
+def write_views(folder: Path, images: ViewImages, transparent: str) -> Dataset:
+    """A dataset of one view beside the scenes of the fixture."""
+    meta = ShardMeta("digest", 0, "1", "test images", "none", transparent)
+    row = encode_view(0, 0, np.array([[40, 0, 16], [0, 40, 12], [0, 0, 1.0]]), np.eye(4), images, FACTS)
+    for table in ("views", "scenes"):
+        (folder / shard_name(table, 1, 2)).unlink()
+    table = pa.Table.from_batches([row]).replace_schema_metadata(meta.to_metadata())
+    pq.write_table(table, folder / shard_name("views", 0, 2), row_group_size=1)
+    return Dataset.open(folder)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def exact_settings(scene: "bpy.types.Scene", albedo: bool = False) -> Iterator[N
     cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", 0.01
     layer.use_pass_diffuse_color = albedo
     version.write_multilayer_exr(scene.render.image_settings)
-    cut = list(_cut_bump(_materials(scene)))
+    cut = list(_cut_bump(materials_of(scene)))
     try:
         yield
     finally:
@@ -117,7 +117,8 @@ def facing_camera(normal_cam: np.ndarray, camera: CameraSpec) -> np.ndarray:
     return (bent / np.maximum(np.linalg.norm(bent, axis=-1, keepdims=True), 1e-12)).astype(np.float32)
 
 
-def _materials(scene: "bpy.types.Scene") -> "set[bpy.types.Material]":
+def materials_of(scene: "bpy.types.Scene") -> "set[bpy.types.Material]":
+    """Every material with nodes that something in the scene wears."""
     slots = (slot.material for scene_object in scene.objects for slot in scene_object.material_slots)
     return {material for material in slots if material and material.node_tree}
 

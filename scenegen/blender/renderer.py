@@ -1,7 +1,7 @@
 """From a SceneSpec to images: build the scene, then all exact passes, then all beauty passes."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,12 +13,13 @@ from scenegen.blender.beauty import beauty_settings, read_rgb
 from scenegen.blender.camera import build_camera, point_camera
 from scenegen.blender.log import captured
 from scenegen.blender.materials.build import MaterialBuilder, MaterialSource
-from scenegen.blender.passes import InstanceTable, exact_settings, read_exact
+from scenegen.blender.passes import ExactPasses, InstanceTable, exact_settings, materials_of, read_exact
 from scenegen.blender.room import build_floor, build_wall, show_walls
+from scenegen.blender.see_through import transparent_as_holes
 from scenegen.blender.session import Session
 from scenegen.blender.world import build_lamp, build_world, exposure_gain
 from scenegen.config import DatasetConfig
-from scenegen.contract.records import FLOOR_ID, WALL_ID, ViewImages
+from scenegen.contract.records import FIRST, FLOOR_ID, OPAQUE, WALL_ID, ViewImages
 from scenegen.errors import SceneError
 from scenegen.layout.spec import SceneSpec
 
@@ -74,10 +75,9 @@ class BlenderRenderer:
                 point_camera(scene, view.camera)
                 rgb = self._session.render(f"rgb-{index}.bmp")
             refuse_troubles(log.troubles())
-            passes = read_exact(exact[index], built.instances, view.camera)
-            yield ViewImages(read_rgb(rgb), passes.depth_m, passes.instance_id, passes.normal_cam, passes.albedo)
-            rgb.unlink()
-            exact[index].unlink()
+            yield _images(rgb, [read_exact(path, built.instances, view.camera) for path in exact[index]])
+            for path in (rgb, *exact[index]):
+                path.unlink()
 
     def build(self, spec: SceneSpec) -> BuiltScene:
         """Empty Blender's scene and put this one in. Raises AssetError, SceneError."""
@@ -118,14 +118,40 @@ class BlenderRenderer:
         self._assets.clear()
         self._session.close()
 
-    def _render_exact(self, spec: SceneSpec, built: BuiltScene) -> list[Path]:
+    def _render_exact(self, spec: SceneSpec, built: BuiltScene) -> list[tuple[Path, ...]]:
+        """Of each view what the configuration wants: the first surface, the first opaque one, or both in this order."""
+        scene, wanted = self._session.scene, self._config.render.transparent
+        passes = []
+        with exact_settings(scene, self._config.render.albedo):
+            if wanted != OPAQUE:
+                passes.append(self._shoot_exact(spec, built, FIRST))
+            if wanted != FIRST:
+                with transparent_as_holes(materials_of(scene)):
+                    passes.append(self._shoot_exact(spec, built, OPAQUE))
+        return list(zip(*passes, strict=True))
+
+    def _shoot_exact(self, spec: SceneSpec, built: BuiltScene, name: str) -> list[Path]:
         paths = []
-        with exact_settings(self._session.scene, self._config.render.albedo):
-            for index, view in enumerate(spec.views):
-                show_walls(built.walls, view.unseen_walls)
-                point_camera(self._session.scene, view.camera)
-                paths.append(self._session.render(f"exact-{index}.exr"))
+        for index, view in enumerate(spec.views):
+            show_walls(built.walls, view.unseen_walls)
+            point_camera(self._session.scene, view.camera)
+            paths.append(self._session.render(f"exact-{name}-{index}.exr"))
         return paths
+
+
+def _images(rgb: Path, exact: Sequence[ExactPasses]) -> ViewImages:
+    """exact: one, or that of the first surface and that of the first opaque one."""
+    one = exact[0]
+    images = ViewImages(read_rgb(rgb), one.depth_m, one.instance_id, one.normal_cam, one.albedo)
+    if len(exact) == 1:
+        return images
+    opaque = exact[1]
+    return replace(
+        images,
+        depth_opaque_m=opaque.depth_m,
+        instance_id_opaque=opaque.instance_id,
+        normal_cam_opaque=opaque.normal_cam,
+    )
 
 
 def bpy_version() -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from scenegen.contract import schema, sidecar
 from scenegen.contract.index import DatasetIndex, list_shards, parse_shard_name, read_index
-from scenegen.contract.records import Scene, View, ViewObject
+from scenegen.contract.records import BOTH, FIRST, OPAQUE, OPAQUE_IMAGES, Scene, View, ViewObject
 from scenegen.contract.storage import Root
 
 IMAGES = ("rgb", "depth_m", "instance_id", "normal_cam")
@@ -24,6 +24,9 @@ _COLUMNS_OF_IMAGE = {
     "instance_id": ["instance_id"],
     "normal_cam": ["normal_cam"],
     "albedo": ["albedo"],
+    "depth_opaque_m": ["depth_opaque", "depth_opaque_offset_m", "depth_opaque_step_m"],
+    "instance_id_opaque": ["instance_id_opaque"],
+    "normal_cam_opaque": ["normal_cam_opaque"],
 }
 _VIEW_COLUMNS = ["scene_index", "view_index", "width", "height", "K_px", "T_world_cam", "objects"]
 _OPEN_FILES = 64
@@ -68,13 +71,20 @@ class Dataset:
         return self._ends[-1]
 
     def view(self, number: int, images: Sequence[str] = IMAGES) -> View:
-        """View `number`, decoded. `images` chooses what is read: of rgb, depth_m, instance_id, normal_cam, albedo.
+        """View `number`, decoded. `images` chooses what is read: of rgb, depth_m, instance_id, normal_cam, albedo,
+        depth_opaque_m, instance_id_opaque and normal_cam_opaque (where `transparent` is "both").
 
-        Raises IndexError beyond the last view, ValueError for an unknown image.
+        Raises IndexError beyond the last view, ValueError for an unknown image and for one that the dataset has not.
         """
         unknown = set(images) - _COLUMNS_OF_IMAGE.keys()
         if unknown:
             raise ValueError(f"no image {sorted(unknown)}; choose from {sorted(_COLUMNS_OF_IMAGE)}")
+        if self.transparent != BOTH and (missing := sorted(set(images) & set(OPAQUE_IMAGES))):
+            what = f"{self.root.location} has no {', '.join(missing)}"
+            if self.transparent == OPAQUE:
+                plain = ", ".join(name.replace("_opaque", "") for name in missing)
+                raise ValueError(f"{what}: it shows opaque surfaces alone, so read {plain}")
+            raise ValueError(f"{what}; make a dataset with --render.transparent both")
         position, row = self._locate(number)
         columns = [*_VIEW_COLUMNS, *(column for image in images for column in _COLUMNS_OF_IMAGE[image])]
         file = self._file(self._shards[position][1])
@@ -82,6 +92,11 @@ class Dataset:
         view = schema.decode_view(values, [schema.decode_facts(facts) for facts in values["objects"]])
         known = {o.instance_id: o for o in self._scenes_of_shard(position)[view.scene_index].objects}
         return replace(view, objects=tuple(ViewObject(facts, known[facts.instance_id]) for facts in view.facts))
+
+    @property
+    def transparent(self) -> str:
+        """Which surfaces it shows where something transparent stands in front: first, opaque or both."""
+        return self.metadata().get("transparent", FIRST)
 
     def place(self, number: int) -> str:
         """Where view `number` is stored, for messages: shard file and row. Raises IndexError beyond the last view."""
@@ -169,7 +184,9 @@ class Dataset:
 
     def _fields_and_files(self, name: str) -> tuple[Sequence[pa.Field], list[str]]:
         if name in schema.FIELDS:
-            return schema.FIELDS[name], [views if name == "views" else scenes for _, views, scenes in self._shards]
+            return schema.fields_of(name, self.transparent), [
+                views if name == "views" else scenes for _, views, scenes in self._shards
+            ]
         files = self._sidecar_files().get(name.removeprefix(sidecar.PREFIX))
         if not name.startswith(sidecar.PREFIX) or not files:
             known = ["views", "scenes", "instances", *map(sidecar.sidecar_table, self.estimators(complete=False))]

@@ -11,6 +11,10 @@ BACKGROUND_ID = 0
 FLOOR_ID = 1
 WALL_ID = 2
 FIRST_OBJECT_ID = 3
+FIRST, OPAQUE, BOTH = "first", "opaque", "both"
+"""What depth, ids and normals show where something transparent stands in front: the first surface, the first opaque one
+instead, or the first, and the opaque one in columns of its own. README.md says what is transparent."""
+OPAQUE_IMAGES = ("depth_opaque_m", "instance_id_opaque", "normal_cam_opaque")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class ViewImages:
     instance_id: (H, W) uint16, no antialiasing: 0 background, 1 floor, 2 wall, >= 3 objects.
     normal_cam: (H, W, 3) float32, unit normals in the camera frame, facing the camera; NaN where nothing was hit.
     albedo: (H, W, 3) uint8 or None.
+    depth_opaque_m, instance_id_opaque, normal_cam_opaque: the same of the first opaque surface, or None.
     """
 
     rgb: np.ndarray
@@ -29,6 +34,9 @@ class ViewImages:
     instance_id: np.ndarray
     normal_cam: np.ndarray
     albedo: np.ndarray | None = None
+    depth_opaque_m: np.ndarray | None = None
+    instance_id_opaque: np.ndarray | None = None
+    normal_cam_opaque: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,9 @@ class View:
     instance_id: np.ndarray | None = None
     normal_cam: np.ndarray | None = None
     albedo: np.ndarray | None = None
+    depth_opaque_m: np.ndarray | None = None
+    instance_id_opaque: np.ndarray | None = None
+    normal_cam_opaque: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)

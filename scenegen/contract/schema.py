@@ -3,7 +3,7 @@
 A change here is a change of the format: raise SCHEMA_VERSION and say so in the CHANGELOG.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,17 @@ import pyarrow as pa
 
 from scenegen.contract import codecs
 from scenegen.contract.fields import PLANES_DOC, field_of, one_row
-from scenegen.contract.records import ObjectFacts, Scene, SceneObject, View, ViewImages
+from scenegen.contract.records import BOTH, FIRST, ObjectFacts, Scene, SceneObject, View, ViewImages
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _RGB_DOC = "lossless WebP; (H, W, 3) uint8 sRGB display values; file metadata colour_transform names the transform"
 _POSE_DOC = "4x4 row-major, column vectors"
 
 
+_IDS_DOC = "uint16 ids without antialiasing: 0 background, 1 floor, 2 wall, >= 3 objects"
+_NORMALS_DOC = "unit surface normals facing the camera, octahedral: code = 8192 + round(8191 * uv)"
+_BEHIND = "of the first opaque surface, straight through what is transparent"
 _BOX = pa.list_(pa.int32(), 4)
 _MATRIX_4X4 = pa.list_(pa.float64(), 16)
 
@@ -84,13 +87,13 @@ VIEW_FIELDS = [
     field_of(
         "instance_id",
         pa.large_binary(),
-        f"uint16 ids without antialiasing: 0 background, 1 floor, 2 wall, >= 3 objects; {PLANES_DOC}",
+        f"{_IDS_DOC}; {PLANES_DOC}",
         shape="H,W",
     ),
     field_of(
         "normal_cam",
         pa.large_binary(),
-        f"unit surface normals facing the camera, octahedral: code = 8192 + round(8191 * uv); {PLANES_DOC}",
+        f"{_NORMALS_DOC}; {PLANES_DOC}",
         shape="H,W,2",
         axes="camera, OpenCV",
         invalid="codes 0, NaN once decoded",
@@ -118,12 +121,49 @@ SCENE_FIELDS = [
     field_of("spec_sha256", pa.string(), "of spec_json; equal for every run with one seed and one config"),
 ]
 
+OPAQUE_FIELDS = [
+    field_of(
+        "depth_opaque",
+        pa.large_binary(),
+        f"planar z, {_BEHIND}; depth_opaque_offset_m + code * depth_opaque_step_m; {PLANES_DOC}",
+        shape="H,W",
+        unit="metre",
+        invalid="code 0, NaN once decoded",
+    ),
+    field_of("depth_opaque_offset_m", pa.float64(), "see depth_opaque", unit="metre"),
+    field_of("depth_opaque_step_m", pa.float64(), "see depth_opaque; the error is at most half of it", unit="metre"),
+    field_of("instance_id_opaque", pa.large_binary(), f"{_IDS_DOC}, {_BEHIND}; {PLANES_DOC}", shape="H,W"),
+    field_of(
+        "normal_cam_opaque",
+        pa.large_binary(),
+        f"{_NORMALS_DOC}, {_BEHIND}; {PLANES_DOC}",
+        shape="H,W,2",
+        axes="camera, OpenCV",
+        invalid="codes 0, NaN once decoded",
+    ),
+]
+"""The last columns of the views of a dataset that has both surfaces."""
+
+
 FIELDS = {"views": VIEW_FIELDS, "scenes": SCENE_FIELDS}
+
+
+def fields_of(table: str, transparent: str = FIRST) -> list[pa.Field]:
+    """The columns of "views" or "scenes" in a dataset that shows these surfaces. Raises KeyError for another table."""
+    return FIELDS[table] + (OPAQUE_FIELDS if table == "views" and transparent == BOTH else [])
+
+
+def version_of(transparent: str) -> int:
+    """The oldest version that describes such a dataset: what needs nothing new says nothing new, byte by byte."""
+    return 1 if transparent == FIRST else SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True)
 class ShardMeta:
-    """What is true for every row of a dataset; stored as key-value metadata of each shard file."""
+    """What is true for every row of a dataset; stored as key-value metadata of each shard file.
+
+    transparent: which surfaces it shows, first, opaque or both; a file that says nothing shows the first.
+    """
 
     config_digest: str
     dataset_seed: int
@@ -131,21 +171,25 @@ class ShardMeta:
     renderer: str
     """ "blender <bpy version>", or the name of whatever drew the images."""
     colour_transform: str
+    transparent: str = FIRST
 
     def to_metadata(self) -> dict[str, str]:
         return {
-            "schema_version": str(SCHEMA_VERSION),
+            "schema_version": str(version_of(self.transparent)),
             "config_digest": self.config_digest,
             "dataset_seed": str(self.dataset_seed),
             "code_version": self.code_version,
             "renderer": self.renderer,
             "colour_transform": self.colour_transform,
+            **({} if self.transparent == FIRST else {"transparent": self.transparent}),
         }
 
 
 def table_schema(table: str, meta: ShardMeta | None = None) -> pa.Schema:
-    """The schema of "views" or "scenes", with file metadata when given."""
-    return pa.schema(FIELDS[table], metadata=meta.to_metadata() if meta else None)
+    """The schema of "views" or "scenes"; of the dataset, with its file metadata, when that is given."""
+    if meta is None:
+        return pa.schema(fields_of(table))
+    return pa.schema(fields_of(table, meta.transparent), metadata=meta.to_metadata())
 
 
 def encode_view(
@@ -156,7 +200,10 @@ def encode_view(
     images: ViewImages,
     objects: Sequence[ObjectFacts],
 ) -> pa.RecordBatch:
-    """One row of the views table. Raises ValueError for images that break the conventions."""
+    """One row of the views table, with the opaque surfaces if the images have them.
+
+    Raises ValueError for images that break the conventions.
+    """
     height, width = images.instance_id.shape
     depth, offset, step = codecs.encode_depth(images.depth_m)
     row = {
@@ -176,7 +223,18 @@ def encode_view(
         "thumbnail": codecs.encode_thumbnail(images.rgb),
         "objects": [_facts_row(facts) for facts in objects],
     }
-    return one_row(row, table_schema("views"))
+    if images.depth_opaque_m is None:
+        return one_row(row, table_schema("views"))
+    assert images.instance_id_opaque is not None and images.normal_cam_opaque is not None
+    depth, offset, step = codecs.encode_depth(images.depth_opaque_m)
+    row |= {
+        "depth_opaque": depth,
+        "depth_opaque_offset_m": offset,
+        "depth_opaque_step_m": step,
+        "instance_id_opaque": codecs.encode_planes(images.instance_id_opaque),
+        "normal_cam_opaque": codecs.encode_normals(images.normal_cam_opaque),
+    }
+    return one_row(row, pa.schema(fields_of("views", BOTH)))
 
 
 def encode_scene(scene: Scene) -> pa.RecordBatch:
@@ -224,10 +282,6 @@ def decode_view(row: dict, facts: Sequence[ObjectFacts]) -> View:
 
     Images whose column was not read are None.
     """
-    size = (row["height"], row["width"])
-    depth = row.get("depth")
-    ids = row.get("instance_id")
-    normal = row.get("normal_cam")
     return View(
         scene_index=row["scene_index"],
         view_index=row["view_index"],
@@ -237,12 +291,24 @@ def decode_view(row: dict, facts: Sequence[ObjectFacts]) -> View:
         facts=tuple(facts),
         rgb=_optional_image(row.get("rgb")),
         albedo=_optional_image(row.get("albedo")),
-        depth_m=None
-        if depth is None
-        else codecs.decode_depth(depth, row["depth_offset_m"], row["depth_step_m"], *size),
-        instance_id=None if ids is None else codecs.decode_planes(ids, *size),
-        normal_cam=None if normal is None else codecs.decode_normals(normal, *size),
+        depth_m=_optional_depth(row, "depth"),
+        instance_id=_optional(row, "instance_id", codecs.decode_planes),
+        normal_cam=_optional(row, "normal_cam", codecs.decode_normals),
+        depth_opaque_m=_optional_depth(row, "depth_opaque"),
+        instance_id_opaque=_optional(row, "instance_id_opaque", codecs.decode_planes),
+        normal_cam_opaque=_optional(row, "normal_cam_opaque", codecs.decode_normals),
     )
+
+
+def _optional_depth(row: dict, column: str) -> np.ndarray | None:
+    if row.get(column) is None:
+        return None
+    offset, step = row[f"{column}_offset_m"], row[f"{column}_step_m"]
+    return codecs.decode_depth(row[column], offset, step, row["height"], row["width"])
+
+
+def _optional(row: dict, column: str, decode: Callable[[bytes, int, int], np.ndarray]) -> np.ndarray | None:
+    return None if row.get(column) is None else decode(row[column], row["height"], row["width"])
 
 
 def _optional_image(blob: bytes | None) -> np.ndarray | None:

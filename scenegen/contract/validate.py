@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from scenegen.contract.records import BACKGROUND_ID, FIRST_OBJECT_ID, ObjectFacts, Scene, View
+from scenegen.contract.records import BACKGROUND_ID, FIRST_OBJECT_ID, OPAQUE_IMAGES, ObjectFacts, Scene, View
 from scenegen.contract.sidecar import DepthEstimate
 
 _NORMAL_TOLERANCE = 1e-3
+_DEPTH_TOLERANCE_M = 1e-3  # more than the steps of two depth images
 _ERROR_TOLERANCE = 0.02  # quantisation moves pixels over the edge of what is valid
 
 
@@ -23,7 +24,7 @@ def schema_problems(found: pa.Schema, wanted: pa.Schema) -> Iterator[str]:
 
 
 def view_problems(view: View, scene: Scene) -> Iterator[str]:
-    """Everything that a decoded view must hold (all four images read)."""
+    """Everything that a decoded view must hold (all four images read, and the opaque ones where there are any)."""
     width, height = view.size_px
     shapes = {
         "rgb": (height, width, 3),
@@ -31,14 +32,19 @@ def view_problems(view: View, scene: Scene) -> Iterator[str]:
         "instance_id": (height, width),
         "normal_cam": (height, width, 3),
     }
+    if view.depth_opaque_m is not None:
+        shapes |= {name: shapes[name.replace("_opaque", "")] for name in OPAQUE_IMAGES}
     for name, shape in shapes.items():
         image = getattr(view, name)
         if image is None or image.shape != shape:
             yield f"{name} has shape {None if image is None else image.shape} instead of {shape}"
             return
     yield from _camera_problems(view)
-    yield from _image_problems(view)
+    assert view.depth_m is not None and view.instance_id is not None and view.normal_cam is not None
+    yield from _image_problems(view.depth_m, view.instance_id, view.normal_cam)
     yield from _instance_problems(view, scene)
+    if view.depth_opaque_m is not None:
+        yield from (f"opaque surfaces: {problem}" for problem in _opaque_problems(view, scene))
 
 
 def scene_problems(scene: Scene) -> Iterator[str]:
@@ -106,19 +112,33 @@ def _camera_problems(view: View) -> Iterator[str]:
         yield f"K_px is not a camera for a {width} x {height} image"
 
 
-def _image_problems(view: View) -> Iterator[str]:
-    assert view.depth_m is not None and view.instance_id is not None and view.normal_cam is not None
-    hit = view.instance_id != BACKGROUND_ID
-    if (np.isfinite(view.depth_m) != hit).any():
-        count = int((np.isfinite(view.depth_m) != hit).sum())
+def _image_problems(depth_m: np.ndarray, instance_id: np.ndarray, normal_cam: np.ndarray) -> Iterator[str]:
+    hit = instance_id != BACKGROUND_ID
+    if (np.isfinite(depth_m) != hit).any():
+        count = int((np.isfinite(depth_m) != hit).sum())
         yield f"{count} pixels have an id without depth, or depth without an id"
-    if (view.depth_m[np.isfinite(view.depth_m)] <= 0).any():
+    if (depth_m[np.isfinite(depth_m)] <= 0).any():
         yield "depth is not positive"
-    has_normal = np.isfinite(view.normal_cam).all(axis=-1)
+    has_normal = np.isfinite(normal_cam).all(axis=-1)
     if (has_normal != hit).any():
         yield f"{int((has_normal != hit).sum())} pixels have an id without a normal, or a normal without an id"
-    if (np.abs(np.linalg.norm(view.normal_cam[has_normal], axis=-1) - 1) > _NORMAL_TOLERANCE).any():
+    if (np.abs(np.linalg.norm(normal_cam[has_normal], axis=-1) - 1) > _NORMAL_TOLERANCE).any():
         yield "normals are not of unit length"
+
+
+def _opaque_problems(view: View, scene: Scene) -> Iterator[str]:
+    """What lies behind glass is no nearer than the glass, and where there is none both are one surface."""
+    depth_m, ids, normal_cam = view.depth_opaque_m, view.instance_id_opaque, view.normal_cam_opaque
+    assert depth_m is not None and ids is not None and normal_cam is not None and view.depth_m is not None
+    yield from _image_problems(depth_m, ids, normal_cam)
+    strangers = set(np.unique(ids[ids >= FIRST_OBJECT_ID]).tolist()) - {o.instance_id for o in scene.objects}
+    if strangers:
+        yield f"the image shows instances {sorted(strangers)} that the scene does not have"
+    nearer = view.depth_m - depth_m > _DEPTH_TOLERANCE_M  # NaN, behind which nothing is, is not nearer
+    if nearer.any():
+        yield f"{int(nearer.sum())} pixels are nearer than the first surface"
+    if (np.isfinite(depth_m) & ~np.isfinite(view.depth_m)).any():
+        yield "something is seen where the first surface is missing"
 
 
 def _instance_problems(view: View, scene: Scene) -> Iterator[str]:

@@ -6,14 +6,14 @@ Frames and units as in scenegen.layout.spec.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from scenegen.assets.library import CanonicalMesh
 from scenegen.assets.manifest import AssetRecord
-from scenegen.contract.records import BACKGROUND_ID, FIRST_OBJECT_ID, FLOOR_ID, WALL_ID, ViewImages
+from scenegen.contract.records import BACKGROUND_ID, BOTH, FIRST, FIRST_OBJECT_ID, FLOOR_ID, WALL_ID, ViewImages
 from scenegen.errors import AssetError
 from scenegen.layout.spec import CameraSpec, RoomSpec, SceneSpec
 
@@ -96,18 +96,29 @@ class _Slab:
 
 
 class BoxRenderer:
-    """Draws scenes of a BoxLibrary; see scenegen.jobs.renderer.Renderer."""
+    """Draws scenes of a BoxLibrary; see scenegen.jobs.renderer.Renderer. Boxes are opaque, so both surfaces are one."""
 
-    def __init__(self, library: BoxLibrary) -> None:
+    def __init__(self, library: BoxLibrary, transparent: str = FIRST) -> None:
         self._library = library
+        self._transparent = transparent
 
     def render(self, spec: SceneSpec) -> Iterator[ViewImages]:
         slabs = [_slab(self._library, each.instance_id, each.asset_uid, each.T_world_obj) for each in spec.objects]
         for view in spec.views:
-            yield _draw(spec.room, view.camera, view.unseen_walls, slabs)
+            images = _draw(spec.room, view.camera, view.unseen_walls, slabs)
+            yield _twice(images) if self._transparent == BOTH else images
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _twice(images: ViewImages) -> ViewImages:
+    return replace(
+        images,
+        depth_opaque_m=images.depth_m,
+        instance_id_opaque=images.instance_id,
+        normal_cam_opaque=images.normal_cam,
+    )
 
 
 def _slab(library: BoxLibrary, instance_id: int, uid: str, T_world_obj: np.ndarray) -> _Slab:

@@ -104,7 +104,9 @@ def _comparable(stored: StoredConfig) -> dict[str, Any]:
     """As JSON gives it back, without what follows from the rest; a newer code version alone may go on."""
     raw = json.loads(stored.to_json())
     meta = {
-        key: value for key, value in raw["meta"].items() if key not in ("config_digest", "dataset_seed", "code_version")
+        key: value
+        for key, value in raw["meta"].items()
+        if key not in ("config_digest", "dataset_seed", "code_version", "transparent")
     }
     return {**raw["config"], **meta, "assets_digest": raw["assets_digest"][:12]}
 

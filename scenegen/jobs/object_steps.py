@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 TRELLIS_ENCODERS = "microsoft/TRELLIS-image-large/ckpts/{ss_enc_conv3d_16l8_fp16,slat_enc_swin8_B_64l8_fp16}"
 AUTO = "auto"
-_NOT_OF_CLEAN_VIEWS = ("samples", "denoise", "denoising_prefilter", "albedo")  # they have their own, or none
+# they have their own, or none
+_NOT_OF_CLEAN_VIEWS = ("samples", "denoise", "denoising_prefilter", "albedo", "transparent")
 
 
 @dataclass(frozen=True, slots=True)

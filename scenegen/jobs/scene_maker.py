@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from scenegen.config import DatasetConfig
-from scenegen.contract.records import Scene, SceneObject, View
+from scenegen.contract.records import OPAQUE, Scene, SceneObject, View
 from scenegen.contract.schema import decode_facts, decode_view, encode_view
 from scenegen.contract.validate import scene_problems, view_problems
 from scenegen.errors import AssetError, SceneError
@@ -52,7 +52,7 @@ def make_scene(studio: Studio, config: DatasetConfig, scene_index: int) -> MadeS
                 config, studio.library, studio.hdri_uids, studio.material_uids, scene_index, frozenset(excluded)
             )
             scene = describe_scene(spec, studio)
-            views = tuple(_views(spec, scene, studio))
+            views = tuple(_views(spec, scene, studio, config.render.transparent))
         except AssetError as error:
             if error.uid in excluded:
                 raise SceneError(f"asset {error.uid} was left out and is used again: {error.reason}") from error
@@ -90,13 +90,13 @@ def _scene_object(placed: PlacedObject, library: Library) -> SceneObject:
     return SceneObject(placed.instance_id, placed.asset_uid, record.sha256, record.licence, placed.T_world_obj)
 
 
-def _views(spec: SceneSpec, scene: Scene, studio: Studio) -> Iterator[pa.RecordBatch]:
+def _views(spec: SceneSpec, scene: Scene, studio: Studio, transparent: str) -> Iterator[pa.RecordBatch]:
     """The encoded rows, each decoded again and checked against the contract before it counts."""
     caster = SceneCaster.of(spec, studio.library)
     count = 0
     for index, images in enumerate(studio.renderer.render(spec)):
         camera = spec.views[index].camera
-        facts = object_facts(spec, index, images.instance_id, caster)
+        facts = object_facts(spec, index, images.instance_id, caster, through_glass=transparent == OPAQUE)
         row = encode_view(spec.scene_index, index, camera.K_px, camera.matrix_world, images, facts)
         for problem in view_problems(_decoded(row), scene):
             raise SceneError(f"view {index} breaks the contract: {problem}")

@@ -24,6 +24,7 @@ def shard_meta(config: DatasetConfig) -> ShardMeta:
         code_version=scenegen.__version__,
         renderer=renderer_name(config),
         colour_transform="none" if config.renderer == "boxes" else f"{config.render.view_transform}, sRGB display",
+        transparent=config.render.transparent,
     )
 
 
@@ -56,7 +57,7 @@ def open_studio(job: WorkerJob) -> Studio:
     hdris = HdriLibrary.open(config.assets)
     materials = MaterialLibrary.open(config.assets)
     if isinstance(library, BoxLibrary):
-        return Studio(library, hdris.uids, materials.uids, BoxRenderer(library))
+        return Studio(library, hdris.uids, materials.uids, BoxRenderer(library, config.render.transparent))
     from scenegen.blender.renderer import BlenderRenderer
 
     renderer = BlenderRenderer(library, hdris, materials, config, job.device, job.threads)

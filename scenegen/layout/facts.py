@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from scenegen.contract.records import FIRST_OBJECT_ID, ObjectFacts
+from scenegen.contract.records import BACKGROUND_ID, FIRST_OBJECT_ID, ObjectFacts
 from scenegen.layout.spec import CameraSpec, PlacedObject, SceneSpec
 from scenegen.layout.visibility import SceneCaster, pixel_centres
 
@@ -19,13 +19,19 @@ EMPTY_BOX: Box = (0, 0, 0, 0)
 
 
 def object_facts(
-    spec: SceneSpec, view_index: int, instance_id_map: np.ndarray, caster: SceneCaster
+    spec: SceneSpec,
+    view_index: int,
+    instance_id_map: np.ndarray,
+    caster: SceneCaster,
+    through_glass: bool = False,
 ) -> tuple[ObjectFacts, ...]:
     """Facts for every object of the scene in one view, in the order of `spec.objects`.
 
     instance_id_map: (H, W) integer ids as rendered at the camera's full size.
     Amodal pixels are the visible ones and those where a ray through the pixel centre meets the object behind another
     one. Nothing hides behind the floor or a wall: cameras are above the one, and see the others from inside only.
+    through_glass: the map shows the first opaque surface, so that clear parts of an object, too, count as amodal alone,
+    whatever is seen through them. A wholly clear object then has no visible pixel, and occlusion 1.
     An object that is not in the frame has occlusion 0 and truncation 1.
     Raises ValueError if the map's shape is not the camera's.
     """
@@ -34,7 +40,10 @@ def object_facts(
         raise ValueError(f"the id map is {instance_id_map.shape}, the camera's image {camera.size_px[::-1]} (H, W)")
     ids = np.ascontiguousarray(instance_id_map, dtype=np.int32)
     windows = dict(enumerate(ndimage.find_objects(ids), 1))
-    return tuple(_facts(placed, camera, ids, windows.get(placed.instance_id), caster) for placed in spec.objects)
+    lowest = BACKGROUND_ID if through_glass else FIRST_OBJECT_ID  # what an object may be missing behind, or in front of
+    return tuple(
+        _facts(placed, camera, ids, windows.get(placed.instance_id), caster, lowest) for placed in spec.objects
+    )
 
 
 def _facts(
@@ -43,6 +52,7 @@ def _facts(
     ids: np.ndarray,
     window: tuple[slice, slice] | None,
     caster: SceneCaster,
+    lowest_id: int,
 ) -> ObjectFacts:
     visible_px, components, visible_box = 0, 0, EMPTY_BOX
     if window is not None:
@@ -51,7 +61,7 @@ def _facts(
         components = int(ndimage.label(mask, structure=EIGHT_CONNECTED)[1])
         visible_box = (window[1].start, window[0].start, window[1].stop, window[0].stop)
     reach = _reach(caster.world_vertices(placed), camera)
-    hidden_px, hidden_box = _hidden(placed.instance_id, camera, ids, reach, caster)
+    hidden_px, hidden_box = _hidden(placed.instance_id, camera, ids, reach, caster, lowest_id)
     amodal_px = visible_px + hidden_px
     outside_px = _outside(placed.instance_id, camera, reach, caster)
     if amodal_px:
@@ -99,8 +109,9 @@ def _hidden(
     ids: np.ndarray,
     reach: tuple[float, float, float, float] | None,
     caster: SceneCaster,
+    lowest_id: int,
 ) -> tuple[int, Box]:
-    """Pixels of the object behind other objects, and their box."""
+    """Pixels where the object is met but another id from `lowest_id` up is seen, and their box."""
     if reach is None:
         return 0, EMPTY_BOX
     width, height = camera.size_px
@@ -109,7 +120,7 @@ def _hidden(
     if x0 >= x1 or y0 >= y1:
         return 0, EMPTY_BOX
     window = ids[y0:y1, x0:x1]
-    rows, columns = np.nonzero((window >= FIRST_OBJECT_ID) & (window != instance_id))
+    rows, columns = np.nonzero((window >= lowest_id) & (window != instance_id))
     pixels = np.stack([columns + x0, rows + y0], axis=1)
     hidden = pixels[caster.hits_alone(instance_id, camera, pixels + 0.5)]
     if not len(hidden):

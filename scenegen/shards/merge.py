@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from scenegen.config import DatasetConfig
 from scenegen.contract.index import DatasetIndex, list_tables, write_index
-from scenegen.contract.schema import FIELDS, SCHEMA_VERSION
+from scenegen.contract.schema import FIELDS, version_of
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
 from scenegen.shards.ledger import ShardLedger
@@ -52,7 +52,7 @@ def summarise(config: DatasetConfig, ledgers: Sequence[ShardLedger]) -> DatasetI
         totals["bytes"] += ledger.views.bytes + ledger.scenes_file.bytes
         licences.update(ledger.licences)
     return DatasetIndex(
-        schema_version=SCHEMA_VERSION,
+        schema_version=version_of(config.render.transparent),
         config_digest=config.digest,
         dataset_seed=config.seed,
         num_scenes=config.num_scenes,

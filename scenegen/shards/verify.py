@@ -213,7 +213,7 @@ def _view_row_problems(file: pq.ParquetFile, scenes: Sequence[Scene], config: Da
 
 
 def _header_problems(table: str, file: pq.ParquetFile, meta: ShardMeta) -> Iterator[str]:
-    yield from (f"{table}: {problem}" for problem in schema_problems(file.schema_arrow, table_schema(table)))
+    yield from (f"{table}: {problem}" for problem in schema_problems(file.schema_arrow, table_schema(table, meta)))
     found = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
     for key, value in meta.to_metadata().items():
         if key != "code_version" and found.get(key) != value:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scenegen.contract.dataset import Dataset
+from scenegen.contract.dataset import IMAGES, Dataset
 from scenegen.contract.object_dataset import ObjectDataset
-from scenegen.contract.records import Scene, View
+from scenegen.contract.records import BOTH, OPAQUE_IMAGES, Scene, View
 from scenegen.contract.sidecar import DepthEstimate, sidecar_table
 from scenegen.view import colours
 from scenegen.view.completions_page import Completions, write_completions
@@ -95,8 +95,9 @@ def _estimator_facts(dataset: Dataset, name: str) -> dict[str, Any]:
 
 
 def _views(dataset: Dataset, images: Path, max_views: int) -> Iterator[dict[str, Any]]:
+    shown = (*IMAGES, *(OPAQUE_IMAGES if dataset.transparent == BOTH else ()))
     for number in spread(len(dataset), max_views):
-        view, estimates = dataset.view(number), _estimates(dataset, number)
+        view, estimates = dataset.view(number, shown), _estimates(dataset, number)
         yield _view_facts(view, dataset.scene(view.scene_index)) | {
             "estimates": {estimate.estimator: _estimate_facts(estimate) for estimate in estimates},
             "images": _save_pictures(view, estimates, images, number),
@@ -132,6 +133,11 @@ def _save_pictures(view: View, estimates: Sequence[DepthEstimate], images: Path,
         "normals": colours.normal_picture(view.normal_cam),
     }
     span = colours.depth_span(view.depth_m)  # one scale, so that estimates can be compared with the truth by eye
+    if view.depth_opaque_m is not None:
+        assert view.instance_id_opaque is not None and view.normal_cam_opaque is not None
+        pictures["opaque_depth"] = colours.depth_picture(view.depth_opaque_m, span)
+        pictures["opaque_ids"] = colours.id_picture(view.instance_id_opaque)
+        pictures["opaque_normals"] = colours.normal_picture(view.normal_cam_opaque)
     for estimate in estimates:
         depth = np.where(estimate.valid, estimate.aligned_m, np.nan)
         pictures[f"depth_{estimate.estimator}"] = colours.depth_picture(depth, span)

@@ -7,10 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from scenegen.contract.dataset import Dataset
+from scenegen.contract.dataset import IMAGES, Dataset
 from scenegen.contract.index import shard_name
+from scenegen.contract.records import OPAQUE_IMAGES
 from scenegen.contract.schema import table_schema
 from scenegen.contract.validate import scene_problems, schema_problems, view_problems
+from tests.conftest import with_glass, write_views
 
 
 def test_views_are_numbered_over_the_shards(dataset_dir):
@@ -125,3 +127,27 @@ def test_changed_conventions_are_noticed(dataset_dir):
     other = schema.set(7, schema.field(7).with_metadata({"doc": "ray length"}))
     assert list(schema_problems(schema, schema)) == []
     assert "depth" in next(schema_problems(other, schema))
+
+
+def test_what_is_behind_glass_comes_back_beside_the_first_surface(dataset_dir, test_images):
+    written = with_glass(test_images(0))
+    dataset = write_views(dataset_dir, written, "both")
+    view = dataset.view(0, [*IMAGES, *OPAQUE_IMAGES])
+    assert dataset.transparent == "both" and (view.instance_id == written.instance_id).all()
+    assert (view.instance_id_opaque == written.instance_id_opaque).all()
+    assert np.allclose(view.depth_opaque_m, written.depth_opaque_m, atol=1e-4, equal_nan=True)
+    assert np.allclose(view.normal_cam_opaque, written.normal_cam, atol=1e-4, equal_nan=True)
+    assert list(view_problems(view, dataset.scene(0))) == []
+    assert dataset.view(0).depth_opaque_m is None, "only what is asked for is read"
+    assert "depth_opaque_step_m" in dataset.table("views").column_names
+    nearer = dataclasses.replace(view, depth_opaque_m=view.depth_opaque_m - 2.0)
+    assert "nearer than the first surface" in " / ".join(view_problems(nearer, dataset.scene(0)))
+
+
+def test_a_dataset_without_opaque_columns_says_where_to_get_them(dataset_dir, test_images):
+    with pytest.raises(ValueError, match=r"has no depth_opaque_m; make a dataset with --render\.transparent both"):
+        Dataset.open(dataset_dir).view(0, ["depth_opaque_m"])
+    dataset = write_views(dataset_dir, test_images(0), "opaque")
+    with pytest.raises(ValueError, match="shows opaque surfaces alone, so read depth_m"):
+        dataset.view(0, ["depth_opaque_m"])
+    assert np.isfinite(dataset.view(0, ["depth_m"]).depth_m).any()

@@ -10,6 +10,7 @@ import pytest
 
 from scenegen import cli
 from scenegen.config import PRESETS, DatasetConfig, preset
+from scenegen.contract.dataset import Dataset
 from scenegen.jobs import commands
 from scenegen.jobs.render_command import Render
 
@@ -60,6 +61,7 @@ def test_the_default_is_the_papers_dataset_into_data():
 
 def test_rendering_makes_a_dataset_that_verifies_deeply(scenegen, dataset: str):
     assert scenegen("verify", "--out", dataset, "--deep")[0] == 0
+    assert Dataset.open(dataset).index.schema_version == 1, "nothing of version 2 is in it"
     code, said = scenegen("status", "--data", dataset)
     assert code == 0 and "2 of 2 scenes (100.0%)" in said and "complete" in said
     code, said = scenegen("status", "--data", dataset, "--json")
@@ -75,6 +77,21 @@ def test_another_config_is_refused_with_the_difference_and_what_to_do(scenegen, 
     assert scenegen("render", "--out", dataset, "--resume-config", "--stages", "render")[0] == 0
     code, said = scenegen("render", "--out", dataset, "--resume-config", "--seed", "1")
     assert code == 2 and "leave out: seed 0 -> 1" in said
+
+
+@pytest.mark.parametrize("transparent", ["opaque", "both"])
+def test_opaque_surfaces_by_option_make_a_dataset_that_verifies_and_shows(scenegen, tmp_path: Path, transparent: str):
+    out = tmp_path / "data"
+    making = ["render", "--num-scenes", "1", "--out", str(out), *ALONE]
+    assert scenegen(*making, "--render.transparent", transparent)[0] == 0
+    assert scenegen("verify", "--data", str(out), "--deep")[0] == 0
+    assert scenegen("view", "--data", str(out), "--out", str(tmp_path / "gallery"))[0] == 0
+    dataset = Dataset.open(out)
+    assert dataset.transparent == transparent and dataset.index.schema_version == 2
+    columns = {name for name in dataset.table("views").column_names if "opaque" in name}
+    assert columns == ({"depth_opaque_offset_m", "depth_opaque_step_m"} if transparent == "both" else set())
+    code, said = scenegen(*making)
+    assert code == 2 and f"another config (render.transparent {transparent} -> first)" in said
 
 
 def test_a_dataset_of_an_older_version_is_not_continued_with_other_scenes(scenegen, dataset: str, tmp_path: Path):

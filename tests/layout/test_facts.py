@@ -41,6 +41,18 @@ def test_amodal_pixels_are_those_of_the_object_alone():
     assert hidden.amodal_box_px == alone.visible_box_px
 
 
+def test_what_is_seen_through_counts_as_hidden_where_only_opaque_surfaces_are_seen():
+    """A glass cube before the floor and before another cube: amodal is its whole silhouette, visible is nothing."""
+    glass, other = cube(3, 1.0, 0.3), cube(4, -1.0, -0.3)
+    spec = scene([glass, other])
+    _, (alone,) = facts_of(scene([glass]))
+    behind, (_, whole) = facts_of(scene([other]))[0], facts_of(spec)[1]
+    clear, unhidden = object_facts(spec, 0, behind, SceneCaster.of(spec, LIBRARY), through_glass=True)
+    assert (clear.visible_px, clear.amodal_px, clear.occlusion) == (0, alone.visible_px, 1.0)
+    assert clear.amodal_box_px == alone.visible_box_px
+    assert unhidden.occlusion == 0.0 and unhidden.visible_px > whole.visible_px
+
+
 def test_a_bar_in_front_cuts_a_mask_in_two_components():
     post = PlacedObject(4, "post", 1.0, 0.0, (1.5, 0.0, 0.0))
     _, (fact, _) = facts_of(scene([cube(3, 0.0, scale=0.7, z=-0.15), post]))

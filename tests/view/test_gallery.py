@@ -22,6 +22,7 @@ from scenegen.view import colours
 from scenegen.view.commands import ViewCommand
 from scenegen.view.gallery import write_gallery
 from scenegen.view.voxels import PrincipalColours, voxel_picture
+from tests.conftest import with_glass, write_views
 from tests.shards.object_rows import BROKEN, write_tables
 
 
@@ -50,6 +51,16 @@ def test_estimators_stand_beside_the_truth_with_their_errors(dataset_dir, tmp_pa
     assert all((page.parent / image).stat().st_size > 0 for image in first["images"].values())
     truth, estimate = (np.asarray(Image.open(page.parent / first["images"][kind])) for kind in ("depth", "depth_half"))
     assert np.abs(truth.astype(int) - estimate).mean() < 2  # aligned, and on the same scale of colours
+
+
+def test_a_dataset_of_both_surfaces_shows_what_is_behind_glass(dataset_dir, tmp_path, test_images):
+    dataset = write_views(dataset_dir, with_glass(test_images(0)), "both")
+    page = write_gallery(dataset, tmp_path / "g", max_views=1)
+    (view,) = content(page)["views"]
+    assert {"opaque_depth", "opaque_ids", "opaque_normals"} <= view["images"].keys()
+    ids, behind = (np.asarray(Image.open(page.parent / view["images"][kind])) for kind in ("ids", "opaque_ids"))
+    assert np.abs(ids.astype(int) - behind).max() > 50
+    assert content(page)["dataset"]["metadata"]["transparent"] == "both"
 
 
 def write_sidecar_of_half_the_depth(folder, dataset):

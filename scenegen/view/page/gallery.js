@@ -6,6 +6,9 @@ const PANE_NAMES = Object.fromEntries([
   ["rgb", "RGB"], ["depth", "true depth"],
   ...GALLERY.dataset.estimators.flatMap(({ name }) => [[`depth_${name}`, name], [`error_${name}`, `${name}: error`]]),
   ["ids", "instance ids"], ["normals", "normals"],
+  ...(GALLERY.dataset.metadata.transparent === "both"
+    ? [["opaque_depth", "depth behind glass"], ["opaque_ids", "ids behind glass"], ["opaque_normals", "normals behind glass"]]
+    : []),
 ]);
 const byId = (id) => document.getElementById(id);
 const views = GALLERY.views.map(measure);
