@@ -18,11 +18,11 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from scenegen.assets import archives, glb
+from scenegen.assets import archives, glb, gltf_files, mtl, ply, stl
+from scenegen.assets.lookup import find_file
 from scenegen.errors import AssetError
 
 SCAN_CHUNK = 1 << 22
-TEXTURE_KEYS = re.compile(r"^(map_\w+|bump|disp|decal|refl|norm)$", re.IGNORECASE)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tga", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".hdr", ".dds", ".gif")
 
 
@@ -58,9 +58,7 @@ def check_file(uid: str, path: Path, root: Path, limits: Limits, missing_ok: boo
         if check is None:
             raise UnsafeFileError(f"unknown format {path.suffix!r}")
         check(path, root, limits, missing_ok)
-    except UnsafeFileError as error:
-        raise AssetError(uid, str(error)) from None
-    except (glb.GlbError, archives.ArchiveError) as error:
+    except (UnsafeFileError, glb.GlbError, gltf_files.CannotDecodeError, archives.ArchiveError) as error:
         raise AssetError(uid, str(error)) from None
     except (KeyError, IndexError, TypeError, AttributeError, struct.error, OverflowError) as error:
         raise AssetError(uid, f"malformed {path.suffix} file ({type(error).__name__}: {error})") from None
@@ -78,7 +76,7 @@ def _referred(name: str, path: Path, root: Path, limits: Limits, what: str, miss
     """A file that `path` names. Raises UnsafeFileError if it is outside, missing or too large."""
     if re.match(r"^([a-zA-Z][a-zA-Z0-9+.-]+:|//)", name):
         raise UnsafeFileError(f"path escape: {what} {name[:80]!r} is not a local file")
-    target = path.parent / name.replace("\\", "/")
+    target = find_file(name, path.parent, root) or path.parent / name.replace("\\", "/")
     if missing_ok and not target.resolve().is_relative_to(root.resolve()):
         return None  # a path of the author's own disk; it is never opened
     resolved = _inside(target, root, f"{what} {name[:80]!r}")
@@ -116,6 +114,7 @@ def _check_gltf_document(
     limits: Limits,
     missing_ok: bool,
 ) -> None:
+    gltf_files.check_decodable(document)
     for index, buffer in enumerate(document.get("buffers", [])):
         if buffers[index] is not None:
             available = len(buffers[index] or b"")
@@ -177,46 +176,48 @@ def _check_faces(faces: int, limits: Limits) -> None:
 
 
 def _check_obj(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
-    faces = 0
+    faces = corners = 0
+    continued = False
     for line in _lines(path):
-        kind = line[:2]
-        if kind == b"f ":
-            faces += max(len(line.split()) - 3, 0)
-        elif kind == b"v " and (b"nan" in line.lower() or b"inf" in line.lower()):
+        words = line.split()
+        kind = b"" if continued or not words else words[0].removeprefix(b"\xef\xbb\xbf")
+        if kind == b"v" and (b"nan" in line.lower() or b"inf" in line.lower()):
             raise UnsafeFileError("NaN or infinite vertices")
-        elif line.startswith(b"mtllib"):
-            name = line[6:].decode("utf-8", "replace").strip()
-            library = _referred(name, path, root, limits, "material library", missing_ok)
+        if kind == b"f" or (continued and corners):
+            corners += len(words) - (kind == b"f") - (words[-1:] == [b"\\"])
+        continued = line.endswith(b"\\")
+        if not continued:
+            faces, corners = faces + max(corners - 2, 0), 0
+    for name in mtl.libraries(path):
+        libraries = mtl.library_files(name, path.parent, root)
+        for library in libraries or [_referred(name, path, root, limits, "material library", missing_ok)]:
             if library is not None:
                 _check_mtl(library, root, limits, missing_ok)
     _check_faces(faces, limits)
 
 
 def _check_mtl(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
-    for line in _lines(path):
-        words = line.decode("utf-8", "replace").strip().split(maxsplit=1)
-        if len(words) == 2 and TEXTURE_KEYS.match(words[0]):
-            _referred(_mtl_image(words[1]), path, root, limits, "texture", missing_ok)
-
-
-def _mtl_image(argument: str) -> str:
-    """The file name after the options of a map statement ("-s 1 1 1 -bm 0.2 wood grain.png")."""
-    words = argument.split(" ")
-    while words and words[0].startswith("-"):
-        words.pop(0)
-        while words and (words[0] in ("on", "off", "") or re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", words[0], re.I)):
-            words.pop(0)
-    return " ".join(words)
+    for key, argument in mtl.statements(path):
+        if argument and mtl.MAP_KEYS.fullmatch(key) and mtl.map_file(argument, path.parent, root)[1] is None:
+            _referred(mtl.map_name(argument), path, root, limits, "texture", missing_ok)
 
 
 def _check_ply(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
-    del root, missing_ok
     with path.open("rb") as file:
         head = file.read(1 << 16)
     if not head.startswith(b"ply") or b"end_header" not in head:
         raise UnsafeFileError("not a PLY file (no ply header)")
-    header = head[: head.index(b"end_header")].decode("latin-1")
+    header = head[: head.index(b"end_header")].decode("utf-8", "replace")
     counts = {name: int(count) for name, count in re.findall(r"element\s+(\w+)\s+(\d+)", header)}
+    if counts.get("vertex") and not counts.get("face", counts.get("tristrips", 0)):
+        raise UnsafeFileError("zero faces, only points: make a surface of them first, for example with MeshLab")
+    if texture := ply.texture_name(header):
+        _referred(texture, path, root, limits, "texture", missing_ok)
+        if not ply.has_vertex_uv(header):
+            raise UnsafeFileError(
+                f"texture {texture} lies on the faces' corners (texcoord), which is not read from PLY; "
+                "save the model as OBJ or GLB"
+            )
     _check_faces(counts.get("face", 0) or counts.get("tristrips", 0), limits)
     ascii_row = "format ascii" in header
     least = counts.get("vertex", 0) * (6 if ascii_row else 12) + counts.get("face", 0) * (6 if ascii_row else 7)
@@ -226,18 +227,14 @@ def _check_ply(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None
 
 def _check_stl(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
     del root, missing_ok
-    size = path.stat().st_size
+    count = stl.binary_count(path)
     with path.open("rb") as file:
-        head = file.read(84)
-    count = struct.unpack_from("<I", head, 80)[0] if len(head) == 84 else 0
-    if size == 84 + 50 * count and count:
-        _check_faces(count, limits)
-    elif head.lstrip().startswith(b"solid"):
-        _check_faces(sum(line.strip().startswith(b"facet") for line in _lines(path)), limits)
-    elif count:
-        raise UnsafeFileError(f"truncated STL: {size} of {84 + 50 * count} bytes")
-    else:
-        raise UnsafeFileError("zero faces")
+        head = file.read(stl.HEAD)
+    if not count and head.lstrip().lower().startswith(b"solid"):
+        count = sum(line.strip().lower().startswith(b"facet") for line in _lines(path))
+    if count is None and any(head[stl.HEAD - 4 :]):
+        raise UnsafeFileError(f"truncated STL: {path.stat().st_size} bytes are too few for its triangles")
+    _check_faces(count or 0, limits)
 
 
 def _check_usdz(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
@@ -277,6 +274,9 @@ def _check_dae(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None
 
 def _check_fbx(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
     del root, limits, missing_ok
+    with path.open("rb") as file:
+        if file.read(512).lstrip(b"\xef\xbb\xbf \r\n").startswith(b"; FBX"):
+            raise UnsafeFileError("FBX as text (ASCII), which is not read; save it as binary FBX, or as GLB")
     _magic(path, (b"Kaydara FBX Binary",), "a binary FBX file")
 
 

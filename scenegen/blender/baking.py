@@ -1,7 +1,7 @@
 """What Blender's evaluated scene holds, as arrays, and back as one object. Used by canonicalise.py."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from scenegen.assets.bake import PrincipledLook
 from scenegen.assets.canonical import ShapeError
 
 UV_NAME, COLOR_NAME = "UVMap", "Color"
+RENDERED = ""
 MESH_LIKE = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES"}
 
 
@@ -20,14 +21,15 @@ class Baked:
     """One triangle mesh in world coordinates.
 
     vertices: (V, 3) float64. faces: (F, 3) int64. material_index: (F,) into `materials`.
-    corner_normals: (F, 3, 3) float32, unit. corner_uv: (F, 3, 2) or None. corner_color: (F, 3, 4) linear, or None.
+    corner_normals: (F, 3, 3) float32, unit. corner_color: (F, 3, 4) linear, or None.
+    corner_uv: name -> (F, 3, 2); RENDERED is the map that is used where no node names one, the others those named.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     material_index: np.ndarray
     corner_normals: np.ndarray
-    corner_uv: np.ndarray | None
+    corner_uv: dict[str, np.ndarray]
     corner_color: np.ndarray | None
     materials: tuple[bpy.types.Material, ...]
 
@@ -39,7 +41,7 @@ class Baked:
             faces=faces,
             material_index=self.material_index[order],
             corner_normals=normals[order],
-            corner_uv=None if self.corner_uv is None else self.corner_uv[order],
+            corner_uv={name: uv[order] for name, uv in self.corner_uv.items()},
             corner_color=None if self.corner_color is None else self.corner_color[order],
         )
 
@@ -74,10 +76,19 @@ def _take_rest_pose() -> None:
 
 def _visible_instances():
     depsgraph = bpy.context.evaluated_depsgraph_get()
+    rendered = _rendered_objects(bpy.context.view_layer.layer_collection)
     for instance in depsgraph.object_instances:
         obj = instance.object
-        if instance.show_self and obj.type in MESH_LIKE and not obj.original.hide_render:
+        shown = instance.parent.original if instance.is_instance else obj.original
+        if instance.show_self and obj.type in MESH_LIKE and not obj.original.hide_render and shown in rendered:
             yield instance
+
+
+def _rendered_objects(layer: bpy.types.LayerCollection) -> set[bpy.types.Object]:
+    """The objects that lie in a collection that is rendered (its parents too)."""
+    if layer.exclude or layer.collection.hide_render:
+        return set()
+    return set(layer.collection.objects).union(*(_rendered_objects(child) for child in layer.children))
 
 
 def _face_count(instance: bpy.types.DepsgraphObjectInstance) -> int:
@@ -168,21 +179,24 @@ def _bake_mesh(mesh: bpy.types.Mesh, M: np.ndarray, table: np.ndarray) -> Baked:
         if determinant < 0:  # a mirror turns the winding; the outside stays outside
             faces, loops = faces[:, ::-1], loops[:, ::-1]
     normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    uv, color = _active_uv(mesh), _active_color(mesh)
+    color = _active_color(mesh)
     return Baked(
         vertices,
         faces.astype(np.int64).reshape(count, 3),
         table[np.clip(slot, 0, len(table) - 1)],
         normals[loops].astype(np.float32),
-        None if uv is None else uv[loops],
+        {name: uv[loops] for name, uv in _used_uv(mesh).items()},
         None if color is None else color[loops],
         (),
     )
 
 
-def _active_uv(mesh: bpy.types.Mesh) -> np.ndarray | None:
-    layer = next((uv for uv in mesh.uv_layers if uv.active_render), None)
-    return None if layer is None else _read(layer.uv, "vector", 2, np.float32)
+def _used_uv(mesh: bpy.types.Mesh) -> dict[str, np.ndarray]:
+    """name -> (L, 2) of the map that is rendered and of those that a material's node names."""
+    named = {node.uv_map for node in nodes_of(bpy.data.materials) if node.type == "UVMAP"}
+    layers = {uv.name: uv for uv in mesh.uv_layers if uv.name in named}
+    layers |= {RENDERED: next(uv for uv in mesh.uv_layers if uv.active_render)} if mesh.uv_layers else {}
+    return {name: _read(layer.uv, "vector", 2, np.float32) for name, layer in layers.items()}
 
 
 def _active_color(mesh: bpy.types.Mesh) -> np.ndarray | None:
@@ -204,21 +218,24 @@ def _read(collection: Sequence, name: str, width: int, dtype: type) -> np.ndarra
 def _joined(pieces: list[Baked], materials: tuple[bpy.types.Material, ...]) -> Baked:
     starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces[:-1])])
 
-    def layer(name: str, width: int, fill: float) -> np.ndarray | None:
-        if all(getattr(piece, name) is None for piece in pieces):
-            return None
-        blank = [np.full((len(p.faces), 3, width), fill, np.float32) for p in pieces]
-        return np.concatenate(
-            [b if getattr(p, name) is None else getattr(p, name) for p, b in zip(pieces, blank, strict=True)]
-        )
+    def uv(name: str) -> np.ndarray:
+        """A piece without a map of that name is seen through the one that is rendered."""
+        blank = [np.zeros((len(p.faces), 3, 2), np.float32) for p in pieces]
+        found = [p.corner_uv.get(name, p.corner_uv.get(RENDERED, b)) for p, b in zip(pieces, blank, strict=True)]
+        return np.concatenate(found)
+
+    colored = any(piece.corner_color is not None for piece in pieces)
+    white = [np.ones((len(p.faces), 3, 4), np.float32) for p in pieces]
 
     return Baked(
         np.concatenate([piece.vertices for piece in pieces]),
         np.concatenate([piece.faces + start for piece, start in zip(pieces, starts, strict=True)]),
         np.concatenate([piece.material_index for piece in pieces]),
         np.concatenate([piece.corner_normals for piece in pieces]),
-        layer("corner_uv", 2, 0.0),
-        layer("corner_color", 4, 1.0),
+        {name: uv(name) for name in sorted({name for piece in pieces for name in piece.corner_uv})},
+        np.concatenate([w if p.corner_color is None else p.corner_color for p, w in zip(pieces, white, strict=True)])
+        if colored
+        else None,
         materials,
     )
 
@@ -236,16 +253,14 @@ def replace_scene_by(baked: Baked, name: str) -> bpy.types.Object:
     for material in baked.materials:
         mesh.materials.append(material)
     mesh.polygons.foreach_set("material_index", baked.material_index.astype(np.int32))
-    textured = has_textures(baked.materials)
-    if baked.corner_uv is not None and textured:
-        mesh.uv_layers.new(name=UV_NAME).uv.foreach_set("vector", np.ascontiguousarray(baked.corner_uv).ravel())
+    uv_names = _add_uv_maps(mesh, baked.corner_uv) if has_textures(baked.materials) else {}
     if baked.corner_color is not None:
         attribute = mesh.color_attributes.new(COLOR_NAME, "FLOAT_COLOR", "CORNER")
         attribute.data.foreach_set("color", np.ascontiguousarray(baked.corner_color, np.float32).ravel())
     mesh.update(calc_edges=True)
     mesh.polygons.foreach_set("use_smooth", np.ones(count, dtype=bool))
     mesh.normals_split_custom_set(baked.corner_normals.reshape(-1, 3))
-    _point_nodes_at_the_kept_layers(baked.materials)
+    _point_nodes_at_the_kept_layers(baked.materials, uv_names)
     for obj in list(bpy.data.objects):
         bpy.data.objects.remove(obj, do_unlink=True)
     obj = bpy.data.objects.new(name, mesh)
@@ -253,14 +268,33 @@ def replace_scene_by(baked: Baked, name: str) -> bpy.types.Object:
     return obj
 
 
-def _point_nodes_at_the_kept_layers(materials: tuple[bpy.types.Material, ...]) -> None:
-    """Only the rendered UV map and colours are kept, so nodes that name a layer must name those."""
+def _add_uv_maps(mesh: bpy.types.Mesh, corner_uv: dict[str, np.ndarray]) -> dict[str, str]:
+    """Give the mesh the maps that differ; what each is called now."""
+    names: dict[str, str] = {}
+    kept: list[tuple[str, np.ndarray]] = []
+    for source, uv in sorted(corner_uv.items()):  # RENDERED comes first
+        equal = next((name for name, other in kept if np.array_equal(other, uv)), None)
+        if equal is None:
+            equal = UV_NAME if not kept else f"{UV_NAME}.{len(kept):03d}"
+            mesh.uv_layers.new(name=equal).uv.foreach_set("vector", np.ascontiguousarray(uv).ravel())
+            kept.append((equal, uv))
+        names[source] = equal
+    return names
+
+
+def _point_nodes_at_the_kept_layers(materials: tuple[bpy.types.Material, ...], uv_names: dict[str, str]) -> None:
+    """UV maps have other names now, and of the colours only the rendered ones are kept."""
+    for node in nodes_of(materials):
+        if node.type == "UVMAP":
+            node.uv_map = uv_names.get(node.uv_map, UV_NAME)
+        elif node.type == "VERTEX_COLOR":
+            node.layer_name = COLOR_NAME
+
+
+def nodes_of(materials: Iterable[bpy.types.Material]) -> Iterator[bpy.types.Node]:
     for material in materials:
-        for node in material.node_tree.nodes if material.use_nodes else ():
-            if node.type == "UVMAP":
-                node.uv_map = UV_NAME
-            elif node.type == "VERTEX_COLOR":
-                node.layer_name = COLOR_NAME
+        if material.use_nodes:
+            yield from material.node_tree.nodes
 
 
 def world_corners(obj: bpy.types.Object) -> np.ndarray:
@@ -272,58 +306,8 @@ def world_corners(obj: bpy.types.Object) -> np.ndarray:
     return (points @ M[:3, :3].T + M[:3, 3])[index].reshape(-1, 3, 3)
 
 
-def settle_images(root: Path, texture_px: int) -> list[str]:
-    """Load every image that a material uses, shrink it, and return the names of those that are missing.
-
-    Images outside `root` are not read: they count as missing. Missing images are unlinked, so that the
-    material's own colour shows instead of magenta.
-    """
-    missing = []
-    for image in list(bpy.data.images):
-        if image.source not in {"FILE", "GENERATED"} or image.type == "RENDER_RESULT" or not image.users:
-            continue
-        if image.packed_file is None and image.source == "FILE":
-            path = Path(bpy.path.abspath(image.filepath, library=image.library)).resolve()
-            if not path.is_relative_to(root.resolve()):
-                missing.append(f"{path.name} (outside the asset's folder)")
-                bpy.data.images.remove(image)
-                continue
-        width, height = image.size
-        if not width or not height:
-            missing.append(Path(image.filepath).name or image.name)
-            bpy.data.images.remove(image)
-            continue
-        longest = max(width, height)
-        if longest > texture_px:
-            image.scale(max(1, width * texture_px // longest), max(1, height * texture_px // longest))
-        if image.channels < 4 or not _alpha_used(image):
-            image.file_format = "JPEG"
-    _unlink_empty_image_nodes()
-    return missing
-
-
-def _alpha_used(image: bpy.types.Image) -> bool:
-    for material in bpy.data.materials:
-        for node in material.node_tree.nodes if material.use_nodes else ():
-            if node.type == "TEX_IMAGE" and node.image == image and node.outputs["Alpha"].is_linked:
-                return True
-    return False
-
-
-def _unlink_empty_image_nodes() -> None:
-    for material in bpy.data.materials:
-        for node in list(material.node_tree.nodes) if material.use_nodes else ():
-            if node.type == "TEX_IMAGE" and node.image is None:
-                material.node_tree.nodes.remove(node)
-
-
 def has_textures(materials: tuple[bpy.types.Material, ...]) -> bool:
-    return any(
-        node.type == "TEX_IMAGE" and node.image is not None
-        for material in materials
-        if material.use_nodes
-        for node in material.node_tree.nodes
-    )
+    return any(node.type == "TEX_IMAGE" and node.image is not None for node in nodes_of(materials))
 
 
 def apply_look(material: bpy.types.Material, look: PrincipledLook) -> None:
@@ -346,6 +330,17 @@ def apply_look(material: bpy.types.Material, look: PrincipledLook) -> None:
     if look.emission:
         shader.inputs["Emission Color"].default_value = (*look.base_color, 1.0)
     material.use_backface_culling = False
+
+
+def textured_material(image: Path) -> bpy.types.Material:
+    """A matt surface with an image as its colour."""
+    material = bpy.data.materials.new(image.stem)
+    apply_look(material, PrincipledLook((1.0, 1.0, 1.0), roughness=0.6))
+    tree = material.node_tree
+    source = tree.nodes.new("ShaderNodeTexImage")
+    source.image = bpy.data.images.load(str(image))
+    tree.links.new(source.outputs["Color"], _principled(material).inputs["Base Color"])
+    return material
 
 
 def _principled(material: bpy.types.Material) -> bpy.types.Node:

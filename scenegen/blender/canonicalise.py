@@ -15,7 +15,7 @@ import numpy as np
 from scenegen.assets import glb
 from scenegen.assets.bake import BakedAsset, BakeRequest, PrincipledLook
 from scenegen.assets.canonical import ShapeError, first_of_equal, normalisation, usable_faces, welded
-from scenegen.blender import baking, importers
+from scenegen.blender import baking, images, importers
 from scenegen.errors import AssetError
 
 POSE_TOLERANCE = 1e-4
@@ -29,11 +29,11 @@ def canonicalise(request: BakeRequest, out: Path) -> BakedAsset:
     """
     uid = request.uid
     try:
-        importers.import_file(request.path)
+        importers.import_file(request.path, request.root)
     except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError, OSError) as error:
         # The Python importers (glTF, FBX) raise whatever a malformed file makes them trip over.
         raise AssetError(uid, f"cannot import {request.path.name}: {importers.first_line(error)}") from None
-    missing = baking.settle_images(request.root, request.texture_px)
+    missing = images.settle_images(request.path.parent, request.root, request.texture_px)
     if missing and not request.allow_missing_textures:
         raise AssetError(uid, f"missing texture: {', '.join(missing[:3])}")
     _apply_looks(request.looks)
@@ -42,7 +42,7 @@ def canonicalise(request: BakeRequest, out: Path) -> BakedAsset:
         mesh = _normalised(baked, request.rotation)
     except ShapeError as error:
         raise AssetError(uid, str(error)) from None
-    textured = bool(missing is not None and baking.has_textures(mesh.materials))
+    textured = baking.has_textures(mesh.materials)
     baking.replace_scene_by(mesh, uid)
     _export(out, uid)
     return BakedAsset(faces=len(mesh.faces), textured=textured, missing_textures=tuple(missing))

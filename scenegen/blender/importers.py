@@ -3,21 +3,25 @@
 import contextlib
 import json
 import os
+import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 import bpy
 
-from scenegen.assets import glb
+from scenegen.assets import glb, gltf_files, mtl, ply, stl
+from scenegen.assets.lookup import DAE_IMAGE, USD_ASSET, find_file, with_full_paths
+from scenegen.blender import baking
 from scenegen.errors import AssetError
 
 
-def import_file(path: Path) -> None:
+def import_file(path: Path, root: Path) -> None:
     """Load an asset file into the emptied session. Frames and units are the importers' (z up in Blender).
 
+    root: the folder below which the files that it names are looked for.
     No script of the file runs, no window layout is loaded. Raises ValueError for an unknown suffix,
     RuntimeError (Blender's own) for a file that the importer refuses.
     """
@@ -26,7 +30,7 @@ def import_file(path: Path) -> None:
         raise ValueError(f"unknown format {suffix!r}; one of {', '.join(sorted(IMPORTERS))}")
     empty_session()
     with quiet():
-        IMPORTERS[suffix](str(path))
+        IMPORTERS[suffix](path, root)
 
 
 def import_canonical(glb_path: Path, uid: str) -> bpy.types.Object:
@@ -77,54 +81,91 @@ def quiet() -> Iterator[None]:
         os.close(saved)
 
 
-def _gltf(path: str) -> None:
-    with _without_animations(Path(path)) as still:
-        bpy.ops.import_scene.gltf(filepath=str(still), import_shading="NORMALS", merge_vertices=True)
+def _gltf(path: Path, root: Path) -> None:
+    binary = path.suffix.lower() == ".glb"
+    source = glb.read_glb(path) if binary else glb.Glb(json.loads(path.read_bytes()), b"")
+    settled = gltf_files.settled(source.json, path, root)
+    with tempfile.TemporaryDirectory() as folder:
+        if settled != source.json or not binary:
+            path = Path(folder) / path.name
+            text = json.dumps(settled).encode()
+            path.write_bytes(glb.Glb(settled, source.binary).to_bytes() if binary else text)
+        bpy.ops.import_scene.gltf(filepath=str(path), import_shading="NORMALS", merge_vertices=True)
+
+
+def _obj(path: Path, root: Path) -> None:
+    """Through a link in a scratch folder, beside which lies the one library of that name that the importer finds."""
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "model.obj"
+        link.symlink_to(path.resolve())
+        link.with_suffix(".mtl").write_bytes(mtl.settled_library(path, root))
+        bpy.ops.wm.obj_import(filepath=str(link), forward_axis="NEGATIVE_Z", up_axis="Y", use_split_objects=False)
+
+
+def _ply(path: Path, root: Path) -> None:
+    """With the picture that MeshLab names in a comment, on the vertices' UVs, whatever these are called."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    header = head[: head.index(b"end_header")]
+    texture, names = ply.texture_name(header.decode("utf-8", "replace")), ply.uv_names(header.decode("latin-1"))
+    with tempfile.TemporaryDirectory() as folder:
+        source = path
+        if names not in (None, ply.UV_NAMES[0]):
+            source = Path(folder) / path.name
+            with path.open("rb") as rest, source.open("wb") as copy:
+                rest.seek(len(header))
+                copy.write(ply.with_uv_names(header, names))
+                shutil.copyfileobj(rest, copy)
+        bpy.ops.wm.ply_import(filepath=str(source))
+    image = find_file(texture, path.parent, root) if texture and names else None
+    for mesh in bpy.data.meshes if image is not None else ():
+        mesh.materials.append(baking.textured_material(image))
+
+
+def _stl(path: Path, root: Path) -> None:
+    del root
+    settled = stl.settled(path)
+    with tempfile.TemporaryDirectory() as folder:
+        if settled is not None:
+            path = Path(folder) / path.name
+            path.write_bytes(settled)
+        bpy.ops.wm.stl_import(filepath=str(path))
+
+
+def _fbx(path: Path, root: Path) -> None:
+    del root
+    bpy.ops.import_scene.fbx(filepath=str(path), use_anim=False)
+
+
+def _usd(path: Path, root: Path) -> None:
+    with _settled_text(path, root, USD_ASSET, uris=False) as settled:
+        options = {"import_cameras": False, "import_lights": False, "import_guide": False}
+        bpy.ops.wm.usd_import(filepath=str(settled), **options)
+
+
+def _dae(path: Path, root: Path) -> None:
+    with _settled_text(path, root, DAE_IMAGE, uris=True) as settled:
+        bpy.ops.wm.collada_import(filepath=str(settled))
 
 
 @contextlib.contextmanager
-def _without_animations(path: Path) -> Iterator[Path]:
-    """The file, or a copy that has no animations: Blender's importer would leave the pose of their first frame."""
-    binary = path.suffix.lower() == ".glb"
-    source = glb.read_glb(path) if binary else glb.Glb(json.loads(path.read_bytes()), b"")
-    if not source.json.pop("animations", None):
-        yield path
-        return
-    for item in (*source.json.get("buffers", []), *source.json.get("images", [])):
-        if not item.get("uri", "data:").startswith("data:"):
-            item["uri"] = quote(str((path.parent / unquote(item["uri"])).resolve()))
+def _settled_text(path: Path, root: Path, names: re.Pattern[bytes], uris: bool) -> Iterator[Path]:
+    """The file, or a copy that names images by their full paths: these importers are silent about missing ones."""
+    with path.open("rb") as file:
+        binary = file.read(4) in (b"PXR-", b"PK\x03\x04")
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / path.name
-        copy.write_bytes(source.to_bytes() if binary else json.dumps(source.json).encode())
-        yield copy
+        if not binary:
+            text = path.read_bytes()
+            settled = with_full_paths(text, names, path.parent, root, uris)
+            if settled != text:
+                path = Path(folder) / path.name
+                path.write_bytes(settled)
+        yield path
 
 
-def _obj(path: str) -> None:
-    bpy.ops.wm.obj_import(filepath=path, forward_axis="NEGATIVE_Z", up_axis="Y", use_split_objects=False)
-
-
-def _ply(path: str) -> None:
-    bpy.ops.wm.ply_import(filepath=path)
-
-
-def _stl(path: str) -> None:
-    bpy.ops.wm.stl_import(filepath=path)
-
-
-def _fbx(path: str) -> None:
-    bpy.ops.import_scene.fbx(filepath=path, use_anim=False)
-
-
-def _usd(path: str) -> None:
-    bpy.ops.wm.usd_import(filepath=path, import_cameras=False, import_lights=False, import_guide=False)
-
-
-def _dae(path: str) -> None:
-    bpy.ops.wm.collada_import(filepath=path)
-
-
-def _blend(path: str) -> None:
-    bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=False)
+def _blend(path: Path, root: Path) -> None:
+    del root
+    bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False, use_scripts=False)
 
 
 IMPORTERS = {
