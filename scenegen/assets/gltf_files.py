@@ -59,7 +59,7 @@ def _is_source(document: dict[str, Any], image: dict[str, Any]) -> bool:
     return any(texture.get("source") == index for texture in document.get("textures", []))
 
 
-def settled(document: dict[str, Any], path: Path, root: Path) -> dict[str, Any]:
+def settled(document: dict[str, Any], folder: Path, root: Path) -> dict[str, Any]:
     """The document as it is to be imported; equal to the given one where nothing needs a change.
 
     No animations (the importer leaves the pose of their first frame). The first scene, where none is the default.
@@ -80,7 +80,7 @@ def settled(document: dict[str, Any], path: Path, root: Path) -> dict[str, Any]:
             result[key] = [name for name in result[key] if name not in ("KHR_node_visibility", "KHR_materials_unlit")]
     for item in (*result.get("buffers", []), *result.get("images", [])):
         uri = item.get("uri", "data:")
-        found = None if uri.startswith("data:") else find_file(unquote(uri), path.parent, root)
+        found = None if uri.startswith("data:") else find_file(unquote(uri), folder, root)
         if found is not None:
             item["uri"] = quote(str(found))
     return result

@@ -62,14 +62,15 @@ def map_name(argument: str) -> str:
     return " ".join(words)
 
 
-def settled_library(obj: Path, root: Path) -> bytes:
+def settled_library(obj: Path, folder: Path, root: Path) -> bytes:
     """All materials that an OBJ file may use, as one library whose images are named by their full paths.
 
-    The library that is named first wins, and one of the model's own name is read last, named or not. A picture that
-    only the ambient map names (photogrammetry) is the colour. A missing image stays as it is written.
+    folder: where the model's names are looked up. The library that is named first wins, and one of the model's own
+    name is read last, named or not. A picture that only the ambient map names (photogrammetry) is the colour. A
+    missing image stays as it is written.
     """
-    files = [file for name in libraries(obj) for file in library_files(name, obj.parent, root)]
-    own = find_file(obj.with_suffix(".mtl").name, obj.parent, root)
+    files = [file for name in libraries(obj) for file in library_files(name, folder, root)]
+    own = find_file(obj.with_suffix(".mtl").name, folder, root)
     lines: list[str] = []
     seen: set[str] = set()
     for file in dict.fromkeys([*files, *([own] if own else [])]):

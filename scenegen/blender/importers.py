@@ -30,7 +30,7 @@ def import_file(path: Path, root: Path) -> None:
         raise ValueError(f"unknown format {suffix!r}; one of {', '.join(sorted(IMPORTERS))}")
     empty_session()
     with quiet():
-        IMPORTERS[suffix](path, root)
+        IMPORTERS[suffix](path, path.parent, root)
 
 
 def import_canonical(glb_path: Path, uid: str) -> bpy.types.Object:
@@ -81,90 +81,93 @@ def quiet() -> Iterator[None]:
         os.close(saved)
 
 
-def _gltf(path: Path, root: Path) -> None:
+# Each importer: the file to read, the model's folder from which names are looked up, and the root they must lie below.
+
+
+def _gltf(path: Path, folder: Path, root: Path) -> None:
     binary = path.suffix.lower() == ".glb"
     source = glb.read_glb(path) if binary else glb.Glb(json.loads(path.read_bytes()), b"")
-    settled = gltf_files.settled(source.json, path, root)
-    with tempfile.TemporaryDirectory() as folder:
+    settled = gltf_files.settled(source.json, folder, root)
+    with tempfile.TemporaryDirectory() as scratch:
         if settled != source.json or not binary:
-            path = Path(folder) / path.name
+            path = Path(scratch) / path.name
             text = json.dumps(settled).encode()
             path.write_bytes(glb.Glb(settled, source.binary).to_bytes() if binary else text)
         bpy.ops.import_scene.gltf(filepath=str(path), import_shading="NORMALS", merge_vertices=True)
 
 
-def _obj(path: Path, root: Path) -> None:
+def _obj(path: Path, folder: Path, root: Path) -> None:
     """Through a link in a scratch folder, beside which lies the one library of that name that the importer finds."""
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder) / "model.obj"
+    with tempfile.TemporaryDirectory() as scratch:
+        link = Path(scratch) / "model.obj"
         link.symlink_to(path.resolve())
-        link.with_suffix(".mtl").write_bytes(mtl.settled_library(path, root))
+        link.with_suffix(".mtl").write_bytes(mtl.settled_library(path, folder, root))
         bpy.ops.wm.obj_import(filepath=str(link), forward_axis="NEGATIVE_Z", up_axis="Y", use_split_objects=False)
 
 
-def _ply(path: Path, root: Path) -> None:
+def _ply(path: Path, folder: Path, root: Path) -> None:
     """With the picture that MeshLab names in a comment, on the vertices' UVs, whatever these are called."""
     with path.open("rb") as file:
         head = file.read(1 << 16)
     header = head[: head.index(b"end_header")]
     texture, names = ply.texture_name(header.decode("utf-8", "replace")), ply.uv_names(header.decode("latin-1"))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
         source = path
         if names not in (None, ply.UV_NAMES[0]):
-            source = Path(folder) / path.name
+            source = Path(scratch) / path.name
             with path.open("rb") as rest, source.open("wb") as copy:
                 rest.seek(len(header))
                 copy.write(ply.with_uv_names(header, names))
                 shutil.copyfileobj(rest, copy)
         bpy.ops.wm.ply_import(filepath=str(source))
-    image = find_file(texture, path.parent, root) if texture and names else None
+    image = find_file(texture, folder, root) if texture and names else None
     for mesh in bpy.data.meshes if image is not None else ():
         mesh.materials.append(baking.textured_material(image))
 
 
-def _stl(path: Path, root: Path) -> None:
-    del root
+def _stl(path: Path, folder: Path, root: Path) -> None:
+    del folder, root
     settled = stl.settled(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
         if settled is not None:
-            path = Path(folder) / path.name
+            path = Path(scratch) / path.name
             path.write_bytes(settled)
         bpy.ops.wm.stl_import(filepath=str(path))
 
 
-def _fbx(path: Path, root: Path) -> None:
-    del root
+def _fbx(path: Path, folder: Path, root: Path) -> None:
+    del folder, root
     bpy.ops.import_scene.fbx(filepath=str(path), use_anim=False)
 
 
-def _usd(path: Path, root: Path) -> None:
-    with _settled_text(path, root, USD_ASSET, uris=False) as settled:
+def _usd(path: Path, folder: Path, root: Path) -> None:
+    with _settled_text(path, folder, root, USD_ASSET, uris=False) as settled:
         options = {"import_cameras": False, "import_lights": False, "import_guide": False}
         bpy.ops.wm.usd_import(filepath=str(settled), **options)
 
 
-def _dae(path: Path, root: Path) -> None:
-    with _settled_text(path, root, DAE_IMAGE, uris=True) as settled:
+def _dae(path: Path, folder: Path, root: Path) -> None:
+    with _settled_text(path, folder, root, DAE_IMAGE, uris=True) as settled:
         bpy.ops.wm.collada_import(filepath=str(settled))
 
 
 @contextlib.contextmanager
-def _settled_text(path: Path, root: Path, names: re.Pattern[bytes], uris: bool) -> Iterator[Path]:
+def _settled_text(path: Path, folder: Path, root: Path, names: re.Pattern[bytes], uris: bool) -> Iterator[Path]:
     """The file, or a copy that names images by their full paths: these importers are silent about missing ones."""
     with path.open("rb") as file:
         binary = file.read(4) in (b"PXR-", b"PK\x03\x04")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
         if not binary:
             text = path.read_bytes()
-            settled = with_full_paths(text, names, path.parent, root, uris)
+            settled = with_full_paths(text, names, folder, root, uris)
             if settled != text:
-                path = Path(folder) / path.name
+                path = Path(scratch) / path.name
                 path.write_bytes(settled)
         yield path
 
 
-def _blend(path: Path, root: Path) -> None:
-    del root
+def _blend(path: Path, folder: Path, root: Path) -> None:
+    del folder, root
     bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False, use_scripts=False)
 
 

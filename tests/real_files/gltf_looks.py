@@ -202,6 +202,18 @@ def separate_textures(folder: Path) -> Expected:
     return tetra(*PALETTE)
 
 
+def gltf_variants(folder: Path) -> Expected:
+    """Two files of equal bytes in two folders, each with a picture of its own. This one is the first."""
+    for name, colour in (("gltf_variants", PALETTE[0]), ("gltf_variant_1", PALETTE[1])):
+        (folder / name).mkdir()
+        palette_image(colours=(colour,) * 4).save(folder / name / "skin.png")
+        model = Model()
+        model.document["images"] = [{"uri": "skin.png"}]
+        model.node(mesh=mesh_with_uv(model, textured(model, {"source": 0})))
+        model.gltf(folder / name / f"{name}.gltf", "data.bin")
+    return tetra(PALETTE[0])
+
+
 def backslash_uri(folder: Path) -> Expected:
     model = Model()
     (folder / "textures").mkdir()
@@ -230,6 +242,7 @@ CASES = (
     ModelCase("cut_out_leaves", SCANNED, cut_out_leaves),
     ModelCase("separate_textures", "KhronosGroup/glTF-Blender-IO 616", separate_textures),
     ModelCase("vertex_colours_and_factor", "KhronosGroup/glTF-Blender-IO 70, 249", vertex_colours_and_factor),
+    ModelCase("gltf_variants", "ABO, texture variants of one shape", gltf_variants),
     ModelCase("backslash_uri", "BabylonJS/Exporters 685, assimp/assimp 4065", backslash_uri),
     ModelCase("wrong_case_uri", "BMCDad/orbiter-blender 33", wrong_case_uri),
     ModelCase("specular_glossiness", "KhronosGroup/glTF-Blender-IO 70", specular_glossiness),

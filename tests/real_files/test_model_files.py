@@ -13,10 +13,12 @@ import pytest
 from scenegen.assets import glb
 from scenegen.assets.manifest import AssetRecord, read_manifest
 from scenegen.assets.quarantine import Quarantined, read_quarantined
+from scenegen.jobs.child import KillableChild
 from tests.assets.models import same_points
-from tests.real_files.model_case import Expected
+from tests.real_files.model_case import TETRA, TETRA_FACES, Expected
 from tests.real_files.model_files import CASES, write_all
 from tests.real_files.prepared import Prepared
+from tests.real_files.rendered import chroma, chroma_at
 
 pytestmark = pytest.mark.bpy
 # JPEG in the canonical file, and vertex colours that Blender's importer keeps in 8 bits.
@@ -75,10 +77,30 @@ def test_a_file_comes_out_right_or_is_refused_with_a_remedy(name: str, outcome: 
         assert model.colour_at((np.array(place) - centre) * scale)[1] == opacity
 
 
-def test_texture_variants_of_one_shape_are_four_assets(outcome: Outcome) -> None:
-    names = ["variants", "variant_1", "variant_2", "variant_3"]
-    looks = {tuple(outcome.model(name).colour_at(np.zeros(3))[0].round(-1)) for name in names}
-    assert len({outcome.prepared[name].uid for name in names}) == len(looks) == 4
+LOOKS = ("second_uv_set", "texture_transform", "map_options", "ply_texture_file", "webp_texture", "unlit")
+
+
+def test_what_is_stored_is_what_is_rendered(outcome: Outcome) -> None:
+    """Each face has its hue in a render: gloss adds up to 0.14 of white, another face's colour differs by 0.5."""
+    child = KillableChild("tests.real_files.rendered:render_all")
+    try:
+        images = child.call(120, outcome.store, [outcome.prepared[name].uid for name in LOOKS])
+    finally:
+        child.close()
+    centre, scale = (TETRA.min(axis=0) + TETRA.max(axis=0)) / 2, 1 / np.ptp(TETRA, axis=0).max()
+    corners = TETRA[TETRA_FACES].astype(np.float64)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    for name in LOOKS:
+        for normal, (place, colour) in zip(normals, outcome.right[name].colours, strict=True):
+            seen = chroma_at(images[outcome.prepared[name].uid], (np.array(place) - centre) * scale, normal)
+            assert np.abs(seen - chroma(np.array(colour))).max() < 0.2, f"{name}: {seen} instead of {colour}"
+
+
+def test_texture_variants_of_one_shape_are_assets_of_their_own(outcome: Outcome) -> None:
+    for names in (["variants", "variant_1", "variant_2", "variant_3"], ["gltf_variants", "gltf_variant_1"]):
+        looks = {tuple(outcome.model(name).colour_at(np.zeros(3))[0].round(-1)) for name in names}
+        assert len({outcome.prepared[name].uid for name in names}) == len(looks) == len(names)
 
 
 def test_an_unlit_scan_takes_the_light_of_the_room(outcome: Outcome) -> None:
