@@ -9,28 +9,32 @@ from scenegen.assets.lookup import find_file
 MAP_KEYS = re.compile(r"map_\w+|bump|disp|decal|refl|norm", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 _MTLLIB = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*mtllib[ \t]+([^\r\n]+)", re.MULTILINE)
+_NAMES = re.compile(r".+?\.mtl(?=\s|$)", re.IGNORECASE)
+# Words that follow an option of a map statement: at least, and at most as long as they are numbers.
+_OPTIONS = {
+    **dict.fromkeys(("-blendu", "-blendv", "-boost", "-bm", "-cc", "-clamp", "-imfchan", "-texres", "-type"), (1, 1)),
+    **dict.fromkeys(("-o", "-s", "-t"), (1, 3)),
+    "-mm": (2, 2),
+}
 _SCAN = 1 << 24
 
 
 def libraries(obj: Path) -> list[str]:
-    """The arguments of an OBJ file's mtllib statements, as written, each once."""
+    """The libraries that an OBJ file's mtllib statements name, as written, each once."""
     names: dict[str, None] = {}
     with obj.open("rb") as file:
         tail = b""
         while block := file.read(_SCAN):
             text = tail + block
-            names |= dict.fromkeys(_text(match[1]).strip() for match in _MTLLIB.finditer(text))
+            for match in _MTLLIB.finditer(text):
+                names |= dict.fromkeys(library_names(_text(match[1]).strip()))
             tail = text[text.rfind(b"\n") + 1 :][-4096:]
     return list(names)
 
 
-def library_files(argument: str, folder: Path, root: Path) -> list[Path]:
-    """The files of one statement: one name with blanks in it, or several names. Empty if one is missing."""
-    whole = find_file(argument, folder, root)
-    if whole is not None:
-        return [whole]
-    found = [find_file(word, folder, root) for word in argument.split()]
-    return [path for path in found if path is not None] if all(found) else []
+def library_names(argument: str) -> list[str]:
+    """The names in one mtllib statement: several, each of which may hold blanks."""
+    return [name.strip() for name in _NAMES.findall(argument)] or [argument]
 
 
 def statements(library: Path) -> Iterator[tuple[str, str]]:
@@ -41,25 +45,15 @@ def statements(library: Path) -> Iterator[tuple[str, str]]:
             yield words[0], words[1].strip() if len(words) == 2 else ""
 
 
-def map_file(argument: str, folder: Path, root: Path) -> tuple[str, Path | None]:
-    """(options, file) of a map statement such as `-s 1 1 1 -bm 0.2 wood grain.png`; no file if none is there."""
-    words = argument.split(" ")
-    for start in range(len(words)):
-        if start == 0 or words[0].startswith("-"):
-            found = find_file(" ".join(words[start:]), folder, root)
-            if found is not None:
-                return " ".join(words[:start]), found
-    return "", None
-
-
-def map_name(argument: str) -> str:
-    """The file name after the options of a map statement, by their form alone."""
-    words = argument.split(" ")
-    while words and words[0].startswith("-"):
-        words.pop(0)
-        while words and (words[0] in ("on", "off", "") or _NUMBER.fullmatch(words[0])):
-            words.pop(0)
-    return " ".join(words)
+def map_name(argument: str) -> tuple[str, str]:
+    """(options, file name) of a map statement such as `-s 1 1 1 -bm 0.2 wood grain.png`."""
+    words, end = argument.split(" "), 0
+    while end < len(words) and words[end].lower() in _OPTIONS:
+        least, most = _OPTIONS[words[end].lower()]
+        end += 1 + least
+        while most > least and end < len(words) and (not words[end] or _NUMBER.fullmatch(words[end])):
+            end, most = end + 1, most - bool(words[end])
+    return " ".join(words[:end]), " ".join(words[end:]).strip()
 
 
 def settled_library(obj: Path, folder: Path, root: Path) -> bytes:
@@ -69,11 +63,11 @@ def settled_library(obj: Path, folder: Path, root: Path) -> bytes:
     name is read last, named or not. A picture that only the ambient map names (photogrammetry) is the colour. A
     missing image stays as it is written.
     """
-    files = [file for name in libraries(obj) for file in library_files(name, folder, root)]
-    own = find_file(obj.with_suffix(".mtl").name, folder, root)
+    names = [*libraries(obj), obj.with_suffix(".mtl").name]
+    files = [file for name in names if (file := find_file(name, folder, root)) is not None]
     lines: list[str] = []
     seen: set[str] = set()
-    for file in dict.fromkeys([*files, *([own] if own else [])]):
+    for file in dict.fromkeys(files):
         materials = _materials(file, root)
         for name, material in materials.items():
             lines += [f"newmtl {name}", *_coloured(material)] if name not in seen else []
@@ -90,7 +84,8 @@ def _materials(library: Path, root: Path) -> dict[str, list[tuple[str, str]]]:
             current = materials.setdefault(argument, [])
             continue
         if MAP_KEYS.fullmatch(key):
-            options, image = map_file(argument, library.parent, root)
+            options, name = map_name(argument)
+            image = find_file(name, library.parent, root)
             argument = f"{options} {image}".strip() if image is not None else argument
         current.append((key, argument))
     return materials

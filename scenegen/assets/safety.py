@@ -189,17 +189,16 @@ def _check_obj(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None
         if not continued:
             faces, corners = faces + max(corners - 2, 0), 0
     for name in mtl.libraries(path):
-        libraries = mtl.library_files(name, path.parent, root)
-        for library in libraries or [_referred(name, path, root, limits, "material library", missing_ok)]:
-            if library is not None:
-                _check_mtl(library, root, limits, missing_ok)
+        library = _referred(name, path, root, limits, "material library", missing_ok)
+        if library is not None:
+            _check_mtl(library, root, limits, missing_ok)
     _check_faces(faces, limits)
 
 
 def _check_mtl(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
     for key, argument in mtl.statements(path):
-        if argument and mtl.MAP_KEYS.fullmatch(key) and mtl.map_file(argument, path.parent, root)[1] is None:
-            _referred(mtl.map_name(argument), path, root, limits, "texture", missing_ok)
+        if argument and mtl.MAP_KEYS.fullmatch(key):
+            _referred(mtl.map_name(argument)[1], path, root, limits, "texture", missing_ok)
 
 
 def _check_ply(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
