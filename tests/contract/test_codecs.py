@@ -22,7 +22,7 @@ def test_two_channel_planes_come_back_as_they_were(planes):
 
 
 @given(SIZES.flatmap(lambda size: arrays(np.uint8, (*size, 3))))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_rgb_is_lossless(rgb):
     assert (codecs.decode_rgb(codecs.encode_rgb(rgb)) == rgb).all()
 
