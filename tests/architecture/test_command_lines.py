@@ -9,6 +9,7 @@ from pipelines.complete import cli as complete
 from pipelines.evaluate import cli as evaluate
 from pipelines.train import cli as train
 from scenegen import cli as scenegen
+from scenegen.contract.schema import SCHEMA_VERSION
 
 COMMANDS = {
     "scenegen": scenegen.main,
@@ -37,7 +38,7 @@ def typed(capsys: pytest.CaptureFixture):
 def test_every_command_says_its_version_and_that_of_what_it_runs_on(typed, program: str):
     code, printed, complaint = typed(f"{program} --version")
     assert code == 0 and complaint == ""
-    assert printed.startswith(f"{program} 0.") and "formats: views 1, objects 1, depth 1" in printed
+    assert printed.startswith(f"{program} 0.") and f"formats: views {SCHEMA_VERSION}, objects" in printed
     assert all(f"{package} " in printed for package in ("Python", "bpy", "torch", "ray"))
     assert typed(f"{program} --help")[0] == 0
 
