@@ -6,6 +6,7 @@ Shapes: H W image.
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from pipelines.errors import PipelineError
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises for files that are damaged, of another kind, or larger than any picture."""
 GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N")
+EXIF_IFD, FOCAL_LENGTH_35MM = 0x8769, 0xA405
+DIAGONAL_35MM = math.hypot(36, 24)
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")
 
 
@@ -55,6 +58,18 @@ def read_image(path: Path) -> np.ndarray:
         return np.array(_as_srgb(seen, image.info.get("icc_profile")))
     except UNREADABLE as error:
         raise PipelineError(f"{path} cannot be read as an image: {error}") from error
+
+
+def fov_x_of_exif(path: Path) -> float | None:
+    """Horizontal field of view in degrees, by the focal length that the camera noted as if its sensor were 35 mm film;
+    None without one. Of the whole picture: one that was cropped afterwards shows less."""
+    image = open_picture(path, "an image")
+    focal_mm = image.getexif().get_ifd(EXIF_IFD).get(FOCAL_LENGTH_35MM)
+    if not isinstance(focal_mm, int) or focal_mm <= 0:
+        return None
+    width, height = ImageOps.exif_transpose(image).size
+    focal_px = focal_mm / DIAGONAL_35MM * math.hypot(width, height)
+    return math.degrees(2 * math.atan(width / 2 / focal_px))
 
 
 def _of_8_bits(image: Image.Image) -> Image.Image:

@@ -16,7 +16,7 @@ from pipelines.complete.depth import DepthMap, planar, read_depth
 from pipelines.complete.depth_units import UNITS, UnknownUnit
 from pipelines.complete.estimators import MOGE2, LoadedEstimator
 from pipelines.complete.masks import IdImage, LazyMasks, read_masks
-from pipelines.complete.pictures import read_image
+from pipelines.complete.pictures import fov_x_of_exif, read_image
 from pipelines.complete.view import Camera
 from pipelines.errors import UsageError
 from scenegen.contract.dataset import Dataset
@@ -84,8 +84,10 @@ def from_files(request: FileRequest, computer: Computer) -> Inputs:
         depth, camera, metric = estimated.depth_HW, estimated.camera, estimator.facts.metric
         lens = lens or request.depth
     if camera is None:
+        noted = fov_x_of_exif(request.image)
+        hint = f"the picture's EXIF says --fov-deg {noted:.1f}; if it was cropped, " if noted else ""
         raise UsageError(
-            "the camera is unknown: give --fov-deg, --camera FILE with "
+            f"the camera is unknown: {hint}give --fov-deg, --camera FILE with "
             f"{FORMS}, or --encoder-weights moge2=FILE to estimate the focal length"
         )
     if _is_file(request.depth) and request.depth_along_ray:

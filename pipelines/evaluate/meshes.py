@@ -38,7 +38,7 @@ def read_parts(path: Path) -> list[Shape]:
         scene = trimesh.load_scene(path)
         order = {name: number for number, name in enumerate(scene.geometry)}  # the graph's own order is arbitrary
         nodes = sorted((scene.graph[name] for name in scene.graph.nodes_geometry), key=lambda node: order[node[1]])
-        linear = path.suffix in _LINEAR_COLOURS
+        linear = path.suffix.lower() in _LINEAR_COLOURS
         parts = [_shape(scene.geometry[geometry], linear).moved(T) for T, geometry in nodes]
     except (ValueError, TypeError, KeyError, IndexError, OSError, AttributeError) as error:
         raise UnreadableMesh(f"{path} cannot be read as a mesh: {error}") from error

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.masks import decode_counts, read_masks, rle_to_mask
+from pipelines.complete.coco import decode_counts, rle_to_mask
+from pipelines.complete.masks import read_masks
 from pipelines.errors import PipelineError, UsageError
 
 WIDTH, HEIGHT = 9, 7
