@@ -1,5 +1,5 @@
-"""Pictures, masks, depth and cameras as people have them, through what `fixer-complete` reads them with: the right
-value, or a message that says what to do."""
+"""Pictures, masks, depth, cameras and meshes as people have them, through what `fixer-complete` and `fixer-evaluate`
+read them with: the right value, or a message that says what to do."""
 
 import json
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from pipelines.complete.depth import read_depth
 from pipelines.complete.masks import read_masks
 from pipelines.complete.pictures import EXIF_IFD, FOCAL_LENGTH_35MM, read_image
 from pipelines.errors import EXIT_DONE, EXIT_USAGE, PipelineError
+from pipelines.evaluate.meshes import read_shape
 from tests.complete.spheres import spheres
 from tests.real_files.camera_files import CAMERAS
 from tests.real_files.coco_files import COCO, IMAGE_NAME, coco, rle
@@ -23,6 +24,7 @@ from tests.real_files.depth_files import DEPTHS
 from tests.real_files.mask_files import LOSSY, LOSSY_SIZE_PX, MASKS
 from tests.real_files.picture_case import SIZE_PX, FileCase, Refused
 from tests.real_files.picture_files import JPEG, ORIENTATION, PICTURES, STORED
+from tests.real_files.prediction_files import POINTS, PREDICTIONS
 
 
 def by_name(cases: list[FileCase]) -> pytest.MarkDecorator:
@@ -124,3 +126,11 @@ def test_an_unknown_camera_is_answered_with_what_exif_says(tmp_path: Path, capsy
     inputs += ["--depth", str(tmp_path / "depth.npy")]
     assert main(["--checkpoint", "none", *inputs, "--out", str(tmp_path / "s.glb")]) == EXIT_USAGE
     assert f"--fov-deg {np.degrees(2 * np.arctan(0.5 * 0.8 * 43.2666 / 26)):.1f}" in capsys.readouterr().err
+
+
+@by_name(PREDICTIONS)
+def test_an_object_is_judged_as_other_programs_show_it(case: FileCase, tmp_path: Path) -> None:
+    shape = read(case, tmp_path, read_shape)
+    if shape is not None:
+        np.testing.assert_allclose(shape.vertices_V3, POINTS, atol=case.tolerance)
+        assert (shape.colors_V3 == case.right).all()
