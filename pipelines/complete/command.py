@@ -40,7 +40,7 @@ class CompleteCommand:
     image: Path | None = None
     """Picture to complete."""
     masks: Path | None = None
-    """Image of ids or colours, folder with a mask per instance, or COCO JSON."""
+    """Image of ids or colours (not JPEG), folder with a mask per instance, or COCO JSON. May be of another size."""
     depth: str = ""
     """moge2, depth_pro or vggt, or a file (.npy, .npz, .exr, .tiff, .pfm, 16-bit .png); with --shards gt or an
     estimator of its sidecars. Default: moge2 for an image, gt for a row."""
@@ -61,6 +61,8 @@ class CompleteCommand:
     """Number of the view in --shards."""
     instances: Annotated[tuple[int, ...], tyro.conf.arg(metavar="ID ID ...")] = ()
     """Ids to complete. Default: all."""
+    split_components: bool = False
+    """Of a single mask, complete each part that touches no other as an object of its own; specks are left out."""
     splats: Path | None = None
     """Also the Gaussians of all instances, as a PLY for splat viewers."""
     objects_dir: Path | None = None
@@ -155,6 +157,13 @@ class CompleteCommand:
             raise UsageError("--image needs --masks: which pixels belong to which object")
         if from_row and self.view is None:
             raise UsageError("--shards needs --view: the number of the view")
+        of_files = {
+            "--depth-unit-m": self.depth_unit_m is not None,
+            "--depth-along-ray": self.depth_along_ray,
+            "--split-components": self.split_components,
+        }
+        if from_row and any(of_files.values()):
+            raise UsageError(f"{next(name for name, given in of_files.items() if given)} is for --image, not --shards")
         if self.out.suffix.lower() != ".glb":
             raise UsageError(f"--out writes binary glTF; call it {self.out.with_suffix('.glb').name}")
         if self.picture is not None and self.picture.suffix.lower() != ".png":
@@ -213,6 +222,7 @@ class CompleteCommand:
             self.fov_deg,
             self._depth_unit_m(),
             self.depth_along_ray,
+            self.split_components,
             self.depth_weights,
             None if moge2 is None else Path(moge2),
         )

@@ -1,4 +1,4 @@
-"""Instance masks from files: an id image, a folder of masks, COCO JSON. Masks are decoded when they are asked for.
+"""Instance masks from files: an id image, a folder of masks, COCO JSON.
 
 Shapes: H W image.
 """
@@ -7,18 +7,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from pipelines.complete.coco import read_coco
-from pipelines.complete.pictures import open_picture
+from pipelines.complete.mask_files.coco import coco_masks
+from pipelines.complete.mask_files.losses import is_mixed, soft_mask
+from pipelines.complete.mask_files.picture import MaskPicture
+from pipelines.complete.resize import resized, said_of_sizes
 from pipelines.errors import UsageError
 
 IMAGE_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 MAX_COLOURS = 4096  # of an image of masks
+WHITE_ID = 255
+SAVE_IDS = "save the masks as PNG where they are made, and scale them by nearest pixels if at all"
+SAVE_COLOURS = f"{SAVE_IDS}, with one colour an instance and no antialiasing"
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """by_id: masks by instance. assumed: what was taken for granted of the file, sentences to show."""
+
+    by_id: Mapping[int, np.ndarray]
+    assumed: tuple[str, ...] = ()
 
 
 class IdImage(Mapping[int, np.ndarray]):
@@ -59,48 +72,78 @@ class LazyMasks(Mapping[int, np.ndarray]):
         return len(self._makers)
 
 
-def read_masks(path: Path, size_px: tuple[int, int], image_name: str = "") -> Mapping[int, np.ndarray]:
-    """Masks by instance id.
+def read_masks(path: Path, size_px: tuple[int, int], image_name: str = "") -> MaskFile:
+    """Masks by instance id, of the image's size.
 
-    path: an image of ids (8 or 16 bit, or palette) or of colours (ids in the order of the colours' RGB values, black,
-    transparent and negative is no instance); a folder with one mask image an instance (its id is the number that its
-    name ends with, else its place in the order of names; its alpha channel is the mask if it has one that varies); or
-    COCO JSON (`read_coco`).
-    size_px: (width, height) that the masks must have. image_name: whose annotations, in a JSON of several images.
-    Raises UsageError or PipelineError.
+    path: an image of ids (8 or 16 bit, or palette; none below 0) or of colours (ids in the order of the colours' RGB
+    values, black is no instance); a folder with one mask image an instance (its id is the number that its name ends
+    with, else its place in the order of names); or COCO JSON (`coco_masks`).
+    size_px: (width, height) of the image; masks of another size but the same shape are resized by nearest pixels.
+    image_name: whose annotations, in a JSON of several images.
+    Ids that were stored with losses or scaled with interpolation are refused; a single mask that is black and white is
+    not spoilt by that. Raises UsageError or PipelineError.
     """
     if path.is_dir():
         return _from_folder(path, size_px)
     if path.suffix.lower() == ".json":
-        return LazyMasks(read_coco(path, size_px, image_name).makers)
-    return IdImage(_ids_of(path, size_px))
+        coco = coco_masks(path, size_px, image_name)
+        return MaskFile(LazyMasks(coco.makers), (*coco.assumed, *said_of_sizes(path, coco.sizes_px, size_px)))
+    return _from_image(path, size_px)
 
 
-def _ids_of(path: Path, size_px: tuple[int, int]) -> np.ndarray:
-    image = _opened(path, size_px)
-    if image.mode in ("LA", "RGBA"):
-        seen_HW = np.asarray(image.getchannel("A"))[..., None] > 0  # below, programs leave any colour
-        image = Image.fromarray(np.asarray(image) * seen_HW)
-    if image.mode in ("RGB", "RGBA"):
-        r, g, b = (np.asarray(image)[..., channel].astype(np.int64) for channel in range(3))
-        colours, ids_P = np.unique((r << 16) | (g << 8) | b, return_inverse=True)
-        if len(colours) > MAX_COLOURS:
-            raise UsageError(
-                f"{path} has {len(colours)} colours, so it is a picture or was stored with losses; give masks as a PNG "
-                "with one colour an instance"
-            )
-        first = 0 if colours[0] == 0 else 1  # black has the number 0, whether it occurs or not
-        return ids_P.reshape(image.height, image.width) + first
-    return np.maximum(np.asarray(image.getchannel("L") if image.mode == "LA" else image).astype(np.int64), 0)
+def _from_image(path: Path, size_px: tuple[int, int]) -> MaskFile:
+    picture = MaskPicture.read(path)
+    ids_HW, assumed = _honest_ids(path, picture)
+    said = said_of_sizes(path, {picture.image.size}, size_px)
+    return MaskFile(IdImage(resized(ids_HW, size_px, path)), (*assumed, *said))
 
 
-def _from_folder(path: Path, size_px: tuple[int, int]) -> LazyMasks:
+def _honest_ids(path: Path, picture: MaskPicture) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(H, W) ids and what was assumed. Raises UsageError for ids that were stored with losses."""
+    planes_CHW, colours = picture.planes_CHW, picture.is_coloured
+    if not picture.lossy:
+        ids_HW = _ids_of_colours(path, planes_CHW) if colours else np.maximum(planes_CHW[0].astype(np.int64), 0)
+        if not any(is_mixed(planes) for planes in (planes_CHW, picture.palette_CHW) if planes is not None):
+            return ids_HW, ()
+    mask_HW = soft_mask(picture.grey_HW)
+    if mask_HW is not None:
+        return mask_HW * (1 if colours else WHITE_ID), (f"{path} is one mask with grey outlines: white is from 128 on",)
+    remedy = SAVE_COLOURS if colours else SAVE_IDS
+    if picture.lossy:
+        raise UsageError(f"{path} is stored as {picture.lossy}, which changes the ids along every outline; {remedy}")
+    raise UsageError(
+        f"{path} has ids along its outlines that are mixtures of those beside them, as JPEG and scaling with "
+        f"interpolation leave them; {remedy}"
+    )
+
+
+def _ids_of_colours(path: Path, planes_CHW: np.ndarray) -> np.ndarray:
+    r, g, b = planes_CHW.astype(np.int64)
+    colours, ids_P = np.unique((r << 16) | (g << 8) | b, return_inverse=True)
+    if len(colours) > MAX_COLOURS:
+        raise UsageError(
+            f"{path} has {len(colours)} colours, so it is a picture, or was stored with losses; {SAVE_COLOURS}"
+        )
+    first = 0 if colours[0] == 0 else 1  # black has the number 0, whether it occurs or not
+    return ids_P.reshape(r.shape) + first
+
+
+def _from_folder(path: Path, size_px: tuple[int, int]) -> MaskFile:
     files = sorted(
         file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
     )  # macOS lays ._1.png beside 1.png
     if not files:
         raise UsageError(f"{path} holds no mask images ({', '.join(IMAGE_SUFFIXES)})")
-    return LazyMasks({i: _reader(file, size_px) for i, file in zip(_numbers(files, path), files, strict=True)})
+    makers: dict[int, Callable[[], np.ndarray]] = {}
+    sizes_px: set[tuple[int, int]] = set()
+    lossy = 0
+    for i, file in zip(_numbers(files, path), files, strict=True):  # all now: what is wrong is said first
+        picture = MaskPicture.read(file)
+        sizes_px.add(picture.image.size)
+        lossy += bool(picture.lossy)
+        makers[i] = partial(_unpacked, np.packbits(resized(_one_mask(file, picture), size_px, file)), size_px)
+    assumed = [f"{path} has {lossy} masks that are stored with losses: white is from 128 on"] if lossy else []
+    return MaskFile(LazyMasks(makers), (*assumed, *said_of_sizes(path, sizes_px, size_px)))
 
 
 def _numbers(files: Sequence[Path], folder: Path) -> list[int]:
@@ -112,23 +155,22 @@ def _numbers(files: Sequence[Path], folder: Path) -> list[int]:
     return ids if len(set(ids)) == len(files) else list(range(1, len(files) + 1))
 
 
-def _reader(file: Path, size_px: tuple[int, int]) -> Callable[[], np.ndarray]:
-    def read() -> np.ndarray:
-        image = _opened(file, size_px)
-        if "A" in image.getbands() and len(set(image.getchannel("A").getextrema())) > 1:
-            image = image.getchannel("A")  # of an object that was cut out, or of a mask that is white everywhere
-        elif image.mode in ("LA", "RGBA", "RGB"):
-            image = image.convert("L")
-        values = np.asarray(image).astype(np.int64)
-        return values > values.max(initial=0) // 2
-
-    return read
-
-
-def _opened(path: Path, size_px: tuple[int, int]) -> Image.Image:
-    image = open_picture(path, "an image of masks")
-    if image.size != size_px:
+def _one_mask(file: Path, picture: MaskPicture) -> np.ndarray:
+    """(H, W) bool: what is opaque, where that differs within the picture; else the lighter half of its values."""
+    if picture.cut_out_HW is not None:
+        return picture.cut_out_HW
+    if not picture.lossy:
+        values_HW = picture.grey_HW if picture.is_coloured else picture.planes_CHW[0]
+        return values_HW > values_HW.max(initial=0) // 2
+    mask_HW = soft_mask(picture.grey_HW)
+    if mask_HW is None:
         raise UsageError(
-            f"{path} is {image.width}x{image.height} px, the image {size_px[0]}x{size_px[1]}; make them equal"
+            f"{file} is stored as {picture.lossy} and is no mask of black and white; {SAVE_IDS}, one mask a file"
         )
-    return image
+    return mask_HW
+
+
+def _unpacked(bits: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+    """An eighth of the memory while nobody looks: 100 masks of a large image would fill it."""
+    width, height = size_px
+    return np.unpackbits(bits, count=width * height).reshape(height, width).astype(bool)

@@ -87,7 +87,8 @@ class FixerPipeline:
         chosen = tuple(found) if instances is None else tuple(instances)
         unknown = [i for i in chosen if i not in found]
         if unknown:
-            raise UsageError(f"there is no instance {unknown[0]} among the masks; there are {sorted(found)}")
+            one = " alone: one mask is one object, unless it is split (--split-components)" if len(found) == 1 else ""
+            raise UsageError(f"there is no instance {unknown[0]} among the masks; there are {sorted(found)}{one}")
         run = SceneRun(
             networks=self.networks,
             computer=self.computer,

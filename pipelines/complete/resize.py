@@ -26,6 +26,15 @@ def resized(map_HW: np.ndarray, size_px: tuple[int, int], path: Path) -> np.ndar
     return map_HW[rows][:, columns]
 
 
+def said_of_sizes(path: Path, given_px: set[tuple[int, int]], size_px: tuple[int, int]) -> tuple[str, ...]:
+    """A sentence about maps of other sizes than the image's, if there are any."""
+    others = sorted(given_px - {size_px})
+    if not others:
+        return ()
+    sizes = ", ".join(f"{width}x{height}" for width, height in others)
+    return (f"{path} is {sizes} px, brought to the image's {size_px[0]}x{size_px[1]} by nearest pixels",)
+
+
 def check_shape(given_px: tuple[int, int], size_px: tuple[int, int], path: Path) -> None:
     """Raises UsageError unless given_px (width, height) is size_px, evenly scaled."""
     if same_shape(given_px, size_px):

@@ -15,7 +15,8 @@ from pipelines.complete.computer import Computer
 from pipelines.complete.depth import DepthMap, planar, read_depth
 from pipelines.complete.depth_units import UNITS, UnknownUnit
 from pipelines.complete.estimators import MOGE2, LoadedEstimator
-from pipelines.complete.masks import IdImage, LazyMasks, read_masks
+from pipelines.complete.mask_files.parts import parts_of
+from pipelines.complete.masks import IdImage, LazyMasks, MaskFile, read_masks
 from pipelines.complete.pictures import fov_x_of_exif, read_image
 from pipelines.complete.view import Camera
 from pipelines.errors import UsageError
@@ -23,6 +24,7 @@ from scenegen.contract.dataset import Dataset
 from scenegen.contract.records import View
 
 GROUND_TRUTH = "gt"
+LISTED = 5  # sizes in a sentence
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class FileRequest:
     """image: a picture. depth: a file, or an estimator. camera: a JSON file. fov_deg: horizontal, instead of a camera.
 
     depth_unit_m: metres a unit of the depth file; None to decide it. depth_along_ray: it holds distances, not depth.
+    split_components: of a single mask, each part that touches no other is an object.
     depth_weights: of the estimator, a file or folder. moge2_weights: of MoGe-2, which also finds a focal length.
     """
 
@@ -56,6 +59,7 @@ class FileRequest:
     fov_deg: float | None
     depth_unit_m: float | None
     depth_along_ray: bool
+    split_components: bool
     depth_weights: Path | None
     moge2_weights: Path | None
 
@@ -70,7 +74,8 @@ def from_files(request: FileRequest, computer: Computer) -> Inputs:
     size_px = rgb.shape[1], rgb.shape[0]
     camera = _given_camera(request, size_px)
     lens = str(request.camera or request.fov_deg or "")
-    assumed: list[str] = []
+    masks = _given_masks(request, size_px)
+    assumed = list(masks.assumed)
     if _is_file(request.depth):
         given = _given_depth(request, size_px)
         depth, metric = given.depth_HW, True
@@ -99,9 +104,8 @@ def from_files(request: FileRequest, computer: Computer) -> Inputs:
         "depth_is_metric": metric,
         "camera": lens,
     }
-    masks = read_masks(request.masks, size_px, request.image.name)
     described["assumed"] = assumed
-    return Inputs(rgb, masks, depth, camera, exact_depth=False, described=described, assumed=tuple(assumed))
+    return Inputs(rgb, masks.by_id, depth, camera, exact_depth=False, described=described, assumed=tuple(assumed))
 
 
 def from_row(data: str, number: int, estimator: str) -> Inputs:
@@ -135,6 +139,28 @@ def _instances_of(view: View) -> Mapping[int, np.ndarray]:
     ids = IdImage(view.instance_id)
     seen = [facts.instance_id for facts in view.facts if facts.visible_px]
     return LazyMasks({i: partial(ids.__getitem__, i) for i in seen})
+
+
+def _given_masks(request: FileRequest, size_px: tuple[int, int]) -> MaskFile:
+    """With a word on a single mask of several parts, or split into them. Raises UsageError."""
+    given = read_masks(request.masks, size_px, request.image.name)
+    if len(given.by_id) != 1:
+        if request.split_components:
+            raise UsageError(
+                f"--split-components is for one mask of several objects; {request.masks} has {len(given.by_id)} masks"
+            )
+        return given
+    [(instance_id, mask_HW)] = given.by_id.items()
+    parts_HW, sizes = parts_of(mask_HW)
+    listed = ", ".join(str(size) for size in sizes[:LISTED]) + (", ..." if len(sizes) > LISTED else "")
+    parts = f"{len(sizes)} parts that do not touch, of {listed} px"
+    if request.split_components:
+        said = f"{request.masks} is split into {parts}; their ids are 1 to {len(sizes)}, the largest first"
+        return MaskFile(IdImage(parts_HW), (*given.assumed, said))
+    if len(sizes) < 2:
+        return given
+    said = f"{request.masks} is taken as one object, {instance_id}, in {parts}"
+    return replace(given, assumed=(*given.assumed, f"{said}; if they are several, give --split-components"))
 
 
 def _given_depth(request: FileRequest, size_px: tuple[int, int]) -> DepthMap:

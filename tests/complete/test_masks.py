@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.coco import decode_counts, rle_to_mask
+from pipelines.complete.mask_files.drawn import decode_counts, rle_to_mask
 from pipelines.complete.masks import read_masks
 from pipelines.errors import PipelineError, UsageError
 
@@ -18,7 +18,7 @@ IDS[5, 1:3] = 8
 
 
 def read(path, name=""):
-    return read_masks(path, (WIDTH, HEIGHT), name)
+    return read_masks(path, (WIDTH, HEIGHT), name).by_id
 
 
 def test_ids_of_16_bits(tmp_path) -> None:
@@ -85,7 +85,7 @@ def test_compressed_run_lengths_as_pycocotools_writes_them() -> None:
 
 def test_what_does_not_fit_is_said(tmp_path) -> None:
     Image.fromarray(IDS[:3]).save(tmp_path / "small.png")
-    with pytest.raises(UsageError, match="9x3 px, the image 9x7"):
+    with pytest.raises(UsageError, match="9x3 px and the image 9x7: their shapes differ"):
         read(tmp_path / "small.png")
     (tmp_path / "no.json").write_text('{"boxes": []}')
     with pytest.raises(PipelineError, match="no COCO"):

@@ -14,7 +14,7 @@ NOTHING = np.zeros((HEIGHT, WIDTH), bool)
 
 
 def _box(mask: np.ndarray) -> np.ndarray:
-    """(4, 2) corners as polygons have them: a painter fills up to the last pixel and with it."""
+    """(4, 2) corners of a polygon: whole numbers are the centres of pixels, and those on its edge belong to it."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     (top, bottom), (left, right) = rows[[0, -1]], columns[[0, -1]]
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
@@ -168,7 +168,7 @@ COCO = [
     FileCase(
         "polygons of twice the size",
         "annotated on the original, given scaled down",
-        _json(coco(_one([(2.0 * np.array(CORNERS)).tolist()], image_id=1), images=TWICE)),
+        _json(coco(_one([(2 * np.array(CORNERS) + 0.5).tolist()], image_id=1), images=TWICE)),
         ONE,
     ),
     FileCase(

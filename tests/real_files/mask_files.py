@@ -146,10 +146,11 @@ MASKS = [
     FileCase("turned", "Label Studio 6608: EXIF was not heeded", _image(np.rot90(IDS)), Refused("turned.*EXIF")),
 ]
 
+BY_FORMAT, BY_LOOKS = Refused("stored as JPEG.*as PNG"), Refused("mixtures.*JPEG and scaling.*as PNG")
 LOSSY = [
-    FileCase("jpeg of colours", "masks saved as JPEG", _image(_coloured_discs(), "masks.jpg", quality=85), None),
-    FileCase("jpeg of ids", "grey ids saved as JPEG", _image(_discs(), "masks.jpg", quality=85), None),
-    FileCase("png of a jpeg", "saved without losses when they had happened", _made_from_jpeg, None),
-    FileCase("interpolated", "an id image scaled with interpolation", _interpolated, None),
+    FileCase("jpeg of colours", "masks saved as JPEG", _image(_coloured_discs(), "masks.jpg", quality=85), BY_FORMAT),
+    FileCase("jpeg of ids", "grey ids saved as JPEG", _image(_discs(), "masks.jpg", quality=85), BY_FORMAT),
+    FileCase("png of a jpeg", "saved without losses when they had happened", _made_from_jpeg, BY_LOOKS),
+    FileCase("interpolated", "an id image scaled with interpolation", _interpolated, BY_LOOKS),
 ]
 LOSSY_SIZE_PX = (192, 128)

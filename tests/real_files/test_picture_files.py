@@ -12,9 +12,11 @@ from PIL import Image
 
 from pipelines.complete.camera_file import read_camera
 from pipelines.complete.cli import main
+from pipelines.complete.computer import Computer
 from pipelines.complete.depth import read_depth
 from pipelines.complete.masks import read_masks
 from pipelines.complete.pictures import EXIF_IFD, FOCAL_LENGTH_35MM, read_image
+from pipelines.complete.sources import FileRequest, from_files
 from pipelines.errors import EXIT_DONE, EXIT_USAGE, PipelineError
 from pipelines.evaluate.meshes import read_shape
 from tests.complete.spheres import spheres
@@ -22,7 +24,7 @@ from tests.real_files.camera_files import CAMERAS
 from tests.real_files.coco_files import COCO, IMAGE_NAME, coco, rle
 from tests.real_files.depth_files import DEPTHS
 from tests.real_files.mask_files import LOSSY, LOSSY_SIZE_PX, MASKS
-from tests.real_files.picture_case import SIZE_PX, FileCase, Refused
+from tests.real_files.picture_case import DEPTH_M, OBJECTS, RGB, SIZE_PX, FileCase, Refused
 from tests.real_files.picture_files import JPEG, ORIENTATION, PICTURES, STORED
 from tests.real_files.prediction_files import POINTS, PREDICTIONS
 
@@ -52,7 +54,7 @@ def test_a_picture_has_its_pixels_where_and_as_they_are_seen(case: FileCase, tmp
 
 @by_name([*MASKS, *COCO])
 def test_masks_are_the_silhouettes_of_the_things(case: FileCase, tmp_path: Path) -> None:
-    masks = read(case, tmp_path, lambda path: dict(read_masks(path, SIZE_PX, IMAGE_NAME)))
+    masks = read(case, tmp_path, lambda path: dict(read_masks(path, SIZE_PX, IMAGE_NAME).by_id))
     if masks is not None:
         assert masks.keys() == case.right.keys()
         assert all(np.array_equal(masks[i], case.right[i]) for i in masks)
@@ -60,8 +62,34 @@ def test_masks_are_the_silhouettes_of_the_things(case: FileCase, tmp_path: Path)
 
 @by_name(LOSSY)
 def test_ids_that_were_stored_with_losses_are_refused(case: FileCase, tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"(?i)loss|interpol"):
-        read_masks(case.write(tmp_path), LOSSY_SIZE_PX)
+    read(case, tmp_path, lambda path: read_masks(path, LOSSY_SIZE_PX))
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_binary_mask_of_several_things_is_one_or_is_split_on_request(split: bool, tmp_path: Path) -> None:
+    both = OBJECTS[7] | OBJECTS[9]
+    Image.fromarray(RGB).save(tmp_path / "in.png")
+    Image.fromarray(both).convert("L").save(tmp_path / "mask.png")
+    np.save(tmp_path / "depth.npy", DEPTH_M)
+    files = FileRequest(
+        image=tmp_path / "in.png",
+        masks=tmp_path / "mask.png",
+        depth=str(tmp_path / "depth.npy"),
+        camera=None,
+        fov_deg=60,
+        depth_unit_m=1.0,
+        depth_along_ray=False,
+        split_components=split,
+        depth_weights=None,
+        moge2_weights=None,
+    )
+    inputs = from_files(files, Computer.choose("cpu", "fp32", offload=False))
+    right = {1: OBJECTS[9], 2: OBJECTS[7]} if split else {255: both}  # the largest first
+    assert inputs.masks.keys() == right.keys()
+    assert all(np.array_equal(inputs.masks[i], right[i]) for i in right)
+    (said,) = inputs.assumed
+    assert ("split into 2 parts" if split else "taken as one object, 255, in 2 parts") in said
+    assert split or "give --split-components" in said
 
 
 @by_name(DEPTHS)

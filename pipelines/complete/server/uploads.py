@@ -55,7 +55,7 @@ def masks_from(content: bytes, size_px: tuple[int, int], folder: Path, limits: L
     ids_HW = np.zeros((size_px[1], size_px[0]), np.int32)
 
     def paint() -> np.ndarray:
-        masks = read_masks(path, size_px)
+        masks = read_masks(path, size_px).by_id
         limits.check_instances(len(masks))
         if not all(0 < i < 1 << 16 for i in masks):
             raise Refused(400, "Instances need numbers from 1 to 65535.")

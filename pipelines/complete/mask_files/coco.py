@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from pipelines.complete.resize import check_shape, resized
+from pipelines.complete.mask_files.drawn import MAX_COORDINATE, drawn, size_of_runs
+from pipelines.complete.resize import check_shape
 from pipelines.errors import PipelineError, UsageError
 
-MAX_COORDINATE = 1e6  # the painter counts in 32 bits
-MAX_PIXELS = 1 << 27  # of a mask; run lengths of a few bytes can stand for more than fills the memory
 NAMED = 5  # images in a message
 OTHERS = {  # a key that tells whose file it is -> what to do
     "shapes": "labelme's own; export it as COCO, or as an image of ids",
@@ -27,18 +26,20 @@ OTHERS = {  # a key that tells whose file it is -> what to do
     "segments_info": "panoptic; give its PNG as the image of masks",
 }
 
-MaskMaker = Callable[[], np.ndarray]
-
 
 @dataclass(frozen=True)
 class CocoMasks:
-    """makers: id -> what draws the (H, W) bool mask. assumed: what was taken for granted, in sentences."""
+    """makers: of the (H, W) bool masks, by id. sizes_px: (width, height) of what was annotated, where the file says.
 
-    makers: Mapping[int, MaskMaker]
-    assumed: tuple[str, ...] = ()
+    assumed: what was taken for granted, in sentences.
+    """
+
+    makers: Mapping[int, Callable[[], np.ndarray]]
+    sizes_px: set[tuple[int, int]]
+    assumed: tuple[str, ...]
 
 
-def read_coco(path: Path, size_px: tuple[int, int], image_name: str = "") -> CocoMasks:
+def coco_masks(path: Path, size_px: tuple[int, int], image_name: str) -> CocoMasks:
     """The annotations of one image: polygons, or run lengths in both forms.
 
     path: COCO's annotations or results, also of another size of the image, to which they are scaled. size_px: (width,
@@ -55,15 +56,22 @@ def read_coco(path: Path, size_px: tuple[int, int], image_name: str = "") -> Coc
     if not any(one.get("segmentation") for one in chosen):
         raise UsageError(f"{path} has boxes or points, but no masks: none of its annotations has a segmentation")
     ids, numbered = _ids(chosen)
-    drawn_px = _drawn_size(image, size_px, path)
-    makers = {i: _maker(one.get("segmentation"), drawn_px, size_px, path) for i, one in zip(ids, chosen, strict=True)}
+    shapes = [one.get("segmentation") for one in chosen]
+    sizes_px = _sizes(shapes, image, path)
+    known_px = {size for size in sizes_px if size is not None}
+    for size in known_px:
+        check_shape(size, size_px, path)
+    makers = {
+        i: partial(drawn, shape, given_px, size_px, path)
+        for i, shape, given_px in zip(ids, shapes, sizes_px, strict=True)
+    }
     crowds = sum(bool(one.get("iscrowd")) for one in chosen)
     assumed = [
         _stranger(image, image_name),
         numbered,
         f"{crowds} of the masks are marked as crowds (iscrowd); each is taken as one object" if crowds else "",
     ]
-    return CocoMasks(makers, tuple(f"{path}: {one}" for one in assumed if one))
+    return CocoMasks(makers, known_px, tuple(f"{path}: {one}" for one in assumed if one))
 
 
 def _parsed(path: Path) -> Any:
@@ -160,92 +168,12 @@ def _ids(annotations: Sequence[Mapping[str, Any]]) -> tuple[list[int], str]:
     return ids, ""
 
 
-def _drawn_size(image: Mapping[str, Any] | None, size_px: tuple[int, int], path: Path) -> tuple[int, int]:
-    """(width, height) of the image that polygons were drawn on. Raises UsageError for another shape."""
-    size = (image or {}).get("width"), (image or {}).get("height")
-    if not all(isinstance(one, int | float) and 0 < one < MAX_COORDINATE for one in size):
-        return size_px
-    drawn_px = int(size[0]), int(size[1])  # type: ignore[arg-type]
-    check_shape(drawn_px, size_px, path)
-    return drawn_px
-
-
-def _maker(segmentation: Any, drawn_px: tuple[int, int], size_px: tuple[int, int], path: Path) -> MaskMaker:
-    def make() -> np.ndarray:
-        try:
-            if isinstance(segmentation, dict):
-                height, width = segmentation["size"]
-                if not 0 < width * height <= MAX_PIXELS:
-                    raise PipelineError(f"it has {width}x{height} pixels")
-                counts = segmentation["counts"]
-                runs = counts if isinstance(counts, list) else decode_counts(counts)
-                return resized(rle_to_mask(runs, width, height), size_px, path)
-            return polygons_to_mask(_scaled(segmentation or [], drawn_px, size_px), size_px)
-        except UsageError:
-            raise
-        except (PipelineError, ValueError, KeyError, TypeError, OverflowError) as error:
-            raise PipelineError(f"{path} has a segmentation that cannot be read: {error}") from error
-
-    return make
-
-
-def _scaled(segmentation: Any, drawn_px: tuple[int, int], size_px: tuple[int, int]) -> list[list[float]]:
-    """Polygons x, y, x, y, ... in pixels of the image; some write one polygon without a list around it, or pairs.
-
-    Raises ValueError for numbers that are no pairs.
-    """
-    polygons = [segmentation] if segmentation and not isinstance(segmentation[0], list) else segmentation
-    flat = [np.asarray(polygon, np.float64).reshape(-1) for polygon in polygons]
-    odd = next((len(one) for one in flat if len(one) % 2), None)
-    if odd is not None:
-        raise ValueError(f"a polygon has {odd} numbers, which are no pairs of x and y")
-    scale = np.divide(size_px, drawn_px)
-    return [(one.reshape(-1, 2) * scale).reshape(-1).tolist() for one in flat]
-
-
-def polygons_to_mask(polygons: Sequence[Sequence[float]], size_px: tuple[int, int]) -> np.ndarray:
-    """(H, W) bool: the union of polygons [x0, y0, x1, y1, ...] in pixels; what has fewer than three corners is none.
-
-    Raises ValueError for points far outside.
-    """
-    image = Image.new("1", size_px)
-    draw = ImageDraw.Draw(image)
-    for polygon in polygons:
-        if not np.all(np.abs(np.asarray(polygon, float)) < MAX_COORDINATE):
-            raise ValueError(f"a point of a polygon lies {MAX_COORDINATE:g} px away, or is no number")
-        if len(polygon) >= 6:
-            draw.polygon([(x, y) for x, y in zip(polygon[0::2], polygon[1::2], strict=True)], fill=1)
-    return np.asarray(image)
-
-
-def rle_to_mask(counts: Sequence[int], width: int, height: int) -> np.ndarray:
-    """(H, W) bool from run lengths, zeros first, down the columns. Raises PipelineError if they do not fill it."""
-    if sum(counts) != width * height:
-        raise PipelineError(f"run lengths of {sum(counts)} pixels do not fill a mask of {width}x{height}")
-    values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return values.reshape(width, height).T
-
-
-def decode_counts(text: str | bytes) -> list[int]:
-    """Run lengths from COCO's compressed form: little-endian groups of 5 bits, each a printable character; from the
-    fourth on, differences to the run before the last. Raises PipelineError."""
-    data = text.encode() if isinstance(text, str) else text
-    if data[:2] in (b"b'", b'b"'):
-        raise PipelineError("the compressed run lengths were written with str(); decode bytes with .decode()")
-    counts: list[int] = []
-    value, shift = 0, 0
-    for byte in data:
-        bits = byte - 48
-        if not 0 <= bits < 64:
-            raise PipelineError(f"the compressed run lengths have the character {chr(byte)!r}, which has no meaning")
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            if shift > 60:
-                raise PipelineError("the compressed run lengths are broken: one of them has more than 60 bits")
-            continue
-        if bits & 16:
-            value -= 1 << shift  # the last group carries the sign
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value, shift = 0, 0
-    return counts
+def _sizes(shapes: Sequence[Any], image: Mapping[str, Any] | None, path: Path) -> list[tuple[int, int] | None]:
+    """(width, height) that each was annotated on: of run lengths their own, else what the file says of the image."""
+    said = (image or {}).get("width"), (image or {}).get("height")
+    known = all(isinstance(one, int | float) and 0 < one < MAX_COORDINATE for one in said)
+    said_px = (int(said[0]), int(said[1])) if known else None  # type: ignore[arg-type]
+    try:
+        return [size_of_runs(one) or (said_px if one else None) for one in shapes]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PipelineError(f"{path} has a segmentation that cannot be read: {error}") from error

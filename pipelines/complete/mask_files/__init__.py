@@ -1,0 +1,1 @@
+"""Formats of mask files, and what is wrong with them."""
