@@ -42,8 +42,8 @@ class CompleteCommand:
     masks: Path | None = None
     """Image of ids or colours (not JPEG), folder with a mask per instance, or COCO JSON. May be of another size."""
     depth: str = ""
-    """moge2, depth_pro or vggt, or a file (.npy, .npz, .exr, 16-bit .png); with --shards gt or an estimator of its
-    sidecars. Default: moge2 for an image, gt for a row."""
+    """moge2, depth_pro or vggt, or a file (.npy, .npz, .exr, .tiff, .pfm, 16-bit .png); with --shards gt or an
+    estimator of its sidecars. Default: moge2 for an image, gt for a row."""
     depth_weights: Path | None = None
     """Weights of that estimator, a file or folder. Default: moge2 of --encoder-weights, else the Hugging Face cache."""
     depth_unit_m: Annotated[str | None, tyro.conf.arg(metavar="M|NAME")] = None

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from pipelines.complete.depth_units import is_known, unit_of
-from pipelines.complete.pictures import open_picture
+from pipelines.complete.pictures import GREY_16, open_picture
 from pipelines.complete.resize import resized
 from pipelines.errors import PipelineError, UsageError
 
 STORE_IT = "store it as .npy in metres or as a 16-bit grey .png in millimetres"
-EXR_CHANNELS = ("Z", "Y", "V", "R", "depth.Z", "Depth.V")
+EXR_CHANNELS = ("z", "depth.z", "depth.v", "depth.y", "depth", "v", "y")  # the ends of names, the likeliest first
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class DepthMap:
 def read_depth(path: Path, size_px: tuple[int, int], unit_m: float | None = None) -> DepthMap:
     """Depth of the image's size, as the file has it: planar, or along the ray (`planar`).
 
-    path: .npy; .npz with `depth` or one array alone; .exr; .png of 16 bit. unit_m: what a value of 1 means in metres;
-    None to decide it from the values. A map of another size but the same shape is resized by nearest pixels. Raises
-    UnknownUnit where the unit cannot be decided or meant, else PipelineError or UsageError.
+    path: .npy; .npz with `depth` or one array alone; .exr; .png, .tiff or .pfm of 16 bit or floats. unit_m: what a
+    value of 1 means in metres; None to decide it from the values. A map of another size but the same shape is resized
+    by nearest pixels. Raises UnknownUnit where the unit cannot be decided or meant, else PipelineError or UsageError.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise UsageError(f"depth is read from {', '.join(sorted(_READERS))}, not from {path.name}")
+        raise UsageError(f"depth is read from {', '.join(sorted(_READERS))}, not from {path.name}; {STORE_IT}")
     try:
         values = np.squeeze(reader(path))
         if values.ndim != 2 or values.dtype.kind not in "iuf":
@@ -65,16 +65,27 @@ def planar(distance_HW: np.ndarray, K_px: np.ndarray) -> np.ndarray:
     return (distance_HW / np.sqrt(1 + x**2 + y[:, None] ** 2)).astype(np.float32)
 
 
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(np.load(path))
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise PipelineError(
+            f"{path} holds Python objects, which are not read; store the array of depth alone"
+        ) from error
+
+
 def _read_npz(path: Path) -> np.ndarray:
     with np.load(path) as file:
         if "depth" not in file.files and len(file.files) != 1:
-            raise KeyError(f"no array is called depth; there are {file.files}")
+            raise ValueError(f"no array of it is called depth; it has {', '.join(file.files)}")
         return np.asarray(file["depth"] if "depth" in file.files else file[file.files[0]])
 
 
-def _read_png(path: Path) -> np.ndarray:
+def _read_picture(path: Path) -> np.ndarray:
     image = open_picture(path, "a depth map")
-    if image.mode not in ("I;16", "I;16B", "I"):
+    if image.mode not in (*GREY_16, "I", "F"):
         kind = "colours" if image.mode in ("RGB", "RGBA", "P") else "8 bit a pixel"
         raise PipelineError(f"{path} has {kind}, which are a picture of depth and no depth; {STORE_IT}")
     return np.asarray(image)
@@ -86,15 +97,33 @@ def _read_exr(path: Path) -> np.ndarray:
     except ImportError as error:
         raise PipelineError("reading EXR needs OpenEXR: pip install OpenEXR; or save the depth as .npy") from error
     channels: dict[str, Any] = OpenEXR.File(str(path), separate_channels=True).channels()
-    name = next((name for name in EXR_CHANNELS if name in channels), None)
-    if name is None and len(channels) != 1:
-        raise KeyError(f"which channel is depth? There are {sorted(channels)}")
-    return np.asarray(channels[name or next(iter(channels))].pixels)
+    return _depth_of({name: np.asarray(channel.pixels) for name, channel in channels.items()})
+
+
+def _depth_of(channels: dict[str, np.ndarray]) -> np.ndarray:
+    """The channel that is depth: alone, or called so ("ViewLayer.Depth.Z" of Blender), or three times the same (grey).
+
+    Raises ValueError.
+    """
+    if len(channels) == 1:
+        return next(iter(channels.values()))
+    by_end = {".".join(name.lower().split(".")[-2:]): values for name, values in channels.items()}
+    found = next((by_end[end] for end in EXR_CHANNELS if end in by_end), None)
+    if found is not None:
+        return found
+    if {"r", "g", "b"} <= by_end.keys():
+        if all(np.array_equal(by_end["r"], by_end[one], equal_nan=True) for one in "gb"):
+            return by_end["r"]
+        raise ValueError("its R, G and B differ, as those of points, normals and pictures do")
+    raise ValueError(f"which channel is depth? It has {', '.join(sorted(channels))}; call one Z")
 
 
 _READERS: dict[str, Callable[[Path], np.ndarray]] = {
-    ".npy": np.load,
+    ".npy": _read_npy,
     ".npz": _read_npz,
     ".exr": _read_exr,
-    ".png": _read_png,
+    ".png": _read_picture,
+    ".tif": _read_picture,
+    ".tiff": _read_picture,
+    ".pfm": _read_picture,
 }

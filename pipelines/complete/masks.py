@@ -5,7 +5,8 @@ Shapes: H W image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -74,9 +75,9 @@ class LazyMasks(Mapping[int, np.ndarray]):
 def read_masks(path: Path, size_px: tuple[int, int], image_name: str = "") -> MaskFile:
     """Masks by instance id, of the image's size.
 
-    path: an image of ids (8 or 16 bit, or palette) or of colours (ids in the order of the colours' RGB values, black
-    is no instance); a folder with one mask image an instance (its id is the number that the file is named by, else its
-    place in the order of names); or COCO JSON with polygons or RLE (its annotation ids).
+    path: an image of ids (8 or 16 bit, or palette; none below 0) or of colours (ids in the order of the colours' RGB
+    values, black is no instance); a folder with one mask image an instance (its id is the number that its name ends
+    with, else its place in the order of names); or COCO JSON (`coco_masks`).
     size_px: (width, height) of the image; masks of another size but the same shape are resized by nearest pixels.
     image_name: whose annotations, in a JSON of several images.
     Ids that were stored with losses or scaled with interpolation are refused; a single mask that is black and white is
@@ -86,7 +87,7 @@ def read_masks(path: Path, size_px: tuple[int, int], image_name: str = "") -> Ma
         return _from_folder(path, size_px)
     if path.suffix.lower() == ".json":
         coco = coco_masks(path, size_px, image_name)
-        return MaskFile(LazyMasks(coco.makers), said_of_sizes(path, coco.sizes_px, size_px))
+        return MaskFile(LazyMasks(coco.makers), (*coco.assumed, *said_of_sizes(path, coco.sizes_px, size_px)))
     return _from_image(path, size_px)
 
 
@@ -101,7 +102,7 @@ def _honest_ids(path: Path, picture: MaskPicture) -> tuple[np.ndarray, tuple[str
     """(H, W) ids and what was assumed. Raises UsageError for ids that were stored with losses."""
     planes_CHW, colours = picture.planes_CHW, picture.is_coloured
     if not picture.lossy:
-        ids_HW = _ids_of_colours(path, planes_CHW) if colours else planes_CHW[0].astype(np.int64)
+        ids_HW = _ids_of_colours(path, planes_CHW) if colours else np.maximum(planes_CHW[0].astype(np.int64), 0)
         if not any(is_mixed(planes) for planes in (planes_CHW, picture.palette_CHW) if planes is not None):
             return ids_HW, ()
     mask_HW = soft_mask(picture.grey_HW)
@@ -128,23 +129,30 @@ def _ids_of_colours(path: Path, planes_CHW: np.ndarray) -> np.ndarray:
 
 
 def _from_folder(path: Path, size_px: tuple[int, int]) -> MaskFile:
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(
+        file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+    )  # macOS lays ._1.png beside 1.png
     if not files:
         raise UsageError(f"{path} holds no mask images ({', '.join(IMAGE_SUFFIXES)})")
-    numbered = all(file.stem.isdigit() for file in files)
-    ids = [int(file.stem) if numbered else place for place, file in enumerate(files, start=1)]
-    if len(set(ids)) < len(ids):
-        raise UsageError(f"several masks in {path} have the same number; give each file another")
     makers: dict[int, Callable[[], np.ndarray]] = {}
     sizes_px: set[tuple[int, int]] = set()
     lossy = 0
-    for i, file in zip(ids, files, strict=True):  # all of them now: what is wrong is said before the work
+    for i, file in zip(_numbers(files, path), files, strict=True):  # all now: what is wrong is said first
         picture = MaskPicture.read(file)
         sizes_px.add(picture.image.size)
         lossy += bool(picture.lossy)
         makers[i] = partial(_unpacked, np.packbits(resized(_one_mask(file, picture), size_px, file)), size_px)
     assumed = [f"{path} has {lossy} masks that are stored with losses: white is from 128 on"] if lossy else []
     return MaskFile(LazyMasks(makers), (*assumed, *said_of_sizes(path, sizes_px, size_px)))
+
+
+def _numbers(files: Sequence[Path], folder: Path) -> list[int]:
+    """Of mask_2.png and mask_10.png 2 and 10; of names without numbers, or with the same, their places."""
+    ends = [re.search(r"\d+$", file.stem, re.ASCII) for file in files]
+    ids = [int(end.group()) for end in ends if end]
+    if all(file.stem.isdigit() for file in files) and len(set(ids)) < len(ids):
+        raise UsageError(f"several masks in {folder} have the same number; give each file another")
+    return ids if len(set(ids)) == len(files) else list(range(1, len(files) + 1))
 
 
 def _one_mask(file: Path, picture: MaskPicture) -> np.ndarray:

@@ -37,10 +37,10 @@ def said_of_sizes(path: Path, given_px: set[tuple[int, int]], size_px: tuple[int
 
 def check_shape(given_px: tuple[int, int], size_px: tuple[int, int], path: Path) -> None:
     """Raises UsageError unless given_px (width, height) is size_px, evenly scaled."""
-    if _same_shape(given_px, size_px):
+    if same_shape(given_px, size_px):
         return
     sizes = f"{path} is {given_px[0]}x{given_px[1]} px and the image {size_px[0]}x{size_px[1]}"
-    if _same_shape(given_px[::-1], size_px):
+    if same_shape(given_px[::-1], size_px):
         raise UsageError(
             f"{sizes}: one of them is turned by 90 degrees. The image is taken as its EXIF orientation says, as "
             "viewers show it; turn the other one the same way"
@@ -48,7 +48,8 @@ def check_shape(given_px: tuple[int, int], size_px: tuple[int, int], path: Path)
     raise UsageError(f"{sizes}: their shapes differ; make it from the whole image, neither cropped nor padded")
 
 
-def _same_shape(given_px: tuple[int, int], size_px: tuple[int, int]) -> bool:
+def same_shape(given_px: tuple[int, int], size_px: tuple[int, int]) -> bool:
+    """Whether one is the other evenly scaled, to a pixel or a hundredth."""
     across, down = given_px[0] * size_px[1], given_px[1] * size_px[0]
     smaller_is_given = given_px[0] * given_px[1] < size_px[0] * size_px[1]
     one_pixel = max(size_px if smaller_is_given else given_px)  # of the smaller image, in the same measure

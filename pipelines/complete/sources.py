@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from pipelines.complete.camera_file import FORMS, read_camera
 from pipelines.complete.computer import Computer
@@ -18,9 +17,9 @@ from pipelines.complete.depth_units import UNITS, UnknownUnit
 from pipelines.complete.estimators import MOGE2, LoadedEstimator
 from pipelines.complete.mask_files.parts import parts_of
 from pipelines.complete.masks import IdImage, LazyMasks, MaskFile, read_masks
-from pipelines.complete.pictures import UNREADABLE, open_picture
+from pipelines.complete.pictures import fov_x_of_exif, read_image
 from pipelines.complete.view import Camera
-from pipelines.errors import PipelineError, UsageError
+from pipelines.errors import UsageError
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.records import View
 
@@ -90,8 +89,10 @@ def from_files(request: FileRequest, computer: Computer) -> Inputs:
         depth, camera, metric = estimated.depth_HW, estimated.camera, estimator.facts.metric
         lens = lens or request.depth
     if camera is None:
+        noted = fov_x_of_exif(request.image)
+        hint = f"the picture's EXIF says --fov-deg {noted:.1f}; if it was cropped, " if noted else ""
         raise UsageError(
-            "the camera is unknown: give --fov-deg, --camera FILE with "
+            f"the camera is unknown: {hint}give --fov-deg, --camera FILE with "
             f"{FORMS}, or --encoder-weights moge2=FILE to estimate the focal length"
         )
     if _is_file(request.depth) and request.depth_along_ray:
@@ -130,18 +131,6 @@ def from_row(data: str, number: int, estimator: str) -> Inputs:
             "depth": estimator,
         },
     )
-
-
-def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8, turned as its camera says; transparent pixels come out black."""
-    stored = open_picture(path, "an image")
-    try:
-        image = ImageOps.exif_transpose(stored)
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
-        return np.array(image.convert("RGB"))
-    except UNREADABLE as error:
-        raise PipelineError(f"{path} cannot be read as an image: {error}") from error
 
 
 def _instances_of(view: View) -> Mapping[int, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipelines.errors import UsageError
 
+NARROWEST_DEG = math.pi  # a lens of 650 mm; a smaller number is an angle in radians
 Fit = Literal["letterbox", "squeeze"]
 """How an image that is not square becomes one for the encoders. letterbox: black bars, so that pixels stay square, as
 in the square images that the networks are trained on. squeeze: the whole frame is squeezed, for networks that were
@@ -37,10 +38,15 @@ class Camera:
 
     @classmethod
     def from_fov(cls, fov_x_rad: float, size_px: tuple[int, int]) -> Camera:
-        """Square pixels and the principal point in the middle. Raises UsageError for an impossible angle."""
+        """Square pixels and the principal point in the middle. Raises UsageError for an angle that cannot be meant."""
         width, _ = size_px
         if not 0 < fov_x_rad < math.pi:
             raise UsageError(f"a field of view of {math.degrees(fov_x_rad):g} degrees is impossible; give 0 to 180")
+        if math.degrees(fov_x_rad) < NARROWEST_DEG:
+            raise UsageError(
+                f"a field of view of {math.degrees(fov_x_rad):.3g} degrees is not believable; give degrees, not "
+                f"radians ({math.degrees(fov_x_rad):.3g} rad are {math.degrees(math.degrees(fov_x_rad)):.3g} degrees)"
+            )
         return cls.from_focal(width / 2 / math.tan(fov_x_rad / 2), size_px)
 
     @classmethod

@@ -5,6 +5,8 @@ Shapes: V vertices, F faces.
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from pipelines.errors import PipelineError
 from pipelines.evaluate.records import Shape
 
 _LINEAR_COLOURS = (".glb", ".gltf")  # glTF keeps vertex colours linear
+_PACKED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")  # geometry that trimesh takes for zeros
 # glTF's y-up to z-up: x stays, y becomes z, z becomes -y.
 T_ZUP_GLTF = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 
@@ -35,16 +38,42 @@ def read_shape(path: Path) -> Shape:
 def read_parts(path: Path) -> list[Shape]:
     """As `read_shape`, one shape a node, in the order of the file's meshes."""
     try:
+        if path.suffix.lower() == ".glb":
+            _check_plain(path)
         scene = trimesh.load_scene(path)
         order = {name: number for number, name in enumerate(scene.geometry)}  # the graph's own order is arbitrary
         nodes = sorted((scene.graph[name] for name in scene.graph.nodes_geometry), key=lambda node: order[node[1]])
-        linear = path.suffix in _LINEAR_COLOURS
+        linear = path.suffix.lower() in _LINEAR_COLOURS
         parts = [_shape(scene.geometry[geometry], linear).moved(T) for T, geometry in nodes]
-    except (ValueError, TypeError, KeyError, IndexError, OSError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, OSError, AttributeError, struct.error) as error:
         raise UnreadableMesh(f"{path} cannot be read as a mesh: {error}") from error
     if not any(len(part.vertices_V3) for part in parts):
         raise UnreadableMesh(f"{path} holds no geometry")
     return parts
+
+
+def _check_plain(path: Path) -> None:
+    """Raises UnreadableMesh for a GLB whose geometry trimesh would read as another, without a word."""
+    with path.open("rb") as file:
+        magic, _, _, length, kind = struct.unpack("<4sIIII", file.read(20))
+        if magic != b"glTF" or kind != 0x4E4F534A:
+            return  # trimesh says what is wrong
+        document = json.loads(file.read(length))
+    accessors = document.get("accessors", [])
+    positions = {
+        primitive["attributes"]["POSITION"]
+        for mesh in document.get("meshes", [])
+        for primitive in mesh["primitives"]
+        if "POSITION" in primitive["attributes"]
+    }
+    packed = [name for name in _PACKED if name in document.get("extensionsRequired", [])]
+    if any(accessors[i].get("normalized") for i in positions):
+        packed.append("KHR_mesh_quantization with normalised positions")
+    if packed:
+        raise UnreadableMesh(
+            f"{path} stores its geometry with {' and '.join(packed)}, which is not read; export it again without "
+            "compression and quantisation"
+        )
 
 
 def merged(parts: list[Shape]) -> Shape:

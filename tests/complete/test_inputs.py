@@ -12,7 +12,7 @@ from pipelines.cameras import project
 from pipelines.complete.camera_file import read_camera
 from pipelines.complete.depth import read_depth
 from pipelines.complete.observe import NotEnoughSeen, observe
-from pipelines.complete.sources import read_image
+from pipelines.complete.pictures import read_image
 from pipelines.complete.view import Frame, SceneView
 from pipelines.errors import PipelineError, UsageError
 from pipelines.frames import Cube

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.mask_files.coco import decode_counts, rle_to_mask
+from pipelines.complete.mask_files.drawn import decode_counts, rle_to_mask
 from pipelines.complete.masks import read_masks
 from pipelines.errors import PipelineError, UsageError
 

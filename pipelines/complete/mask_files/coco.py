@@ -1,4 +1,4 @@
-"""Masks of a COCO JSON: polygons, run lengths, compressed run lengths; decoded when they are asked for.
+"""Instance masks of COCO JSON, as annotation programs and segmenters write it.
 
 Shapes: H W image.
 """
@@ -9,142 +9,171 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from pipelines.complete.resize import check_shape, resized
+from pipelines.complete.mask_files.drawn import MAX_COORDINATE, drawn, size_of_runs
+from pipelines.complete.resize import check_shape
 from pipelines.errors import PipelineError, UsageError
 
-MAX_COORDINATE = 1e6  # the painter counts in 32 bits
-BEYOND = 1.05  # times the image, to which polygons reach that were drawn by hand
+NAMED = 5  # images in a message
+OTHERS = {  # a key that tells whose file it is -> what to do
+    "shapes": "labelme's own; export it as COCO, or as an image of ids",
+    "_via_img_metadata": "VIA's own; export its annotations as COCO",
+    "regions": "VIA's own; export its annotations as COCO",
+    "segments_info": "panoptic; give its PNG as the image of masks",
+}
 
 
 @dataclass(frozen=True)
 class CocoMasks:
-    """makers: of the masks, by annotation id. sizes_px: (width, height) of what was annotated, where the file says."""
+    """makers: of the (H, W) bool masks, by id. sizes_px: (width, height) of what was annotated, where the file says.
 
-    makers: dict[int, Callable[[], np.ndarray]]
+    assumed: what was taken for granted, in sentences.
+    """
+
+    makers: Mapping[int, Callable[[], np.ndarray]]
     sizes_px: set[tuple[int, int]]
+    assumed: tuple[str, ...]
 
 
 def coco_masks(path: Path, size_px: tuple[int, int], image_name: str) -> CocoMasks:
-    """Of the image's size: annotations of another size but the same shape are scaled. image_name: whose, in a JSON of
-    several images. Raises UsageError or PipelineError."""
-    try:
-        content = json.loads(path.read_text())
-        annotations = content if isinstance(content, list) else content["annotations"]
-        images = [] if isinstance(content, list) else content.get("images", [])
-        image = _image(images, image_name, path)
-        chosen = [one for one in annotations if len(images) < 2 or one.get("image_id") == image["id"]]
-        by_id = {int(one.get("id", place)): one["segmentation"] for place, one in enumerate(chosen, start=1)}
-        said = (int(image["width"]), int(image["height"])) if {"width", "height"} <= set(image) else None
-        sizes_px = {i: _size_of(one) or said for i, one in by_id.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise PipelineError(f"{path} is no COCO annotation file: it lacks or misuses {error}") from error
-    if not by_id:
-        raise UsageError(f"{path} has no annotations for {image_name or 'the image'}")
-    known_px = {size for size in sizes_px.values() if size is not None}
+    """The annotations of one image: polygons, or run lengths in both forms.
+
+    path: COCO's annotations or results, also of another size of the image, to which they are scaled. size_px: (width,
+    height) that the masks must have. image_name: whose annotations, in a JSON of several images. Ids are COCO's where
+    they are numbers of their own, else their order. Raises UsageError or PipelineError.
+    """
+    content = _parsed(path)
+    images = [] if isinstance(content, list) else content.get("images") or []
+    annotations = _annotations(content, path)
+    if not isinstance(images, list) or not all(isinstance(one, dict) for one in images):
+        raise PipelineError(f'{path} is no COCO annotation file: its "images" are no list of images')
+    image = _image(images, image_name, path)
+    chosen = _of_image(annotations, image, image_name, path)
+    if not any(one.get("segmentation") for one in chosen):
+        raise UsageError(f"{path} has boxes or points, but no masks: none of its annotations has a segmentation")
+    ids, numbered = _ids(chosen)
+    shapes = [one.get("segmentation") for one in chosen]
+    sizes_px = _sizes(shapes, image, path)
+    known_px = {size for size in sizes_px if size is not None}
     for size in known_px:
         check_shape(size, size_px, path)
-    return CocoMasks({i: partial(_mask, one, sizes_px[i], size_px, path) for i, one in by_id.items()}, known_px)
+    makers = {
+        i: partial(drawn, shape, given_px, size_px, path)
+        for i, shape, given_px in zip(ids, shapes, sizes_px, strict=True)
+    }
+    crowds = sum(bool(one.get("iscrowd")) for one in chosen)
+    assumed = [
+        _stranger(image, image_name),
+        numbered,
+        f"{crowds} of the masks are marked as crowds (iscrowd); each is taken as one object" if crowds else "",
+    ]
+    return CocoMasks(makers, known_px, tuple(f"{path}: {one}" for one in assumed if one))
 
 
-def _image(images: Sequence[Mapping[str, Any]], name: str, path: Path) -> Mapping[str, Any]:
-    """The file's entry of the image, empty where it has none."""
-    if len(images) < 2:
-        return images[0] if images else {}
-    for image in images:
-        if Path(image["file_name"]).name == name:
-            return image
-    raise UsageError(f"{path} annotates {len(images)} images, and none of them is called {name!r}")
-
-
-def _size_of(segmentation: Any) -> tuple[int, int] | None:
-    """(width, height) of run lengths."""
-    if not isinstance(segmentation, Mapping):
-        return None
-    height, width = segmentation["size"]
-    return int(width), int(height)
-
-
-def _mask(segmentation: Any, given_px: tuple[int, int] | None, size_px: tuple[int, int], path: Path) -> np.ndarray:
-    """(H, W) bool. Raises PipelineError."""
+def _parsed(path: Path) -> Any:
     try:
-        if isinstance(segmentation, list):
-            if given_px is None:
-                _check_reach(segmentation, size_px, path)
-            return polygons_to_mask(segmentation, size_px, given_px or size_px)
-        counts, (width, height) = segmentation["counts"], given_px or size_px
-        runs = counts if isinstance(counts, list) else decode_counts(counts)
-        return resized(rle_to_mask(runs, width, height), size_px, path)
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise PipelineError(f"{path} has a segmentation that is neither polygons nor run lengths: {error}") from error
+        content = json.loads(path.read_bytes())  # of bytes, so that a mark of their order is skipped
+    except ValueError as error:
+        raise PipelineError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict | list):
+        raise PipelineError(f"{path} is no COCO annotation file: it holds {content!r:.20}")
+    return content
 
 
-def _check_reach(polygons: Sequence[Sequence[float]], size_px: tuple[int, int], path: Path) -> None:
-    """Raises UsageError for polygons of a larger image."""
-    for side, points in ((0, "x"), (1, "y")):
-        reach = max((max(polygon[side::2], default=0) for polygon in polygons), default=0)
-        if BEYOND * size_px[side] < reach < MAX_COORDINATE:
+def _annotations(content: Any, path: Path) -> list[dict[str, Any]]:
+    annotations = content if isinstance(content, list) else content.get("annotations")
+    first = annotations[0] if annotations and isinstance(annotations, list) else {}
+    for keys in (content, first):
+        theirs = next((said for key, said in OTHERS.items() if key in keys), None)
+        if theirs and "segmentation" not in first:
+            raise UsageError(f"{path} is no COCO annotation file, but {theirs}")
+    if not isinstance(annotations, list) or not all(isinstance(one, dict) for one in annotations):
+        found = ", ".join(map(str, content)) if isinstance(content, dict) else "a list"
+        raise PipelineError(f'{path} is no COCO annotation file: it lacks a list of "annotations"; it has {found:.80}')
+    return annotations
+
+
+def _image(images: Sequence[Mapping[str, Any]], name: str, path: Path) -> Mapping[str, Any] | None:
+    """The entry of the image; None where the file describes none."""
+    if len(images) < 2:
+        return images[0] if images else None
+    for is_it in (_is_named, _is_called_alike):
+        found = [image for image in images if is_it(image, name)]
+        if len(found) == 1:
+            return found[0]
+    names = ", ".join(_file_name(image) for image in images[:NAMED])
+    more = ", ..." if len(images) > NAMED else ""
+    raise UsageError(
+        f"{path} annotates {len(images)} images, and none of them alone is called {name!r}; there are {names}{more}; "
+        "call the image like one of them"
+    )
+
+
+def _file_name(image: Mapping[str, Any]) -> str:
+    return PureWindowsPath(str(image.get("file_name", ""))).name  # which knows both kinds of slashes
+
+
+def _is_named(image: Mapping[str, Any], name: str) -> bool:
+    return _file_name(image) == name
+
+
+def _is_called_alike(image: Mapping[str, Any], name: str) -> bool:
+    """The same with another suffix, or as Roboflow renames it: room.jpg to room_jpg.rf.0123abcd.jpg."""
+    given, file = PureWindowsPath(name), PureWindowsPath(_file_name(image))
+    return file.stem == given.stem or file.name.startswith(name.replace(".", "_") + ".rf.")
+
+
+def _stranger(image: Mapping[str, Any] | None, name: str) -> str:
+    if image is None or not name or not _file_name(image) or _is_named(image, name) or _is_called_alike(image, name):
+        return ""
+    return f"it annotates {_file_name(image)}; taken for {name}"
+
+
+def _of_image(
+    annotations: list[dict[str, Any]], image: Mapping[str, Any] | None, name: str, path: Path
+) -> list[dict[str, Any]]:
+    """Those of the image; all, where neither side says whose they are."""
+    whose = {str(one["image_id"]) for one in annotations if "image_id" in one}
+    if image is None:
+        if len(whose) > 1:
             raise UsageError(
-                f"{path} has a polygon that reaches to {points} = {reach:g}, and the image has {size_px[side]} px: add "
-                "the width and height of the annotated image to its `images`, and the polygons are scaled"
+                f"{path} has annotations of {len(whose)} images and does not say which they are; leave those of "
+                f"{name or 'the image'}"
             )
+        chosen = annotations
+    else:
+        own = str(image.get("id"))
+        chosen = [one for one in annotations if str(one.get("image_id", own)) == own]
+    if not chosen:
+        raise UsageError(f"{path} has no annotations for {name or 'the image'}")
+    return chosen
 
 
-def polygons_to_mask(
-    polygons: Sequence[Sequence[float]], size_px: tuple[int, int], given_px: tuple[int, int]
-) -> np.ndarray:
-    """(H, W) bool of size_px: the union of polygons [x0, y0, x1, y1, ...] in pixels of an image of given_px.
-
-    Whole numbers are centres of pixels. Raises ValueError for points far outside.
-    """
-    image = Image.new("1", size_px)
-    draw = ImageDraw.Draw(image)
-    x_scale, y_scale = size_px[0] / given_px[0], size_px[1] / given_px[1]
-    for polygon in polygons:
-        if not np.all(np.abs(np.asarray(polygon, float)) < MAX_COORDINATE):
-            raise ValueError(f"a point of a polygon lies {MAX_COORDINATE:g} px away, or is no number")
-        if len(polygon) >= 6:
-            xs, ys = (
-                ((x + 0.5) * x_scale - 0.5 for x in polygon[0::2]),
-                ((y + 0.5) * y_scale - 0.5 for y in polygon[1::2]),
-            )
-            draw.polygon(list(zip(xs, ys, strict=True)), fill=1)
-    return np.asarray(image)
+def _ids(annotations: Sequence[Mapping[str, Any]]) -> tuple[list[int], str]:
+    """An id each, and what there is to say of them."""
+    places = list(range(1, len(annotations) + 1))
+    given = [one.get("id") for one in annotations]
+    if all(i is None for i in given):
+        return places, ""
+    try:
+        ids = [int(i) for i in given]  # type: ignore[arg-type]  # None raises, too
+    except (TypeError, ValueError, OverflowError):
+        return places, f"its ids are no numbers; the masks are counted from 1 to {len(places)} in their order"
+    if len(set(ids)) < len(ids):
+        return places, f"several masks have one id; they are counted from 1 to {len(places)} in their order"
+    return ids, ""
 
 
-def rle_to_mask(counts: Sequence[int], width: int, height: int) -> np.ndarray:
-    """(H, W) bool from run lengths, zeros first, down the columns. Raises PipelineError if they do not fill it."""
-    if sum(counts) != width * height:
-        raise PipelineError(f"run lengths of {sum(counts)} pixels do not fill a mask of {width}x{height}")
-    values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return values.reshape(width, height).T
-
-
-def decode_counts(text: str | bytes) -> list[int]:
-    """Run lengths from COCO's compressed form: little-endian groups of 5 bits, each a printable character; from the
-    fourth on, differences to the run before the last."""
-    data = text.encode() if isinstance(text, str) else text
-    counts: list[int] = []
-    value, shift = 0, 0
-    for byte in data:
-        bits = byte - 48
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            if shift > 60:
-                raise PipelineError("the compressed run lengths are broken: one of them has more than 60 bits")
-            continue
-        if bits & 16:
-            value -= 1 << shift  # the last group carries the sign
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value, shift = 0, 0
-    return counts
+def _sizes(shapes: Sequence[Any], image: Mapping[str, Any] | None, path: Path) -> list[tuple[int, int] | None]:
+    """(width, height) that each was annotated on: of run lengths their own, else what the file says of the image."""
+    said = (image or {}).get("width"), (image or {}).get("height")
+    known = all(isinstance(one, int | float) and 0 < one < MAX_COORDINATE for one in said)
+    said_px = (int(said[0]), int(said[1])) if known else None  # type: ignore[arg-type]
+    try:
+        return [size_of_runs(one) or (said_px if one else None) for one in shapes]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PipelineError(f"{path} has a segmentation that cannot be read: {error}") from error

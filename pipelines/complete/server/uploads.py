@@ -19,9 +19,8 @@ from PIL import Image
 from pipelines.complete.depth import DepthMap, read_depth
 from pipelines.complete.depth_units import UnknownUnit, parse_unit
 from pipelines.complete.masks import read_masks
-from pipelines.complete.pictures import UNREADABLE
+from pipelines.complete.pictures import UNREADABLE, read_image
 from pipelines.complete.server.limits import Limits, Refused
-from pipelines.complete.sources import read_image
 from pipelines.errors import PipelineError
 
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")

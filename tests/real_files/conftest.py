@@ -1,0 +1,3 @@
+from tests.complete.conftest import one_thread, tiny_checkpoint
+
+__all__ = ["one_thread", "tiny_checkpoint"]  # fixtures
