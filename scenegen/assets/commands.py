@@ -124,8 +124,8 @@ class Prepare:
 
     def run(self) -> int:
         """Prepare what is not there yet; exit code 75 when stopped by a signal."""
+        from scenegen.assets.model_files.safety import Limits
         from scenegen.assets.prepare import PrepareOptions
-        from scenegen.assets.safety import Limits
         from scenegen.jobs.asset_tools import TimeLimits
         from scenegen.jobs.prepare_assets import PrepareJob
         from scenegen.jobs.prepare_command import run_prepare

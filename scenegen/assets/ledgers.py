@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scenegen.assets.identity import RULE
 from scenegen.assets.manifest import AssetRecord
+from scenegen.assets.model_files.identity import RULE
 
 PREPARED, QUARANTINE = "prepared.jsonl", "quarantine.jsonl"
 

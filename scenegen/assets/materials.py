@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scenegen.assets.files import FileLibrary, Found, content_sha256, open_folder
 from scenegen.assets.manifest import AssetRecord
-from scenegen.assets.references import IMAGE_SUFFIXES
+from scenegen.assets.model_files.references import IMAGE_SUFFIXES
 from scenegen.config import AssetsConfig
 
 PROCEDURAL = "procedural"

@@ -15,11 +15,12 @@ from typing import Protocol
 
 import numpy as np
 
-from scenegen.assets import archives, glb, safety
+from scenegen.assets import glb
 from scenegen.assets.bake import BakedAsset, BakeRequest
 from scenegen.assets.canonical import welded
 from scenegen.assets.convex import ConvexParts
 from scenegen.assets.manifest import AssetRecord
+from scenegen.assets.model_files import archives, safety
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.errors import AssetError
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from scenegen.assets.bake import PrincipledLook
 from scenegen.assets.canonical import ShapeError
-from scenegen.assets.nearer import power_of_two
+from scenegen.assets.model_files.nearer import power_of_two
 from scenegen.blender import sizes
 from scenegen.blender.sizes import read
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bpy
 
-from scenegen.assets.lookup import find_file
+from scenegen.assets.model_files.lookup import find_file
 from scenegen.blender.baking import nodes_of
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from scenegen.assets import glb, gltf_files, mtl, ply, stl
-from scenegen.assets.lookup import DAE_IMAGE, USD_ASSET, find_file, with_full_paths
-from scenegen.assets.nearer import bring_near, is_far_or_extreme, nearer_copy
+from scenegen.assets import glb
+from scenegen.assets.model_files import gltf_files, mtl, ply, stl
+from scenegen.assets.model_files.lookup import DAE_IMAGE, USD_ASSET, find_file, with_full_paths
+from scenegen.assets.model_files.nearer import bring_near, is_far_or_extreme, nearer_copy
 from scenegen.blender import baking
 from scenegen.blender.sizes import read
 from scenegen.errors import AssetError

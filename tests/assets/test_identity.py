@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from scenegen.assets.identity import Identities, file_sha256
+from scenegen.assets.model_files.identity import Identities, file_sha256
 from scenegen.assets.sources.folder import read_folder
 from tests.assets.models import L_FACES, L_VERTICES, Model, l_shape_glb, textured_obj
 
@@ -129,7 +129,7 @@ def test_a_shared_texture_is_read_once(tmp_path, monkeypatch):
         read.append(path.name)
         return file_sha256(path)
 
-    monkeypatch.setattr("scenegen.assets.identity.file_sha256", count)
+    monkeypatch.setattr("scenegen.assets.model_files.identity.file_sha256", count)
     Image.new("RGB", (2, 2)).save(tmp_path / "wood.png")
     for name in ("a", "b", "c"):
         document = {"asset": {"version": "2.0", "extras": name}, "images": [{"uri": "wood.png"}]}

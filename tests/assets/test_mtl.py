@@ -2,7 +2,7 @@
 
 import pytest
 
-from scenegen.assets.mtl import library_names, map_name
+from scenegen.assets.model_files.mtl import library_names, map_name
 
 
 @pytest.mark.parametrize(

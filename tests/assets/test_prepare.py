@@ -19,8 +19,8 @@ from scenegen.assets.commands import Check
 from scenegen.assets.convex import convex_parts, fallback_parts, hull_part
 from scenegen.assets.ledgers import read_prepared, read_quarantined
 from scenegen.assets.library import AssetLibrary
+from scenegen.assets.model_files.safety import Limits
 from scenegen.assets.prepare import PrepareOptions, prepare_asset
-from scenegen.assets.safety import Limits
 from scenegen.assets.sources.folder import read_folder
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.config import AssetsConfig

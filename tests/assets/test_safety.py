@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scenegen.assets import archives
-from scenegen.assets.safety import Limits, check_file
+from scenegen.assets.model_files import archives
+from scenegen.assets.model_files.safety import Limits, check_file
 from scenegen.errors import AssetError
 from tests.assets.models import L_FACES, L_VERTICES, Model, l_shape_glb, textured_obj
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from scenegen.assets.identity import Identities
+from scenegen.assets.model_files.identity import Identities
 from scenegen.assets.sources.raw import MODEL_SUFFIXES, RawAsset, hashed_split
 from scenegen.errors import UsageError
 

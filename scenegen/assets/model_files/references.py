@@ -1,6 +1,6 @@
 """What a model file refers to: material libraries, textures, buffers, layers. Names are found; nothing is judged.
 
-Formats that say it plainly (OBJ, glTF, USD text, COLLADA) are read; in FBX and .blend files the names of images are
+Formats that say it plainly (OBJ, glTF, PLY, USD text, COLLADA) are read; in FBX and .blend files the names of images are
 searched among the bytes. USDZ holds everything itself. The strings of a USD crate are packed, and not looked into.
 """
 
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from scenegen.assets import mtl, ply
-from scenegen.assets.lookup import DAE_IMAGE, USD_ASSET, find_file
+from scenegen.assets.model_files import mtl, ply
+from scenegen.assets.model_files.lookup import DAE_IMAGE, USD_ASSET, find_file
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tga", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".hdr", ".dds", ".gif")
 LIBRARY, TEXTURE, BUFFER, LAYER = "material library", "texture", "buffer", "layer"

@@ -18,8 +18,9 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from scenegen.assets import archives, glb, gltf_files, ply, stl
-from scenegen.assets.references import BUFFER, LIBRARY, TEXTURE, Reference, gltf_references, references
+from scenegen.assets import glb
+from scenegen.assets.model_files import archives, gltf_files, ply, stl
+from scenegen.assets.model_files.references import BUFFER, LIBRARY, TEXTURE, Reference, gltf_references, references
 from scenegen.errors import AssetError
 
 SCAN_CHUNK = 1 << 22

@@ -4,7 +4,7 @@ import hashlib
 import struct
 from pathlib import Path
 
-from scenegen.assets.references import references
+from scenegen.assets.model_files.references import references
 
 # Written beside each prepared asset, so that a store says by which rule its uids were made.
 RULE = "file and references"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from scenegen.assets.lookup import find_file
+from scenegen.assets.model_files.lookup import find_file
 
 MAP_KEYS = re.compile(r"map_\w+|bump|disp|decal|refl|norm", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from scenegen.assets.lookup import find_file
+from scenegen.assets.model_files.lookup import find_file
 
 # What Blender's importer decodes or may leave out without changing shape or colour.
 DECODED = frozenset(
