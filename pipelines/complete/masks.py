@@ -5,7 +5,7 @@ Shapes: H W image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -88,6 +88,15 @@ def read_masks(path: Path, size_px: tuple[int, int], image_name: str = "") -> Ma
         coco = coco_masks(path, size_px, image_name)
         return MaskFile(LazyMasks(coco.makers), said_of_sizes(path, coco.sizes_px, size_px))
     return _from_image(path, size_px)
+
+
+def chosen_ids(masks: Mapping[int, np.ndarray], wanted: Sequence[int] | None) -> tuple[int, ...]:
+    """wanted: None for all. Raises UsageError for ids that there are not."""
+    unknown = [] if wanted is None else [i for i in wanted if i not in masks]
+    if unknown:
+        one = " alone: one mask is one object, unless it is split (--split-components)" if len(masks) == 1 else ""
+        raise UsageError(f"there is no instance {unknown[0]} among the masks; there are {sorted(masks)}{one}")
+    return tuple(masks) if wanted is None else tuple(wanted)
 
 
 def _from_image(path: Path, size_px: tuple[int, int]) -> MaskFile:
