@@ -236,8 +236,12 @@ async def _masks(request: Request) -> Response:
             raise Refused(404, "This job has no masks yet.")
         return Response(await run_in_threadpool(lambda: uploads.ids_png(job.load("ids"))), media_type="image/png")
 
+    split = "split" in request.query_params
+
     def keep(content: bytes, limits: Limits) -> None:
-        job.keep("ids", uploads.masks_from(content, job.size_px, job.folder, limits))
+        masks = uploads.masks_from(content, job.size_px, job.folder, limits, split)
+        job.keep("ids", masks.ids_HW)
+        job.mask_notes, job.mask_parts = masks.notes, masks.parts
 
     return await _take(request, job, keep, origin={"masks": "drawn or uploaded"})
 

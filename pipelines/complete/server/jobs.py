@@ -37,9 +37,9 @@ class Job:
     """Changed by the thread of its request or by the worker, never by both: `state` says whose it is.
 
     size_px: (width, height) of its image. origin: where image, masks and depth came from, for the report. names: of
-    instances, where they are known. depth_note: what is known of the depth, or was assumed. progress: step, done,
-    total, instances. objects: by instance, of the last completion. stages: scenes that can be fetched, in the order
-    they came.
+    instances, where they are known. mask_notes: what was assumed of the masks. mask_parts: of a single mask, that do
+    not touch. depth_note: what is known of the depth, or was assumed. progress: step, done, total, instances. objects:
+    by instance, of the last completion. stages: scenes that can be fetched, in the order they came.
     """
 
     job_id: str
@@ -51,6 +51,8 @@ class Job:
     message: str = ""
     progress: dict[str, Any] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    mask_notes: tuple[str, ...] = ()
+    mask_parts: int = 0
     depth_note: str = ""
     objects: dict[str, JobObject] = field(default_factory=dict)
     stages: tuple[str, ...] = ()
@@ -91,6 +93,8 @@ class Job:
             "progress": dict(self.progress),
             "objects": {i: asdict(one) for i, one in self.objects.items()},
             "names": self.names,
+            "mask_notes": self.mask_notes,
+            "mask_parts": self.mask_parts,
             "depth_note": self.depth_note,
             "stages": list(self.stages),
             "has_masks": self.has("ids"),

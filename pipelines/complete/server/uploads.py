@@ -7,8 +7,10 @@ Shapes: H W image.
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
 from typing import TypeVar
@@ -18,6 +20,7 @@ from PIL import Image
 
 from pipelines.complete.depth import DepthMap, read_depth
 from pipelines.complete.depth_units import UnknownUnit, parse_unit
+from pipelines.complete.mask_files.parts import parts_of
 from pipelines.complete.masks import read_masks
 from pipelines.complete.pictures import UNREADABLE, read_image
 from pipelines.complete.server.limits import Limits, Refused
@@ -44,27 +47,46 @@ def image_from(content: bytes, folder: Path, limits: Limits) -> np.ndarray:
     return _decoded(lambda: read_image(_stored(folder / "image", content)), folder)
 
 
-def masks_from(content: bytes, size_px: tuple[int, int], folder: Path, limits: Limits) -> np.ndarray:
-    """(H, W) int32 ids, 0 is no instance; where masks overlap the later one counts.
+@dataclass(frozen=True)
+class UploadedMasks:
+    """ids_HW: (H, W) int32, 0 is no instance; where masks overlap the later one counts. notes: what was assumed of the
+    file, sentences. parts: of a single mask that do not touch each other, so that they may be several things."""
 
-    content: an image of ids or colours, or COCO JSON. Raises Refused.
+    ids_HW: np.ndarray
+    notes: tuple[str, ...]
+    parts: int
+
+
+def masks_from(
+    content: bytes, size_px: tuple[int, int], folder: Path, limits: Limits, split: bool = False
+) -> UploadedMasks:
+    """content: an image of ids or colours, or COCO JSON. split: each part of a single mask is an instance.
+
+    Raises Refused.
     """
     is_json = content[:64].lstrip()[:1] in (b"{", b"[")
-    if not is_json:
+    if is_json:
+        _peek_runs(content, limits)
+    else:
         _peek(content, limits)
     path = _stored(folder / ("masks.json" if is_json else "masks.png"), content)
-    ids_HW = np.zeros((size_px[1], size_px[0]), np.int32)
 
-    def paint() -> np.ndarray:
-        masks = read_masks(path, size_px).by_id
-        limits.check_instances(len(masks))
-        if not all(0 < i < 1 << 16 for i in masks):
+    def paint() -> UploadedMasks:
+        given = read_masks(path, size_px)
+        limits.check_instances(len(given.by_id))
+        if not all(0 < i < 1 << 16 for i in given.by_id):
             raise Refused(400, "Instances need numbers from 1 to 65535.")
-        for instance_id in masks:
-            ids_HW[masks[instance_id]] = instance_id
-        return ids_HW
+        ids_HW = np.zeros((size_px[1], size_px[0]), np.int32)
+        for instance_id, mask_HW in given.by_id.items():
+            ids_HW[mask_HW] = instance_id
+        parts_HW, sizes = parts_of(ids_HW > 0) if len(given.by_id) == 1 else (ids_HW, ())
+        if split and sizes:
+            limits.check_instances(len(sizes))
+            return UploadedMasks(parts_HW, given.assumed, 1)
+        return UploadedMasks(ids_HW, given.assumed, len(sizes))
 
-    return _decoded(paint, folder)
+    masks = _decoded(paint, folder)
+    return replace(masks, notes=tuple(note.replace(f"{folder}/", "") for note in masks.notes))
 
 
 def depth_from(content: bytes, size_px: tuple[int, int], unit: str, folder: Path, limits: Limits) -> DepthMap:
@@ -133,6 +155,20 @@ def _peek(content: bytes, limits: Limits) -> None:
     except UNREADABLE as error:
         raise Refused(415, f"This is no image that the server knows ({', '.join(IMAGE_FORMATS)}).") from error
     limits.check_pixels(width, height)
+
+
+def _peek_runs(content: bytes, limits: Limits) -> None:
+    """Run lengths of a few characters can stand for a mask that fills the memory. What is no COCO, its reader says."""
+    try:
+        read = json.loads(content)
+        annotations = read if isinstance(read, list) else read["annotations"]
+        segmentations = [one["segmentation"] for one in annotations]
+        sizes = [one["size"] for one in segmentations if isinstance(one, dict)]
+        sizes_px = [(int(width), int(height)) for height, width in sizes]
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return
+    for width, height in sizes_px:
+        limits.check_pixels(width, height)
 
 
 def _decoded(decode: Callable[[], T], folder: Path) -> T:

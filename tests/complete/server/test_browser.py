@@ -208,13 +208,26 @@ def test_an_object_is_listed_in_its_colour_and_stands_out_when_it_is_pointed_at(
     assert [brightness(i) for i in (2, 3)] == before
 
 
+def test_one_mask_of_several_things_is_split_on_request(page, tmp_path, scene) -> None:
+    upload(page, tmp_path, scene)
+    binary = tmp_path / "binary.png"
+    binary.write_bytes(png(np.where(np.isin(scene.ids_HW, (1, 4)), 255, 0).astype(np.uint8)))
+    page.choose_file("#mask-file", binary)
+    page.wait("fixer.editor.areas().get(255)")
+    page.wait("document.querySelector('#split').innerText === 'Split into 2 objects'")
+    page.click("#split")
+    page.wait("fixer.editor.areas().size === 2")
+    assert {int(drawn_ids(page, scene)[scene.ids_HW == sphere].mean()) for sphere in (1, 4)} == {1, 2}
+    assert page.run("document.querySelector('#split').hidden")
+
+
 def test_the_unit_of_a_depth_file_is_said_and_can_be_chosen_afterwards(page, tmp_path, scene) -> None:
     upload(page, tmp_path, scene)
     assert "field of view" not in page.text("#missing") and "an object" in page.text("#missing")
     millimetres = tmp_path / "depth.png"
     millimetres.write_bytes(png(np.nan_to_num(scene.depth_HW * 1000).astype(np.uint16)))
     page.choose_file("#depth-file", millimetres)
-    page.wait("document.querySelector('#depth-state').innerText.includes('depth taken as mm: 3.48 to')")
+    page.wait("document.querySelector('#depth-state').innerText.includes('taken as mm: 3.48 to')")
     choose = "((unit) => { unit.value = %s; unit.onchange() })(document.querySelector('#depth-unit'))"
     page.run(choose % "'tum'")
     page.wait("document.querySelector('#depth-state').innerText.includes('0.696 to')")

@@ -115,6 +115,22 @@ def test_depth_of_no_pixel_is_said(visitor, client) -> None:
     assert answer.json()["depth_note"] == "no pixel of it has depth"
 
 
+def test_what_was_assumed_of_masks_is_said_without_our_folders(visitor, client, scene, tmp_path) -> None:
+    job = visitor.upload()
+    small = scene.ids_HW[::2, ::2].astype(np.uint8)
+    answer = client.put(f"/api/jobs/{job}/masks", content=png(small)).json()
+    assert "88x56" in answer["mask_notes"][0]
+    assert str(tmp_path) not in answer["mask_notes"][0]
+    assert answer["mask_parts"] == 0  # several masks already
+
+
+def test_run_lengths_that_would_fill_the_memory_are_refused_unread(visitor, client) -> None:
+    runs = {"size": ["112000", 176000], "counts": [0, 112000 * 176000]}  # as the image, a million times
+    answer = client.put(f"/api/jobs/{visitor.upload()}/masks", json=[{"id": 1, "segmentation": runs}])
+    assert answer.status_code == 413
+    assert "176000 x 112000 pixels" in answer.json()["error"]
+
+
 def test_the_page_offers_every_unit_that_the_reader_knows() -> None:
     page = (PAGE / "index.html").read_text()
     assert [name for name in UNITS_M if f'<option value="{name}">' not in page] == []

@@ -24,7 +24,7 @@ export const thumbnailUrl = (number) => `/api/examples/${number}/thumbnail`;
 export const example = (number, depth) => json(`/api/examples/${number}?depth=${encodeURIComponent(depth)}`, { method: "POST" });
 export const state = (id) => json(job(id));
 export const remove = (id) => request(job(id), { method: "DELETE", keepalive: true });
-export const putMasks = (id, content) => json(job(id, "/masks"), { method: "PUT", body: content });
+export const putMasks = (id, content, split = false) => json(job(id, `/masks${split ? "?split" : ""}`), { method: "PUT", body: content });
 export const putDepth = (id, file, unit) => json(job(id, `/depth?unit=${encodeURIComponent(unit)}`), { method: "PUT", body: file });
 export const complete = (id, values) => json(job(id, "/complete"), { method: "POST", body: JSON.stringify(values) });
 export const cancel = (id) => json(job(id, "/cancel"), { method: "POST" });

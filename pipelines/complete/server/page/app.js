@@ -41,9 +41,12 @@ let examples = null; // where the server has some
 let areas = new Map(); // pixels of each object that has a mask
 let names = {}; // of objects, where they are known
 const editor = new MaskEditor($("canvas"), {
-  changed() {
-    masksChanged = true;
-    areas = editor.areas();
+  changed(masks = true) {
+    if (masks) {
+      masksChanged = $("split").hidden = true; // that is of a file as it was
+      $("mask-state").textContent = "";
+      areas = editor.areas();
+    }
     describeObjects();
   },
   async maskOf(points) {
@@ -125,6 +128,18 @@ function openFile(file) {
 
 // ---- masks ----
 
+// split: each part of a single mask is an object.
+async function openMasks(file, split = false) {
+  job = await api.putMasks(job.id, file, split);
+  names = {};
+  editor.setIds(await api.picture(job.id, "masks"));
+  masksChanged = false;
+  $("mask-state").textContent = job.mask_notes.map((note) => `${note}.`).join(" ");
+  $("split").hidden = job.mask_parts < 2;
+  $("split").textContent = `Split into ${job.mask_parts} objects`;
+  $("split").onclick = asked(() => openMasks(file, true));
+}
+
 function describeObjects() {
   const ids = editor.bitmap ? [...new Set([...areas.keys(), editor.current])].sort((a, b) => a - b) : [];
   list.show(ids.map((id) => ({ id, name: names[id] || "", ...stateOf(id) })), editor.current);
@@ -139,8 +154,8 @@ function stateOf(id) {
   if (!one) return { state: "", text: pixels ? `${pixels.toLocaleString()} px` : "no mask yet" };
   const { state, reason, faces, cut_by_border } = one;
   if (busy() && job.progress.instances?.includes(id) && !ENDED.has(state)) return { state, working: true, text: `${STEPS[job.progress.step]} …` };
-  const more = { completed: `, ${faces.toLocaleString()} faces${cut_by_border ? ", cut by the border" : ""}`, skipped: `: ${reason}`, failed: `: ${reason}` };
-  return { state, text: `${state}${more[state] || ""}` };
+  const more = { completed: cut_by_border ? ", cut by the border" : "", skipped: `: ${reason}`, failed: `: ${reason}` };
+  return { state, text: `${state}${more[state] || ""}`, title: state === "completed" ? `${faces.toLocaleString()} faces` : "" };
 }
 
 function chooseTool(tool) {
@@ -313,12 +328,7 @@ function listen() {
     return use(file);
   };
   chosen("image-file", openFile);
-  chosen("mask-file", needsImage(async (file) => {
-    job = await api.putMasks(job.id, file);
-    names = {};
-    editor.setIds(await api.picture(job.id, "masks"));
-    masksChanged = false;
-  }));
+  chosen("mask-file", needsImage((file) => openMasks(file)));
   chosen("depth-file", needsImage((file) => depth.take(file)));
   $("fov").oninput = describeInput;
   $("new-object").onclick = () => editor.select(Math.max(...areas.keys()) + 1);

@@ -44,7 +44,7 @@ export class DepthField {
     const estimated = this.source === "estimated";
     $("depth-choice").hidden = $("depth-units").hidden = estimated;
     $("other-unit").hidden = $("depth-unit").value !== "other";
-    const given = job?.has_depth ? `The depth is there: ${job.depth_note}.` : "A .npy array or a 16-bit .png with planar depth; it may be smaller than the image.";
+    const given = job?.has_depth ? `The depth is there: ${job.depth_note.replace(/^depth /, "")}.` : "A .npy array or a 16-bit .png with planar depth; it may be smaller than the image.";
     $("depth-state").textContent = estimated ? `${this.estimator} estimates the depth.` : given;
   }
 }

@@ -17,7 +17,7 @@ export function colourOf(id) {
 }
 
 export class MaskEditor {
-  // changed: called when masks or the current object have changed. maskOf: promise of the mask of clicked points.
+  // changed: called when masks have changed, or with false when only the current object has. maskOf: promise of the mask of clicked points.
   // failed: told of an error of that.
   constructor(canvas, { changed, maskOf, failed }) {
     Object.assign(this, { canvas, changed, maskOf, failed });
@@ -98,7 +98,7 @@ export class MaskEditor {
     this.current = id;
     this.drop();
     this.draw();
-    this.changed();
+    this.changed(false);
   }
 
   remove(id) {

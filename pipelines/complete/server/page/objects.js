@@ -9,7 +9,7 @@ export class ObjectList {
     this.items = new Map();
   }
 
-  // rows: [{id, name, state, text, working}], state being a class and text what it says to people.
+  // rows: [{id, name, state, text, title, working}], state being a class and text what it says to people, with more in title.
   show(rows, current) {
     const items = rows.map((row) => this.updated(row, current));
     const { children } = this.list;
@@ -18,7 +18,7 @@ export class ObjectList {
     for (const id of this.items.keys()) if (!ids.has(id)) this.items.delete(id);
   }
 
-  updated({ id, name, state, text, working }, current) {
+  updated({ id, name, state, text, title = "", working }, current) {
     if (!this.items.has(id)) this.items.set(id, this.made(id));
     const item = this.items.get(id);
     const [button] = item.children;
@@ -27,8 +27,7 @@ export class ObjectList {
     const [, number, called, said] = button.children;
     number.textContent = `Object ${id}`;
     called.textContent = called.title = name;
-    said.textContent = text;
-    said.className = `state ${state}`;
+    Object.assign(said, { textContent: text, title, className: `state ${state}` });
     return item;
   }
 
