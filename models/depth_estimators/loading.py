@@ -54,5 +54,5 @@ def refuse_partial(name: str, missing: Sequence[str], mismatched: Sequence[Any] 
         shown = ", ".join(str(key) for key in [*missing, *mismatched][:3])
         raise CheckpointError(
             f"{name}: the checkpoint does not fill the network ({len(missing)} weights missing, {len(mismatched)} of "
-            f"another shape: {shown}, ...); it is of another model or damaged. Fetch it again or check --weights"
+            f"another shape: {shown}, ...); it is of another model or damaged. Fetch it again, or give another file"
         )

@@ -44,7 +44,9 @@ def _coloured(mesh: Mesh) -> ColouredMesh | InstanceFailure:
     if len(mesh.faces_F3) == 0:
         return InstanceFailure("the mesh decoder found no surface; another seed may help")
     if not bool(mesh.vertices_V3.isfinite().all()):
-        return InstanceFailure("the decoded mesh is not finite; check the checkpoint, or try --precision fp32")
+        return InstanceFailure(
+            "the decoded mesh is not finite; check the checkpoint, or try fixer-complete --precision fp32"
+        )
     colours = None if mesh.attributes_VA is None else _to_bytes(mesh.attributes_VA[:, :3])
     return ColouredMesh(mesh.vertices_V3.float().cpu().numpy(), mesh.faces_F3.cpu().numpy(), colours)
 

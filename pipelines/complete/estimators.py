@@ -106,7 +106,7 @@ def find_weights(facts: EstimatorFacts, given: Path | None) -> Path:
     raise UsageError(
         f"the weights of {facts.name} are not here ({facts.hub_id}, about {facts.megabytes} MB, licence "
         f"{facts.weights_licence}): run hf download {facts.hub_id}{revision}, or put {wanted} in a folder and give "
-        "--depth-weights FOLDER; or give --depth FILE"
+        "--depth-weights FOLDER. From a file fixer-complete --depth FILE takes depth without weights"
     )
 
 
@@ -133,7 +133,10 @@ class LoadedEstimator:
         if found.confidence_HW is not None and self.facts.confidence_threshold is not None:
             valid_HW &= found.confidence_HW > self.facts.confidence_threshold
         if camera is None and found.focal_px is None:
-            raise PipelineError(f"{self.facts.name} found no focal length in this image; give --fov-deg or --camera")
+            raise PipelineError(
+                f"{self.facts.name} found no focal length in this image; say the field of view: "
+                "fixer-complete --fov-deg DEGREES"
+            )
         height, width = rgb_HW3.shape[:2]
         depth_HW = np.where(valid_HW, found.map_HW, np.nan).astype(np.float32)
         return EstimatedDepth(depth_HW, camera or Camera.from_focal(found.focal_px or 1.0, (width, height)))

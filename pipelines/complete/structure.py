@@ -98,7 +98,9 @@ def _pair(networks: StructureNetworks, cond: CompleterCondition, ratio_B: Tensor
 
 def _voxels(logits_RRR: Tensor, latent_CRRR: Tensor, thin: bool) -> Tensor | InstanceFailure:
     if not bool(latent_CRRR.isfinite().all()):
-        return InstanceFailure("the sampled latent is not finite; check the checkpoint, or try --precision fp32")
+        return InstanceFailure(
+            "the sampled latent is not finite; check the checkpoint, or try fixer-complete --precision fp32"
+        )
     voxels_V3 = (logits_RRR > 0).nonzero()
     if len(voxels_V3) == 0:
         return InstanceFailure("the network left every voxel empty; another seed, mask or depth may help")

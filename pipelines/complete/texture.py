@@ -162,6 +162,6 @@ def _pair(
 def _latent(job: TextureJob, feats_NZ: Tensor, share: float) -> Latent | InstanceFailure:
     if not bool(feats_NZ.isfinite().all()):
         return InstanceFailure(
-            "the sampled texture latent is not finite; check the checkpoint, or try --precision fp32"
+            "the sampled texture latent is not finite; check the checkpoint, or try fixer-complete --precision fp32"
         )
     return Latent(job.instance_id, job.voxels_N3, feats_NZ, share)

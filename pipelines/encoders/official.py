@@ -6,7 +6,7 @@ Source: 3D-Fixer supplement section 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -28,6 +28,23 @@ _WHERE = {
     DINOV2: "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_reg4_pretrain.pth (Apache-2.0)",
     MOGE2: "https://huggingface.co/Ruicheng/moge-2-vitl/resolve/main/model.pt (MIT)",
 }
+
+
+class MissingEncoderWeights(CheckpointError):
+    """missing: names of the networks without a file. `advise` says what to do with the option of a command for them."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        self.missing = tuple(missing)
+        super().__init__(self.advise("--encoder-weights"))
+
+    def advise(self, option: str) -> str:
+        """What is missing, where it is to be had, and the option that takes it."""
+        listed = "\n".join(f"  {name}: {_WHERE[name]}" for name in self.missing)
+        flags = " ".join(f"{name}=FILE" for name in self.missing)
+        return (
+            f"the official image encoders need weights that were not given:\n{listed}\n"
+            f"Download them and give {option} {flags}"
+        )
 
 
 class OfficialEncoders:
@@ -61,16 +78,11 @@ class OfficialEncoders:
     def load(cls, weights: Mapping[str, str | Path]) -> OfficialEncoders:
         """From the authors' files: weights["dinov2"] and weights["moge2"] are paths. Nothing is downloaded.
 
-        Raises CheckpointError that says what is missing and where it is to be had.
+        Raises MissingEncoderWeights, CheckpointError for files that hold something else.
         """
         missing = [name for name in _WHERE if name not in weights]
         if missing:
-            listed = "\n".join(f"  {name}: {_WHERE[name]}" for name in missing)
-            flags = " ".join(f"{name}=FILE" for name in missing)
-            raise CheckpointError(
-                f"the official image encoders need weights that were not given:\n{listed}\n"
-                f"Download them and give --encoder-weights {flags}"
-            )
+            raise MissingEncoderWeights(missing)
         description = Description("DinoVisionTransformer", {"hub": DINOV2_HUB})
         dino = read_network(weights[DINOV2], description=description)
         # Its training left keys that inference has no use for; a missing one is an error all the same.

@@ -31,7 +31,7 @@ def stage_context(name: str, config: TrainConfig, encoders: ImageEncoders, known
     return StageContext(
         recipe=stage_recipe(name, config),
         sizes=system_sizes(config.size, encoders.sizes),
-        data=data_options(config, encoders),
+        data=replace(data_options(config), image_px=encoders.sizes.image_px),
         encoders=encoders,
         weights=known.weights,
         facts=known.facts,
@@ -52,13 +52,12 @@ def stage_recipe(name: str, config: TrainConfig) -> Recipe:
     return replace(recipe(name, config.size), **changes)
 
 
-def data_options(config: TrainConfig, encoders: ImageEncoders) -> DataOptions:
-    """The datasets, and images as the encoders want them."""
+def data_options(config: TrainConfig) -> DataOptions:
+    """The datasets, and what is drawn from them; the size of images is for the encoders to say."""
     weights = config.mix or (1.0,) * len(config.shards)
     places = zip(config.shards, config.tables, weights, strict=True)
     return DataOptions(
         locations=tuple(DataLocation(shards, tables, weight) for shards, tables, weight in places),
-        image_px=encoders.sizes.image_px,
         estimators=config.estimators,
         extractor=EXTRACTORS[config.encoders],
         latents=config.latents,

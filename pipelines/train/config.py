@@ -98,6 +98,8 @@ class TrainConfig:
     """Show samples, shapes, parameters and memory of what would be trained, and train nothing."""
 
     def __post_init__(self) -> None:
+        if not self.shards:
+            raise UsageError("say what to train on: --shards DIR, a dataset that scenegen has made")
         for option, values in (("objects", self.objects), ("mix", self.mix)):
             if values and len(values) != len(self.shards):
                 raise UsageError(

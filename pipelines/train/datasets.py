@@ -22,6 +22,7 @@ def check_tables(stage: str, options: DataOptions) -> None:
     """Raises UsageError, with the command that makes it, for a table that a stage reads and a dataset lacks."""
     readers = Readers(options.locations)
     for number, location in enumerate(options.locations):
+        readers.dataset(number)  # whoever has no scenes yet is told so first
         objects = readers.objects(number)
         for table, how in _tables_read(stage, options.extractor, options.latents).items():
             if table not in objects.tables:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from models.checkpoints import CheckpointError
+from pipelines.encoders.official import MissingEncoderWeights
+from pipelines.encoders.protocol import ImageEncoders
 from pipelines.encoders.registry import load_encoders
 from pipelines.encoders.remembering import RememberingEncoders
 from pipelines.errors import PipelineError
-from pipelines.names import STAGE_NAMES, StageName
-from pipelines.train.assemble import compute_threads, loop_options, stage_context, stage_recipe
+from pipelines.names import STAGE_NAMES, EncoderName, StageName
+from pipelines.train.assemble import compute_threads, data_options, loop_options, stage_context, stage_recipe
 from pipelines.train.atomic import complete_folder
 from pipelines.train.config import TrainConfig
 from pipelines.train.data import loader
@@ -41,14 +45,25 @@ def run(config: TrainConfig) -> None:
         raise PipelineError(str(error)) from error
 
 
+def _encoders(name: EncoderName, weights: Mapping[str, str | Path]) -> ImageEncoders:
+    """Raises PipelineError with what this command can do about weights that are missing."""
+    try:
+        return load_encoders(name, weights)
+    except MissingEncoderWeights as error:
+        without = "Or train with a small encoder whose weights come with a package: --encoders efficientnet_lite0"
+        raise PipelineError(f"{error.advise('--weights')}\n{without}") from None
+
+
 class Run:
     """The stages of a command, on this rank."""
 
     def __init__(self, config: TrainConfig, ranks: Ranks) -> None:
         self._config, self._ranks = config, ranks
+        for name in config.stages[:1]:  # no use in fetching weights for data that are not there
+            check_tables(name, data_options(config))
         given = given_pipeline(config.init) if config.init else Known()
         self._given = replace(given, weights={**given.weights, **config.given_weights})
-        encoders = load_encoders(config.encoders, self._given.weights)
+        encoders = _encoders(config.encoders, self._given.weights)
         self._encoders = RememberingEncoders(encoders) if ranks.device.type == "cpu" else encoders
         self._options = loop_options(config, ranks)
         threads = compute_threads(self._options.workers, ranks)

@@ -32,6 +32,11 @@ _VIEW_COLUMNS = ["scene_index", "view_index", "width", "height", "K_px", "T_worl
 _OPEN_FILES = 64
 
 
+def how_to_make(root: Root) -> str:
+    """The command for who has no dataset there yet: a small one, which needs no download and any machine makes."""
+    return f"scenegen render --preset preview --num-scenes 20 --out {root.location}"
+
+
 class Dataset:
     """A dataset folder (or object-store URI) as a sequence of views.
 
@@ -62,7 +67,7 @@ class Dataset:
         scenes = dict(list_shards(root, "scenes"))
         shards = [(number, views[number], scenes[number]) for number in sorted(views.keys() & scenes.keys())]
         if not shards:
-            raise FileNotFoundError(f"{root.location} holds no finished shard; make one with: scenegen render")
+            raise FileNotFoundError(f"{root.location} holds no finished shard; make some with: {how_to_make(root)}")
         index = read_index(root)
         return cls(root, shards, index if index and len(index.shards) == len(shards) else None)
 
@@ -128,7 +133,10 @@ class Dataset:
         name = self._sidecar_of(position, estimator)
         file = self._file(name)
         if file.metadata.num_rows != self._file(self._shards[position][1]).metadata.num_rows:
-            raise ValueError(f"{name} was made before its views shard was made anew; run scenegen annotate again")
+            raise ValueError(
+                f"{name} was made before its views shard was made anew; make it again: "
+                f"scenegen annotate --data {self.root.location}"
+            )
         values = file.read_row_group(row).to_pylist()[0]
         return sidecar.decode_estimate(values, sidecar.EstimatorMeta.from_metadata(_key_values(file)))
 

@@ -1,6 +1,7 @@
 """The reader of what is known of each asset: geometry, clean renders, voxel features, latents."""
 
 import bisect
+import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,15 @@ Key = tuple[Any, ...]
 Cached = TypeVar("Cached")
 
 
+def how_to_make_objects(root: Root) -> str:
+    """The command that makes the tables of the dataset there, with the sizes of the preset that it was begun with."""
+    try:
+        preset = json.loads(root.read_bytes("config.json")).get("preset", "")
+    except (OSError, ValueError, AttributeError):
+        preset = ""
+    return f"scenegen objects --data {root.location}{f' --preset {preset}' if preset else ''}"
+
+
 class ObjectDataset:
     """The objects tables of a folder (or object-store URI), by asset uid.
 
@@ -49,7 +59,9 @@ class ObjectDataset:
         """Raises FileNotFoundError if no objects shard is there."""
         dataset = cls(Root.open(location))
         if objects.OBJECTS not in dataset._files:
-            raise FileNotFoundError(f"{dataset.root.location} has no objects shard; make them with: scenegen objects")
+            raise FileNotFoundError(
+                f"{dataset.root.location} has no objects shard; make them with: {how_to_make_objects(dataset.root)}"
+            )
         return dataset
 
     @property

@@ -12,6 +12,7 @@ from scenegen.annotate.options import EstimatorOptions, settings_of
 from scenegen.annotate.report import error_table
 from scenegen.annotate.weights import MissingWeightsError, Weights, fetch, parse_overrides, require
 from scenegen.config import JobConfig
+from scenegen.contract.dataset import how_to_make
 from scenegen.contract.sidecar import EstimatorMeta
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, UsageError
@@ -60,11 +61,11 @@ def annotate(
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}; give auto or at least 1")
     records = choose_estimators(names)
-    found = check_estimators(names, weights, download)
     root = Root.open(data)
     shards = [file.shard for file in sidecar_files(root, SIMULATED)]
     if not shards:
-        raise FileNotFoundError(f"{data} holds no finished shard; make one with: scenegen render")
+        raise FileNotFoundError(f"{data} holds no finished shard; make some with: {how_to_make(root)}")
+    found = check_estimators(names, weights, download)
     assignment = resolve_assignment(array, os.environ)
     say(assignment.describe(max(shards) + 1))
     mine = [shard for shard in shards if shard % assignment.count == assignment.index]
@@ -96,7 +97,9 @@ def _run_estimator(
         return None
     from scenegen.jobs.shard_actors import ActorKind, plan_actors, run_step
 
-    kind = ActorKind(record.name, "views", Annotator, work, "try a smaller --batch-size")
+    kind = ActorKind(
+        record.name, "views", Annotator, work, f"try: scenegen annotate --data {work.location} --batch-size 1"
+    )
     plan = partial(plan_actors, is_network=record.needs_weights, device=work.options.device, workers=job.workers)
     return run_step(kind, plan, files, job, stop, log_json)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scenegen.config import DatasetConfig, config_diff
+from scenegen.contract.dataset import how_to_make
 from scenegen.contract.schema import ShardMeta
 from scenegen.contract.storage import Root
 from scenegen.errors import CannotStoreError, SceneGenError, UsageError
@@ -66,7 +67,7 @@ def require_config(root: Root) -> StoredConfig:
     """Like `read_config`, but a folder without a dataset is an error. Raises SceneGenError."""
     stored = read_config(root)
     if stored is None:
-        raise SceneGenError(f"{root.location} holds no dataset; make one with: scenegen render --out {root.location}")
+        raise SceneGenError(f"{root.location} holds no dataset; make one with: {how_to_make(root)}")
     return stored
 
 

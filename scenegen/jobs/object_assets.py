@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 from scenegen.config import AssetsConfig, DatasetConfig, preset
-from scenegen.contract.dataset import Dataset
+from scenegen.contract.dataset import Dataset, how_to_make
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError, UsageError
-from scenegen.jobs.config_file import read_config
+from scenegen.jobs.config_file import StoredConfig, read_config
 from scenegen.jobs.status import look
 from scenegen.jobs.studio import open_library
 
@@ -34,14 +34,19 @@ def wanted_assets(root: Root, which: str) -> WantedAssets:
     if which not in (USED, ALL):
         config = replace(preset("arsg", 1), assets=AssetsConfig(objects=tuple(which.split(",")), split="all"))
         return WantedAssets(_all_of(config), config)
+    config = dataset_of_assets(root).config
+    return WantedAssets(_used_by(root, config) if which == USED else _all_of(config), config)
+
+
+def dataset_of_assets(root: Root) -> StoredConfig:
+    """What the dataset there was begun with. Raises UsageError if there is none."""
     stored = read_config(root)
     if stored is None:
         raise UsageError(
-            f"{root.location} holds no dataset whose assets could be taken; make one with: scenegen render "
-            f"--out {root.location}, or name stores: --assets starter"
+            f"{root.location} holds no dataset whose assets could be taken; make one with: {how_to_make(root)}\n"
+            f"Or make objects of stores alone: scenegen objects --data {root.location} --assets starter"
         )
-    config = stored.config
-    return WantedAssets(_used_by(root, config) if which == USED else _all_of(config), config)
+    return stored
 
 
 def _all_of(config: DatasetConfig) -> dict[str, str]:
@@ -54,12 +59,14 @@ def _used_by(root: Root, config: DatasetConfig) -> dict[str, str]:
         raise ScenesMissingError(
             f"{finished} of {config.num_shards} shards of {root.location} are finished, and objects are made of what "
             f"all scenes use. When all are there: scenegen objects --data {root.location}\n"
-            "To begin at once with every asset of the stores, used or not: --assets all"
+            "To begin at once with every asset of the stores, used or not: "
+            f"scenegen objects --data {root.location} --assets all"
         )
     used = used_assets(root)
     if not used:
         raise SceneGenError(
-            f"the scenes of {root.location} show no object at all; all of them failed. See: scenegen status"
+            f"the scenes of {root.location} show no object at all; all of them failed. "
+            f"See: scenegen status --data {root.location}"
         )
     return used
 

@@ -41,9 +41,9 @@ class ObjectOptions:
             value = getattr(self, field.name)
             least = 0 if field.name == "object_seed" else 1
             if isinstance(value, int) and value < least:
-                raise UsageError(f"--{field.name.replace('_', '-')} is {value}; it must be at least {least}")
+                raise UsageError(f"{field.name.replace('_', '-')} is {value}; it must be at least {least}")
         if not self.latents_name.replace("_", "").isalnum() or self.latents_name != self.latents_name.lower():
-            raise UsageError(f"--latents-name is {self.latents_name!r}; use lower-case letters, digits and _")
+            raise UsageError(f"latents-name is {self.latents_name!r}; use lower-case letters, digits and _")
 
 
 def object_preset(name: str) -> ObjectOptions:

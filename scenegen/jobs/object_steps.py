@@ -62,11 +62,11 @@ def choose_steps(text: str, encoders: Encoders) -> tuple[str, ...]:
     unknown = sorted(wanted - set(STEPS))
     if unknown or not wanted:
         named = ", ".join(map(repr, unknown or [text]))
-        raise UsageError(f"there is no step {named}; --steps can be {AUTO} or: {', '.join(STEPS)}")
+        raise UsageError(f"there is no step {named}; choose {AUTO}, or some of: {', '.join(STEPS)}")
     if "latents" in wanted and not encoders:
         raise UsageError(
-            "the step latents needs --structure-encoder, --slat-encoder, or both: a path or an address such as "
-            f"{TRELLIS_ENCODERS}"
+            "the step latents needs encoders: scenegen objects --steps latents --structure-encoder PATH --slat-encoder "
+            f"PATH, one or both, a path or an address such as {TRELLIS_ENCODERS}"
         )
     return tuple(step for step in STEPS if step in wanted)
 
@@ -76,8 +76,8 @@ def left_out(text: str, steps: Sequence[str]) -> str:
     if text != AUTO or "latents" in steps:
         return ""
     return (
-        "objects: no latents, because no encoder is given; for those of TRELLIS: --steps latents --structure-encoder "
-        f"and --slat-encoder {TRELLIS_ENCODERS}"
+        "objects: no latents, because no encoder is given; they are made with: scenegen objects --steps latents "
+        f"--structure-encoder PATH --slat-encoder PATH, of TRELLIS for instance {TRELLIS_ENCODERS}"
     )
 
 
@@ -172,8 +172,8 @@ class StepMetas:
             if features["weights"] != self._weights_sha256():
                 raise SceneGenError(
                     f"the features that are there were made with other weights of {self._tools.extractor.name} than "
-                    "those given, and turned assets would not fit them; give the same, or make both: "
-                    "--steps features,latents"
+                    "those given, and turned assets would not fit them; give the same, or make both with: "
+                    f"scenegen objects --data {self._root.location} --steps features,latents"
                 )
         return settings
 
@@ -188,8 +188,13 @@ class StepMetas:
             try:
                 meta = read_meta(self._root, name)
             except FileNotFoundError:
-                raise SceneGenError(f"{name} is missing; make it first: --steps {step}") from None
+                raise SceneGenError(f"{name} is missing; make it first: {self._again(step)}") from None
             if meta.assets_digest != self._cut.digest or (found and found[0] != meta.settings):
-                raise SceneGenError(f"{name} was made with other settings than the rest; make it again: --steps {step}")
+                raise SceneGenError(
+                    f"{name} was made with other settings than the rest; make it again: {self._again(step)}"
+                )
             found.append(dict(meta.settings))
         return found[0]
+
+    def _again(self, step: str) -> str:
+        return f"scenegen objects --data {self._root.location} --steps {step}"

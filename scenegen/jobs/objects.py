@@ -70,7 +70,9 @@ def make_objects(run: ObjectsRun) -> RunResult:
     say(f"objects: {len(cut.assets)} assets; {assignment.describe(len(shards))}")
     if run.job.retry_failed:
         if STEPS[0] not in run.tools.steps:
-            raise UsageError(f"--retry-failed begins with {STEPS[0]}: add it and what follows to --steps")
+            raise UsageError(
+                f"--retry-failed begins with {STEPS[0]}; scenegen objects --steps {','.join(STEPS)} has all"
+            )
         _forget_failed(root, mine)
     share = _Share(run, root, wanted, cut, mine, threading.Event())
     with contextlib.ExitStack() as session:
@@ -170,7 +172,7 @@ def _refuse_other_cut(root: Root, cut: AssetCut, num_shards: int) -> None:
             continue
         if not fits:
             raise UsageError(
-                f"{root.location} holds {name}, made of another list of assets or with another --objects-per-shard; "
+                f"{root.location} holds {name}, made of another list of assets or with another number of them a shard; "
                 f"remove {tables.OBJECTS}*.parquet there, or choose another --out"
             )
 

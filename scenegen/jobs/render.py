@@ -13,7 +13,8 @@ from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES,
 from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.config_file import StoredConfig, begin, refuse_other
-from scenegen.jobs.forecast import calibrate
+from scenegen.jobs.planning.forecast import Forecast
+from scenegen.jobs.planning.plan import measured_costs
 from scenegen.jobs.progress import Progress
 from scenegen.jobs.resources import WorkerPlan, plan_workers
 from scenegen.jobs.run_result import RunResult
@@ -92,8 +93,7 @@ class _Share:
         if not self.is_whole or scenes * camera.num_views * camera.resolution_px**2 < _WORTH_A_FORECAST_PX:
             return self.job
         rest = replace(self.stored.config, num_scenes=scenes)
-        progress.say("measuring a few trial scenes")
-        forecast = calibrate(rest, self.stored.meta, self.job.device, plan, self.command)
+        forecast = Forecast.of(rest, plan, measured_costs(rest, self.job, plan, progress.say))
         progress.say(forecast.describe())
         if self.job.scene_timeout_s is None:
             return replace(self.job, scene_timeout_s=forecast.scene_timeout_s)

@@ -1,7 +1,7 @@
 from types import SimpleNamespace
 
 from scenegen.config import DEFAULT_SCENE_TIMEOUT_S, DatasetConfig, JobConfig
-from scenegen.jobs.forecast import Forecast
+from scenegen.jobs.planning.forecast import Forecast
 
 
 def forecast(seconds: float, scenes: int = 100) -> Forecast:

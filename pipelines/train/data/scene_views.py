@@ -146,8 +146,8 @@ def estimators_of(dataset: Dataset, options: DataOptions) -> tuple[str, ...]:
     if missing:
         raise UsageError(
             f"{dataset.root.location} has no depth of {', '.join(missing)} for every shard "
-            f"(there is {', '.join(known) or 'none'}); make it with: scenegen annotate --data {dataset.root.location}; "
-            "or train on true depth alone with --alpha truth"
+            f"(there is {', '.join(known) or 'none'}); make it with: scenegen annotate --data {dataset.root.location} "
+            f"--estimators {','.join(options.estimators or ['simulated'])}"
         )
     return tuple(options.estimators or ())
 

@@ -1,6 +1,7 @@
 """What Cycles can render on here. A process of its own: bpy must not be loaded into the driver.
 
-Run as: python -m scenegen.jobs.device_probe; prints one line of JSON and leaves without the interpreter's teardown.
+Run as: python -m scenegen.jobs.planning.device_probe; prints one line of JSON and leaves without the interpreter's
+teardown.
 """
 
 import json
@@ -24,7 +25,7 @@ class Devices:
 
 def probe() -> Devices:
     """Ask a child process. Raises SceneGenError if Blender does not load there."""
-    command = [sys.executable, "-m", "scenegen.jobs.device_probe"]
+    command = [sys.executable, "-m", "scenegen.jobs.planning.device_probe"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
     except subprocess.TimeoutExpired:
