@@ -1,7 +1,7 @@
 """What a model file refers to: material libraries, textures, buffers, layers. Names are found; nothing is judged.
 
-Formats that say it plainly (OBJ, glTF, PLY, USD text, COLLADA) are read; in FBX and .blend files the names of images are
-searched among the bytes. USDZ holds everything itself. The strings of a USD crate are packed, and not looked into.
+Formats that say it plainly (OBJ, glTF, PLY, USD text, COLLADA) are read; in FBX and .blend files the names of images
+are searched among the bytes. USDZ holds everything itself. The strings of a USD crate are packed, and not looked into.
 """
 
 import contextlib
