@@ -117,6 +117,7 @@ class CompleteCommand:
         """The exit code: 1 if no instance was completed. Raises UsageError, PipelineError and CheckpointError."""
         from models.compat import MENDED, OFFICIAL
         from pipelines.complete.computer import Computer
+        from pipelines.complete.masks import chosen_ids
         from pipelines.complete.pipeline import FixerPipeline
         from pipelines.complete.terminal import Terminal
 
@@ -127,6 +128,7 @@ class CompleteCommand:
         inputs = self._inputs(computer)
         for assumed in inputs.assumed:
             sys.stderr.write(f"fixer-complete: {assumed}\n")
+        chosen_ids(inputs.masks, self.instances or None)  # before networks are loaded
         compat = OFFICIAL if self.official_behaviour else MENDED
         pipe = FixerPipeline.from_pretrained(
             checkpoint, self.device, self.precision, self.offload, self.weights(), reference_compat=compat

@@ -121,8 +121,8 @@ def _check_no_picture(distinct_D: np.ndarray, whole: bool, saturated: bool) -> N
         said = "scaled to the range from 0 to 1"
     if said:
         raise UnknownUnit(
-            f"the values are {said}: a visualisation or inverse depth (MiDaS, Depth Anything) has no unit and is no "
-            "depth; give the depth itself, or its unit if this is it"
+            f"the values are {said}, as of a visualisation or inverse depth (MiDaS, Depth Anything), which are no "
+            "depth; give the depth itself, or if this is it"
         )
 
 
@@ -130,5 +130,5 @@ def _check_believable(median: float, metres: float, how: str) -> None:
     if not NEAREST_M <= median * metres <= FARTHEST_M:
         raise UnknownUnit(
             f"the depth cannot be meant: {how}, half of it is nearer than {median * metres:.3g} m (its median is "
-            f"{median:.4g}); 1 cm to 1 km are believed"
+            f"{median:.4g}); from 1 cm to 1 km are believed"
         )

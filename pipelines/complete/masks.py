@@ -91,6 +91,15 @@ def read_masks(path: Path, size_px: tuple[int, int], image_name: str = "") -> Ma
     return _from_image(path, size_px)
 
 
+def chosen_ids(masks: Mapping[int, np.ndarray], wanted: Sequence[int] | None) -> tuple[int, ...]:
+    """wanted: None for all. Raises UsageError for ids that there are not."""
+    unknown = [] if wanted is None else [i for i in wanted if i not in masks]
+    if unknown:
+        one = " alone: one mask is one object, unless it is split (--split-components)" if len(masks) == 1 else ""
+        raise UsageError(f"there is no instance {unknown[0]} among the masks; there are {sorted(masks)}{one}")
+    return tuple(masks) if wanted is None else tuple(wanted)
+
+
 def _from_image(path: Path, size_px: tuple[int, int]) -> MaskFile:
     picture = MaskPicture.read(path)
     ids_HW, assumed = _honest_ids(path, picture)

@@ -13,7 +13,7 @@ import numpy as np
 from models.compat import MENDED, ReferenceCompat
 from models.execution import DEFAULT_EXECUTION, Execution
 from pipelines.complete.computer import Computer, Device, Precision
-from pipelines.complete.masks import IdImage
+from pipelines.complete.masks import IdImage, chosen_ids
 from pipelines.complete.memory import MemoryBudget
 from pipelines.complete.networks import FixerNetworks
 from pipelines.complete.records import DEFAULT_SETTINGS, Completion, Observer, Settings, Watcher, silent
@@ -84,11 +84,7 @@ class FixerPipeline:
             raise UsageError(f"the depth ratio is a share from 0 (exact depth) to 1 (estimated), not {depth_ratio:g}")
         view = SceneView(image_HW3, np.asarray(depth, np.float32), camera)
         found = as_mapping(masks)
-        chosen = tuple(found) if instances is None else tuple(instances)
-        unknown = [i for i in chosen if i not in found]
-        if unknown:
-            one = " alone: one mask is one object, unless it is split (--split-components)" if len(found) == 1 else ""
-            raise UsageError(f"there is no instance {unknown[0]} among the masks; there are {sorted(found)}{one}")
+        chosen = chosen_ids(found, instances)
         run = SceneRun(
             networks=self.networks,
             computer=self.computer,

@@ -167,7 +167,7 @@ def _given_depth(request: FileRequest, size_px: tuple[int, int]) -> DepthMap:
     try:
         given = read_depth(Path(request.depth), size_px, request.depth_unit_m)
     except UnknownUnit as error:
-        raise UsageError(f"{request.depth}: {error}; say it with --depth-unit-m ({UNITS})") from error
+        raise UsageError(f"{request.depth}: {error}, say its unit: --depth-unit-m ({UNITS})") from error
     assumed = given.assumed and f"{request.depth}: {given.assumed}; if that is wrong, give --depth-unit-m ({UNITS})"
     return replace(given, assumed=assumed)
 

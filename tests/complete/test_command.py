@@ -74,7 +74,10 @@ def test_a_row_of_a_dataset_brings_everything_and_exact_depth_means_alpha_0(
         (["--shards", "d", "--view", "0", "--texture", "0"], EXIT_USAGE, "16 to 16384"),
         (["--shards", "d", "--view", "0", "--max-faces", "-1"], EXIT_USAGE, "at least 4"),
         (["--shards", "d", "--view", "0", "--memory-gb", "-1"], EXIT_USAGE, "--memory-gb"),
-        (["--shards", "d", "--view", "0", "--depth-unit-m", "0"], EXIT_USAGE, "--depth-unit-m"),
+        (["--image", "a.png", "--masks", "m.png", "--depth-unit-m", "0"], EXIT_USAGE, "--depth-unit-m"),
+        (["--image", "a.png", "--masks", "m.png", "--depth-unit-m", "inch"], EXIT_USAGE, "m, cm, mm, scannet, tum"),
+        (["--shards", "d", "--view", "0", "--depth-unit-m", "mm"], EXIT_USAGE, "--depth-unit-m is for --image"),
+        (["--shards", "d", "--view", "0", "--split-components"], EXIT_USAGE, "--split-components is for --image"),
         (["--shards", "d", "--view", "0", "--alpha", "7"], EXIT_USAGE, "--alpha"),
         (["--shards", "d", "--view", "0", "--seed", "-1"], EXIT_USAGE, "--seed"),
         (["--shards", "d", "--view", "0", "--splats", "."], EXIT_USAGE, "is a folder"),
@@ -85,6 +88,26 @@ def test_mistakes_are_answered_in_a_line(arguments, code, said, tmp_path, capsys
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") <= 3
+
+
+def test_what_was_assumed_of_files_is_said_and_reported(files, scene, tiny_checkpoint, capsys) -> None:
+    """One black and white mask of five spheres, and depth in millimetres, as people have them."""
+    Image.fromarray((scene.ids_HW > 0)[::2, ::2]).save(files / "masks.png")
+    Image.fromarray(np.nan_to_num(scene.depth_HW * 1000).astype(np.uint16)).save(files / "depth.png")
+    inputs = ("--image", files / "in.png", "--masks", files / "masks.png", "--depth", files / "depth.png")
+    outputs = ("--out", files / "s.glb", "--report", files / "r.json")
+    given = ("--checkpoint", tiny_checkpoint, *inputs, "--fov-deg", 50, *outputs, *SMALL)
+    assert main([str(one) for one in (*given, "--instances", 8)]) == EXIT_USAGE
+    said = capsys.readouterr().err
+    assert "taken as one object, 1, in 5 parts that do not touch" in said
+    assert "there is no instance 8 among the masks; there are [1] alone" in said
+    assert "depth taken as mm: " in said
+    assert "brought to the image's 176x112" in said
+    assert main([str(one) for one in (*given, "--split-components", "--instances", 2)]) == EXIT_DONE
+    report = json.loads((files / "r.json").read_text())
+    assert list(report["instances"]) == ["2"]
+    assert len(report["inputs"]["assumed"]) == 3
+    assert all(one in capsys.readouterr().err for one in report["inputs"]["assumed"][:1])
 
 
 def test_an_image_without_camera_or_depth_says_what_to_give(files, tiny_checkpoint, capsys) -> None:

@@ -17,7 +17,7 @@ LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 LONGEST_RUN_PX = 3  # of a mixture: what scaling by up to four makes of an outline
 ALONE_COUNTS = 1.5  # a pixel that is equal to none around it, against a mixture
 MOST_MIXED = 0.22  # of the changes along rows and columns; what was measured is in the README
-MOST_MIXED_OF_FEW, FEW_CHANGES = 0.4, 200  # where chance says more
+MOST_MIXED_OF_FEW, FEW_CHANGES = 0.33, 200  # where chance says more
 BLACK, WHITE, HALF = 3, 252, 128
 BLOCK_PX = 8  # of a JPEG: so far from an outline it makes noise
 
