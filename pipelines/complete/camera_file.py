@@ -42,6 +42,13 @@ def read_camera(path: Path, size_px: tuple[int, int]) -> Camera:
 
 def camera_of(values: dict[str, Any], size_px: tuple[int, int]) -> Camera:
     """Raises KeyError, TypeError or ValueError for what is no camera, or none of an image of this size."""
+    try:
+        return _camera_of(values, size_px)
+    except OverflowError as error:  # JSON has integers of any length
+        raise ValueError(f"a number of it is too large: {error}") from error
+
+
+def _camera_of(values: dict[str, Any], size_px: tuple[int, int]) -> Camera:
     if "frames" in values:  # nerfstudio's transforms.json: what all frames share, then each frame
         frames = values["frames"]
         if len(frames) != 1:
@@ -100,7 +107,11 @@ def _in_pixels(values: dict[str, Any], size_px: tuple[int, int]) -> np.ndarray:
 def _own_size(values: dict[str, Any]) -> tuple[int, int] | None:
     """(width, height) that the intrinsics belong to, if the file says it."""
     width, height = values.get("width", values.get("w")), values.get("height", values.get("h"))
-    return None if width is None or height is None else (int(width), int(height))
+    if width is None or height is None:
+        return None
+    if not (0 < width < math.inf and 0 < height < math.inf):
+        raise ValueError(f"no image has {width}x{height} px")
+    return int(width), int(height)
 
 
 def _from_numbers(values: dict[str, Any], size_px: tuple[int, int]) -> np.ndarray:

@@ -100,5 +100,5 @@ def _why(path: Path, error: Exception) -> str:
             head = file.read(12)
         if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
             return "it is HEIC, as iPhones take it, whatever it is called; export it as JPEG or PNG"
-        return "it is no picture of a kind that is known; JPEG, PNG, WebP, AVIF, TIFF and BMP are"
+        return "it is no picture of a kind that is known; PNG, JPEG, TIFF, WebP, AVIF and BMP are"
     return f"{error}; copy it again, a part is missing" if "truncated" in str(error) else str(error)

@@ -89,7 +89,7 @@ class Dataset:
             if self.transparent == OPAQUE:
                 plain = ", ".join(name.replace("_opaque", "") for name in missing)
                 raise ValueError(f"{what}: it shows opaque surfaces alone, so read {plain}")
-            raise ValueError(f"{what}; make a dataset with --render.transparent both")
+            raise ValueError(f"{what}; such columns are made with: scenegen render --render.transparent both")
         position, row = self._locate(number)
         columns = [*_VIEW_COLUMNS, *(column for image in images for column in _COLUMNS_OF_IMAGE[image])]
         file = self._file(self._shards[position][1])

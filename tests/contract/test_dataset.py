@@ -145,7 +145,7 @@ def test_what_is_behind_glass_comes_back_beside_the_first_surface(dataset_dir, t
 
 
 def test_a_dataset_without_opaque_columns_says_where_to_get_them(dataset_dir, test_images):
-    with pytest.raises(ValueError, match=r"has no depth_opaque_m; make a dataset with --render\.transparent both"):
+    with pytest.raises(ValueError, match=r"has no depth_opaque_m; .*scenegen render --render\.transparent both"):
         Dataset.open(dataset_dir).view(0, ["depth_opaque_m"])
     dataset = write_views(dataset_dir, test_images(0), "opaque")
     with pytest.raises(ValueError, match="shows opaque surfaces alone, so read depth_m"):

@@ -86,7 +86,7 @@ def _parsed(path: Path) -> Any:
 
 def _annotations(content: Any, path: Path) -> list[dict[str, Any]]:
     annotations = content if isinstance(content, list) else content.get("annotations")
-    first = annotations[0] if annotations and isinstance(annotations, list) else {}
+    first = next((one for one in annotations if isinstance(one, dict)), {}) if isinstance(annotations, list) else {}
     for keys in (content, first):
         theirs = next((said for key, said in OTHERS.items() if key in keys), None)
         if theirs and "segmentation" not in first:
@@ -108,8 +108,8 @@ def _image(images: Sequence[Mapping[str, Any]], name: str, path: Path) -> Mappin
     names = ", ".join(_file_name(image) for image in images[:NAMED])
     more = ", ..." if len(images) > NAMED else ""
     raise UsageError(
-        f"{path} annotates {len(images)} images, and none of them alone is called {name!r}; there are {names}{more}; "
-        "call the image like one of them"
+        f"{path} annotates {len(images)} images: {names}{more}; none of them alone is called "
+        f"{name or 'like the image'}; leave the one that is meant, or call the image like it"
     )
 
 
@@ -149,7 +149,8 @@ def _of_image(
         own = str(image.get("id"))
         chosen = [one for one in annotations if str(one.get("image_id", own)) == own]
     if not chosen:
-        raise UsageError(f"{path} has no annotations for {name or 'the image'}")
+        others = f"; they are of image_id {', '.join(sorted(whose)[:NAMED])}" if whose else ""
+        raise UsageError(f"{path} has no annotations for {name or 'the image'}{others}")
     return chosen
 
 
