@@ -90,10 +90,10 @@ def from_files(request: FileRequest, computer: Computer) -> Inputs:
         lens = lens or request.depth
     if camera is None:
         noted = fov_x_of_exif(request.image)
-        hint = f"the picture's EXIF says --fov-deg {noted:.1f}; if it was cropped, " if noted else ""
+        hint = f" ({noted:.1f} by the picture's EXIF, unless it was cropped)" if noted else ""
         raise UsageError(
-            f"the camera is unknown: {hint}give --fov-deg, --camera FILE with "
-            f"{FORMS}, or --encoder-weights moge2=FILE to estimate the focal length"
+            f"the camera is unknown: give --fov-deg{hint}, --encoder-weights moge2=FILE to estimate it, or "
+            f"--camera FILE with {FORMS}"
         )
     if _is_file(request.depth) and request.depth_along_ray:
         depth = planar(depth, camera.K_px)

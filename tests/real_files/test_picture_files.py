@@ -153,7 +153,10 @@ def test_an_unknown_camera_is_answered_with_what_exif_says(tmp_path: Path, capsy
     inputs = ["--image", str(tmp_path / "in.jpg"), "--masks", str(tmp_path / "masks.png")]
     inputs += ["--depth", str(tmp_path / "depth.npy")]
     assert main(["--checkpoint", "none", *inputs, "--out", str(tmp_path / "s.glb")]) == EXIT_USAGE
-    assert f"--fov-deg {np.degrees(2 * np.arctan(0.5 * 0.8 * 43.2666 / 26)):.1f}" in capsys.readouterr().err
+    assert (
+        f"--fov-deg ({np.degrees(2 * np.arctan(0.5 * 0.8 * 43.2666 / 26)):.1f} by the picture's EXIF"
+        in capsys.readouterr().err
+    )
 
 
 @by_name(PREDICTIONS)
