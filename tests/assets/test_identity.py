@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from scenegen.assets.model_files.identity import Identities, file_sha256
+from scenegen.assets.model_files.safety import Limits, check_file
 from scenegen.assets.sources.folder import read_folder
+from scenegen.errors import AssetError
 from tests.assets.models import L_FACES, L_VERTICES, Model, l_shape_glb, textured_obj
 
 
@@ -136,3 +138,20 @@ def test_a_shared_texture_is_read_once(tmp_path, monkeypatch):
         (tmp_path / f"{name}.gltf").write_text(json.dumps(document))
     assert len({raw.uid for raw in read_folder(tmp_path, "mine")}) == 3
     assert sorted(read) == ["a.gltf", "b.gltf", "c.gltf", "wood.png"]
+
+
+def test_a_file_that_cannot_be_read_is_refused_alone(tmp_path, monkeypatch):
+    l_shape_glb(tmp_path / "good.glb")
+    l_shape_glb(tmp_path / "locked.glb")
+    opened = Path.open
+
+    def locked(path: Path, *args, **kwargs):
+        if path.name == "locked.glb":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", locked)
+    good, shut = read_folder(tmp_path, "mine")
+    assert good.uid == file_sha256(tmp_path / "good.glb") and shut.uid != good.uid
+    with pytest.raises(AssetError, match="cannot be read: Permission denied"):
+        check_file(shut.uid, Path(shut.path), tmp_path, Limits())

@@ -21,9 +21,14 @@ class Identities:
         """(identity, sha256 of the model file alone); equal where it refers to nothing.
 
         Names count as they are written, files by their content. A file that is missing or outside the folder counts as
-        missing, so that adding it later makes another model. Does not judge: a malformed file refers to nothing.
+        missing, so that adding it later makes another model. Does not judge: a malformed file refers to nothing, and
+        one that cannot be read is known by its name, to be refused by name.
         """
-        own = file_sha256(path)
+        try:
+            own = file_sha256(path)
+        except OSError:
+            own = hashlib.sha256(f"unreadable\0{path.relative_to(self._root)}".encode()).hexdigest()
+            return own, own
         lines: set[str] = set()
         try:
             for reference in references(path, self._root):
@@ -31,13 +36,12 @@ class Identities:
                 if found is not None or reference.certain:
                     digest = "missing" if found is None else self._digest(found)
                     lines.add(f"{reference.what}\0{reference.name}\0{digest}")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error, OSError):
             lines = set()
         if not lines:
             return own, own
-        return hashlib.sha256(
-            "\n".join([RULE, own, *sorted(lines)]).encode("utf-8", "surrogateescape")
-        ).hexdigest(), own
+        text = "\n".join([RULE, own, *sorted(lines)]).encode("utf-8", "surrogateescape")
+        return hashlib.sha256(text).hexdigest(), own
 
     def _digest(self, path: Path) -> str:
         if path not in self._shared:

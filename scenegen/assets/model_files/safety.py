@@ -60,6 +60,8 @@ def check_file(uid: str, path: Path, root: Path, limits: Limits, missing_ok: boo
         check(path, root, limits, missing_ok)
     except (UnsafeFileError, glb.GlbError, gltf_files.CannotDecodeError, archives.ArchiveError) as error:
         raise AssetError(uid, str(error)) from None
+    except OSError as error:  # no permission, a damaged disk
+        raise AssetError(uid, f"cannot be read: {error.strerror or error}") from None
     except (KeyError, IndexError, TypeError, AttributeError, struct.error, OverflowError) as error:
         raise AssetError(uid, f"malformed {path.suffix} file ({type(error).__name__}: {error})") from None
 
