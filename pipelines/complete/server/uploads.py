@@ -6,10 +6,12 @@ Shapes: H W image.
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import io
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
@@ -21,7 +23,7 @@ from PIL import Image
 from pipelines.complete.depth import DepthMap, read_depth
 from pipelines.complete.depth_units import UnknownUnit, parse_unit
 from pipelines.complete.mask_files.parts import parts_of
-from pipelines.complete.masks import read_masks
+from pipelines.complete.masks import MaskFile, read_masks
 from pipelines.complete.pictures import UNREADABLE, read_image
 from pipelines.complete.server.limits import Limits, Refused
 from pipelines.errors import PipelineError
@@ -64,7 +66,7 @@ def masks_from(
 
     Raises Refused.
     """
-    is_json = content[:64].lstrip()[:1] in (b"{", b"[")
+    is_json = content[:64].removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"{", b"[")
     if is_json:
         _peek_runs(content, limits)
     else:
@@ -74,19 +76,28 @@ def masks_from(
     def paint() -> UploadedMasks:
         given = read_masks(path, size_px)
         limits.check_instances(len(given.by_id))
-        if not all(0 < i < 1 << 16 for i in given.by_id):
-            raise Refused(400, "Instances need numbers from 1 to 65535.")
+        by_id, notes = _numbered(given)
         ids_HW = np.zeros((size_px[1], size_px[0]), np.int32)
-        for instance_id, mask_HW in given.by_id.items():
+        for instance_id, mask_HW in by_id.items():
             ids_HW[mask_HW] = instance_id
-        parts_HW, sizes = parts_of(ids_HW > 0) if len(given.by_id) == 1 else (ids_HW, ())
+        parts_HW, sizes = parts_of(ids_HW > 0) if len(by_id) == 1 else (ids_HW, ())
         if split and sizes:
             limits.check_instances(len(sizes))
-            return UploadedMasks(parts_HW, given.assumed, 1)
-        return UploadedMasks(ids_HW, given.assumed, len(sizes))
+            return UploadedMasks(parts_HW, notes, 1)
+        return UploadedMasks(ids_HW, notes, len(sizes))
 
     masks = _decoded(paint, folder)
     return replace(masks, notes=tuple(note.replace(f"{folder}/", "") for note in masks.notes))
+
+
+def _numbered(given: MaskFile) -> tuple[Mapping[int, np.ndarray], tuple[str, ...]]:
+    """Masks by numbers from 1 to 65535, which the page's images of ids can hold, and what is to be said of them."""
+    if all(0 < number < 1 << 16 for number in given.by_id):
+        return given.by_id, given.assumed
+    if min(given.by_id) < 0:
+        raise Refused(400, "Instances need numbers of 0 and more.")
+    note = f"the masks are numbered {', '.join(map(str, list(given.by_id)[:3]))}, ...; here they are counted from 1"
+    return dict(enumerate(given.by_id.values(), 1)), (*given.assumed, note)
 
 
 def depth_from(content: bytes, size_px: tuple[int, int], unit: str, folder: Path, limits: Limits) -> DepthMap:
@@ -161,14 +172,14 @@ def _peek_runs(content: bytes, limits: Limits) -> None:
     """Run lengths of a few characters can stand for a mask that fills the memory. What is no COCO, its reader says."""
     try:
         read = json.loads(content)
-        annotations = read if isinstance(read, list) else read["annotations"]
-        segmentations = [one["segmentation"] for one in annotations]
-        sizes = [one["size"] for one in segmentations if isinstance(one, dict)]
-        sizes_px = [(int(width), int(height)) for height, width in sizes]
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, RecursionError):
         return
-    for width, height in sizes_px:
-        limits.check_pixels(width, height)
+    annotations = read.get("annotations") if isinstance(read, dict) else read
+    for one in annotations if isinstance(annotations, list) else ():
+        runs = one.get("segmentation") if isinstance(one, dict) else None
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            height, width = runs["size"] if isinstance(runs, dict) and "size" in runs else (1, 1)
+            limits.check_pixels(int(width), int(height))
 
 
 def _decoded(decode: Callable[[], T], folder: Path) -> T:

@@ -1,6 +1,7 @@
 """The web page's server as its users and its abusers meet it."""
 
 import io
+import json
 import struct
 import threading
 import zlib
@@ -211,6 +212,19 @@ def test_polygons_and_run_lengths_come_back_as_the_ids_that_the_page_reads(visit
     assert (ids[:, 0] == 300).all()
     assert (ids[10:20, 10:20] == 2).all()
     assert np.count_nonzero(ids) == 112 + 100
+
+
+def test_coco_ids_beyond_what_an_image_holds_are_counted_and_it_is_said(visitor, client) -> None:
+    job = visitor.upload()
+    squares = [
+        {"id": number, "segmentation": [[x, 10, x + 9, 10, x + 9, 19, x, 19]]}
+        for number, x in ((900_100_4, 10), (0, 40))
+    ]
+    content = b"\xef\xbb\xbf" + json.dumps({"annotations": squares}).encode()
+    assert client.put(f"/api/jobs/{job}/masks", content=content).status_code == 200
+    rgb = np.asarray(Image.open(io.BytesIO(client.get(f"/api/jobs/{job}/masks").content))).astype(int)
+    assert np.unique(rgb[..., 0] + 256 * rgb[..., 1]).tolist() == [0, 1, 2]
+    assert "counted from 1" in " ".join(client.get(f"/api/jobs/{job}").json()["mask_notes"])
 
 
 @pytest.mark.parametrize(
