@@ -168,7 +168,7 @@ def this_node() -> str:
 def test_when_rays_node_dies_the_run_says_so_and_the_command_it_names_goes_on(
     machine: Machine, daemon: str, tmp_path: Path
 ):
-    command = render(tmp_path / "data", 40)
+    command = render(tmp_path / "data", 16)
     driver = machine.scenegen(*command, RAY_AUTH_MODE="disabled")
     wait_until(lambda: bool([*(tmp_path / "data").glob("views-*.parquet")]), 90)
     machine.daemons(daemon)[0].kill()
