@@ -8,7 +8,7 @@ which only the driver writes; the manifest is made from them at the end of every
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from scenegen.assets.files import MANIFEST
@@ -24,11 +24,13 @@ from scenegen.assets.ledgers import (
 from scenegen.assets.manifest import AssetRecord, write_manifest
 from scenegen.assets.prepare import PrepareOptions, prepare_asset
 from scenegen.assets.sources.raw import RawAsset
-from scenegen.errors import AssetError
+from scenegen.errors import AssetError, SceneGenError
 from scenegen.jobs.asset_tools import ChildTools, TimeLimits
+from scenegen.jobs.restarts import WorkerKilledError
 
 IN_FLIGHT_PER_WORKER = 2
 WAIT_S = 0.5
+HOPELESS_AFTER = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ def _in_parallel(
     remote = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=3)(Preparer)
     actors = [remote.remote(job.store.resolve(), job.options, job.limits) for _ in range(job.workers)]
     running: dict[ray.ObjectRef, tuple[int, RawAsset]] = {}
+    killed = 0  # assets in a row whose processes were killed as they started; they are tried again
 
     def feed(worker: int, count: int = 1) -> None:
         for raw in islice(assets, count) if not stop.is_set() else ():
@@ -181,10 +184,15 @@ def _in_parallel(
             for reference in done:
                 worker, raw = running.pop(reference)
                 try:
-                    result = ray.get(reference)
+                    yield raw, ray.get(reference)
+                    killed = 0
                 except ray.exceptions.RayActorError as error:
-                    result = _refused(raw, f"its worker died again and again ({error})"[:200])
-                yield raw, result
+                    yield raw, _refused(raw, f"its worker died again and again ({error})"[:200])
+                except ray.exceptions.RayTaskError as error:
+                    killed += 1
+                    if not isinstance(error.cause, WorkerKilledError) or killed >= HOPELESS_AFTER:
+                        raise error.cause if isinstance(error.cause, SceneGenError) else error from None
+                    assets = chain([raw], assets)
                 feed(worker)
     finally:
         for actor in actors:

@@ -26,7 +26,7 @@ MOST_KINDS, MOST_FILES = 10, 3
 def run_prepare(assets: Iterable[RawAsset], job: PrepareJob, ray_address: str, stop: Event) -> Tally:
     """Prepare a collection with Ray until it is done or a signal asks to stop; say how it goes."""
     progress = _Progress()
-    with ray_session(JobConfig(ray_address=ray_address or None)) as machine, stop_on_signal(stop):
+    with ray_session(JobConfig(ray_address=ray_address or None), stop) as machine, stop_on_signal(stop):
         sized = replace(job, workers=job.workers or max(1, machine.cpus))
         tally = prepare_collection(assets, sized, stop, progress.on_result)
     for line in summary(tally):

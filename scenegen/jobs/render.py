@@ -17,6 +17,7 @@ from scenegen.jobs.planning.forecast import Forecast
 from scenegen.jobs.planning.plan import measured_costs
 from scenegen.jobs.progress import Progress
 from scenegen.jobs.resources import WorkerPlan, plan_workers
+from scenegen.jobs.restarts import WorkerKilledError
 from scenegen.jobs.run_result import RunResult
 from scenegen.jobs.signals import stop_on_signal
 from scenegen.jobs.supervisor import WORKER_COMMAND
@@ -72,7 +73,7 @@ class _Share:
         """True if the run was asked to stop before the end."""
         stop = threading.Event()
         stored = self.stored
-        with stop_on_signal(stop), ray_session(self.job) as machine:
+        with stop_on_signal(stop), ray_session(self.job, stop) as machine:
             from scenegen.jobs.engine import Work, run_shards
 
             with stop_on_signal(stop):  # ray.init takes SIGTERM for itself
@@ -93,7 +94,12 @@ class _Share:
         if not self.is_whole or scenes * camera.num_views * camera.resolution_px**2 < _WORTH_A_FORECAST_PX:
             return self.job
         rest = replace(self.stored.config, num_scenes=scenes)
-        forecast = Forecast.of(rest, plan, measured_costs(rest, self.job, plan, progress.say))
+        try:
+            costs = measured_costs(rest, self.job, plan, progress.say)
+        except WorkerKilledError as error:  # a machine short of memory for a moment is no reason to end here
+            progress.say(f"no forecast: {error}")
+            return self.job
+        forecast = Forecast.of(rest, plan, costs)
         progress.say(forecast.describe())
         if self.job.scene_timeout_s is None:
             return replace(self.job, scene_timeout_s=forecast.scene_timeout_s)
