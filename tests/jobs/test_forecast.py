@@ -56,7 +56,7 @@ def test_quick_scenes_have_the_usual_time_limit_and_slow_ones_three_times_what_t
 
 def test_an_estimate_says_between_what_it_lies():
     rough = replace(forecast(seconds=3600), within=2.0)
-    assert "about 25.0 h (between 12.5 h and 50.0 h)" in rough.describe()
+    assert "about 25.0 h (between 12.5 h and 2.1 days)" in rough.describe()
 
 
 def test_costs_of_trials_are_told_apart():
