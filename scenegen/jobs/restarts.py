@@ -15,9 +15,7 @@ from scenegen.errors import SceneGenError
 
 START_PAUSE_S = 10.0  # before the second start; five times as long before the third
 _STARTS = 3
-_HURRY = (
-    0.1  # share of the pause after an end of its own doing, which is most often a fault that a person waits to hear of
-)
+_HURRY = 0.1  # share of the pause after an end of its own doing: most often a fault that a person waits to hear of
 _KILLED_TRIES = 5  # of one piece of work whose process is killed from outside while it works
 _POLL_S = 0.25  # how soon a cancelled task notices
 
