@@ -126,6 +126,14 @@ def test_without_a_measurement_the_reference_is_scaled_to_this_machine(here, mon
     )
 
 
+def test_a_gpu_that_was_never_measured_gets_the_forecast_of_the_cpu_and_is_told(here, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(planning, "probe", lambda: Devices("4.5", (("OPTIX", ("H200",)), *CPU.kinds)))
+    monkeypatch.setattr(reference, "_probe_times", lambda until: iter(()))
+    said = planning.plan(Root.open(tmp_path), ARSG, JobConfig())
+    assert "no scene was measured on OPTIX H200 yet, so what follows is of the CPU alone" in said
+    assert "--calibrate" in said and "GPUs in all" not in said
+
+
 def test_a_machine_that_answers_too_late_gets_a_wider_estimate_in_time():
     late = reference.estimate(ARSG, until=0.0)  # no time at all: the process is killed
     assert late.within > 2 and "it took too long" in late.describe()[0]

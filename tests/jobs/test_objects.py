@@ -219,7 +219,7 @@ def test_objects_wait_until_every_scene_is_there(scenes: Path, tmp_path: Path):
 
 
 def test_tables_of_another_list_of_assets_are_not_mixed(folder: Path):
-    with pytest.raises(UsageError, match="another --objects-per-shard"):
+    with pytest.raises(UsageError, match="another number of them a shard"):
         run(folder, options=replace(OPTIONS, objects_per_shard=2))
     with pytest.raises(UsageError, match="another list of assets"):
         run(folder, assets="starter")
