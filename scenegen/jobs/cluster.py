@@ -43,12 +43,12 @@ def ray_session(job: JobConfig, stop: threading.Event) -> Iterator[Machine]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if job.ray_address and _token_is_here():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray looks for a token by itself only on the head's machine
-    with ray_log() as log:
-        import ray
+    import ray
 
-        if ray.is_initialized():
-            yield cluster(ray.cluster_resources())
-            return
+    if ray.is_initialized():
+        yield cluster(ray.cluster_resources())
+        return
+    with ray_log() as log:
         _begin(job, log.path)
         watch = ClusterWatch.of_this_node(stop, lambda: _leave(log.path))
         watch.start()

@@ -1,6 +1,7 @@
 """A process that dies while it starts, or is killed, costs a start; only one that always ends alike is fatal."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,3 +83,12 @@ def test_only_the_same_end_of_its_own_is_a_fault_of_the_set_up():
         with pytest.raises(WorkerKilledError, match="while it started") as caught:
             start_patiently(starts(*ends), 0.001)
         assert "does not start" not in str(caught.value)
+
+
+def test_a_shard_whose_actors_child_is_killed_as_it_starts_is_made_by_another_actor(ray_address, tmp_path: Path):
+    from scenegen.jobs.shard_actors import ActorKind, ActorPlan, make_shards
+    from tests.jobs.killed_actor import KilledOnce, Piece
+
+    kind = ActorKind("nothing", "units", KilledOnce, str(tmp_path), "")
+    tally = make_shards(kind, ActorPlan(1, 1, 1, 0), [Piece(0), Piece(1)], lambda event: None, threading.Event())
+    assert tally.shards == 2 and not tally.failed
