@@ -205,6 +205,8 @@ class JobConfig:
     """A worker's process is replaced after this many scenes."""
     recycle_rss_gb: float | None = None
     """A worker's process is replaced when it holds more memory; None takes its share of the machine."""
+    start_pause_s: float = 10.0
+    """Pause before a worker's process that died is started again."""
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:

@@ -8,7 +8,7 @@ import numpy as np
 
 from scenegen.assets.bake import BakedAsset, BakeRequest
 from scenegen.assets.convex import ConvexParts, convex_parts, fallback_parts
-from scenegen.errors import AssetError
+from scenegen.errors import AssetError, SceneGenError
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
 
 
@@ -80,7 +80,7 @@ class ChildTools:
             raise AssetError(uid, f"{step} {error}") from None
         except ChildDiedError as error:
             raise AssetError(uid, f"{step} {error}") from None
-        except AssetError:
+        except SceneGenError:  # of this asset, or of a process that does not start
             raise
         except Exception as error:  # noqa: BLE001 - a malformed file may make any part of Blender stumble
             raise AssetError(

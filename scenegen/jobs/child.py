@@ -20,11 +20,16 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from scenegen.jobs.restarts import START_PAUSE_S, DiedAtStartError, End, Patience, start_patiently
 
 LENGTH = struct.Struct("<Q")
 PR_SET_PDEATHSIG = 1
 _ITEM, _LAST, _ERROR = range(3)
+_START_LIMIT_S = 300.0
+_LOG_LINES = 40
 
 
 class ChildTimeoutError(Exception):
@@ -34,25 +39,43 @@ class ChildTimeoutError(Exception):
 class ChildDiedError(Exception):
     """The child ended in the middle of a call; the message says how."""
 
+    def __init__(self, end: End) -> None:
+        name = signal.Signals(-end.code).name if end.code is not None and end.by_signal else ""
+        super().__init__(f"crashed ({name})" if name else f"ended with exit code {end.code}")
+        self.end = end
+
 
 class KillableChild:
     """Calls `module:function(*args)` in a process of its own, started when needed and again after a kill.
 
     memory_bytes: limit of the child's data segment; 0 for none. calls_per_process: a fresh process after so many
-    calls, because what Blender leaks stays with the process.
+    calls, because what Blender leaks stays with the process. pause_s: before what was killed is tried again.
+    A call or stream also raises what `start_patiently` does, when the process does not start.
     """
 
-    def __init__(self, target: str, memory_bytes: int = 0, calls_per_process: int = 200) -> None:
+    def __init__(
+        self, target: str, memory_bytes: int = 0, calls_per_process: int = 200, pause_s: float = START_PAUSE_S
+    ) -> None:
         self._target, self._memory, self._calls_per_process = target, memory_bytes, calls_per_process
+        self._pause_s = pause_s
         self._process: subprocess.Popen | None = None
         self._to_child = self._from_child = -1
         self._scratch = ""
         self._calls = 0
 
     def call(self, timeout_s: float, *args: Any) -> Any:
-        """Raises what the function raises, ChildTimeoutError, or ChildDiedError."""
-        self._ask(args)
-        return self._answer(timeout_s)[1]
+        """A call whose process is killed from outside is made again.
+
+        Raises what the function raises, ChildTimeoutError, or ChildDiedError.
+        """
+        patience = Patience(crashes=1, pause_s=self._pause_s)
+        while True:
+            try:
+                self._ask(args)
+                return self._answer(timeout_s)[1]
+            except ChildDiedError as error:
+                if not patience.allows_another_try(error.end):
+                    raise
 
     def stream(self, timeout_s: float, *args: Any) -> Iterator[Any]:
         """The items of the iterator that the function returns, each within the time limit. Raises like `call`."""
@@ -73,12 +96,12 @@ class KillableChild:
     def _ask(self, args: tuple[Any, ...]) -> None:
         if self._process is None or self._calls >= self._calls_per_process:
             self.close()
-            self._start()
+            start_patiently(self._start, self._pause_s)
         self._calls += 1
         try:
             _send(self._to_child, pickle.dumps(args))
         except BrokenPipeError:
-            raise ChildDiedError(self._epitaph()) from None
+            raise ChildDiedError(self._end()) from None
 
     def _answer(self, timeout_s: float) -> tuple[bool, Any]:
         """(whether it is the last of this call, the value)."""
@@ -88,7 +111,7 @@ class KillableChild:
             self.close()
             raise ChildTimeoutError(f"took longer than {timeout_s:g} s") from None
         except EOFError:
-            raise ChildDiedError(self._epitaph()) from None
+            raise ChildDiedError(self._end()) from None
         if kind == _ERROR:
             raise value
         return kind == _LAST, value
@@ -106,26 +129,36 @@ class KillableChild:
         self._process, self._calls = None, 0
 
     def _start(self) -> None:
+        """Returns when the child has imported what it serves. Raises DiedAtStartError."""
         request_read, self._to_child = os.pipe()
         self._from_child, answer_write = os.pipe()
         self._scratch = tempfile.mkdtemp(prefix="scenegen-child-")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, self._target, str(request_read), str(answer_write), str(self._memory)],
-            pass_fds=(request_read, answer_write),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "TMPDIR": self._scratch},
-            start_new_session=True,
-        )
+        log = Path(self._scratch) / "stderr"
+        with log.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, self._target, str(request_read), str(answer_write), str(self._memory)],
+                pass_fds=(request_read, answer_write),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env={**os.environ, "TMPDIR": self._scratch},
+                start_new_session=True,
+            )
         os.close(request_read)
         os.close(answer_write)
+        try:
+            _receive(self._from_child, time.monotonic() + _START_LIMIT_S)
+        except (TimeoutError, EOFError) as error:
+            lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+            end = self._end() if isinstance(error, EOFError) else End(None)
+            self.close()
+            raise DiedAtStartError(end, "\n".join(lines)) from None
 
-    def _epitaph(self) -> str:
+    def _end(self) -> End:
         assert self._process is not None
-        code = self._process.wait()
+        end = End(self._process.wait())
         self.close()
-        return f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
+        return end
 
 
 def _send(descriptor: int, data: bytes) -> None:
@@ -159,6 +192,7 @@ def _serve(target: str, requests: int, answers: int, memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     module, name = target.split(":")
     function = getattr(importlib.import_module(module), name)
+    _send(answers, b"ready")
     while True:
         try:
             args = pickle.loads(_receive(requests))

@@ -19,6 +19,7 @@ from scenegen.contract.schema import ShardMeta
 from scenegen.contract.storage import Root
 from scenegen.errors import CannotStoreError, SceneGenError
 from scenegen.jobs.resources import WorkerPlan
+from scenegen.jobs.restarts import WorkerKilledError
 from scenegen.jobs.scene_job import WorkerJob
 from scenegen.jobs.supervisor import WORKER_COMMAND, Limits, make_scenes
 from scenegen.shards.ledger import ShardLedger
@@ -29,6 +30,8 @@ _REMAKE_ROUNDS = 3
 _WAIT_S = 0.5
 _HOPELESS_AFTER = 10
 _CANCEL_S = 20.0
+# What Ray gives up on after its retries: processes and nodes that end, not what a task does wrong.
+_LOST = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
 
 Event = dict[str, Any]
 OnEvent = Callable[[Event], None]
@@ -44,6 +47,15 @@ class Work:
     job: JobConfig
     plan: WorkerPlan
     command: Sequence[str] = WORKER_COMMAND
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Scenes of one shard that a task makes. told: those it has said something of."""
+
+    shard: int
+    scenes: Sequence[int]
+    told: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -75,11 +87,12 @@ class _Run:
         self._stop = stop
         self._tally = Tally()
         self._chunks = self._all_chunks(shards)
-        self._making: dict[ray.ObjectRefGenerator, int] = {}
+        self._making: dict[ray.ObjectRefGenerator, _Chunk] = {}
         self._assembling: dict[ray.ObjectRef, int] = {}
         self._open_chunks: Counter[int] = Counter()  # chunks of a shard that are not finished
         self._remade: Counter[int] = Counter()
-        self._extra: deque[tuple[int, range | tuple[int, ...]]] = deque()
+        self._extra: deque[_Chunk] = deque()
+        self._lost_in_a_row = 0
         plan = work.plan
         self._make = ray.remote(num_cpus=plan.num_cpus, num_gpus=plan.num_gpus, max_retries=_SYSTEM_RETRIES)(_make_task)
         self._assemble = ray.remote(num_cpus=0, max_retries=_SYSTEM_RETRIES, scheduling_strategy="SPREAD")(
@@ -103,8 +116,8 @@ class _Run:
             self._cancel_all()
         return self._tally
 
-    def _all_chunks(self, shards: Sequence[int]) -> Iterator[tuple[int, range]]:
-        """(shard, scenes) pieces of work: whole shards, or less when there are too few to keep all workers busy."""
+    def _all_chunks(self, shards: Sequence[int]) -> Iterator[_Chunk]:
+        """Pieces of work: whole shards, or less when there are too few to keep all workers busy."""
         config, workers = self._work.config, self._work.plan.workers
         pieces = max(1, -(-2 * workers // max(len(shards), 1)))
         for shard in shards:
@@ -113,7 +126,7 @@ class _Run:
             chunks = [reach[first : first + size] for first in range(0, len(reach), size)]
             self._open_chunks[shard] = len(chunks)
             for chunk in chunks:
-                yield shard, chunk
+                yield _Chunk(shard, chunk)
 
     def _fill(self) -> None:
         """As many tasks as workers: Ray decides where they run, the plan how many at a time."""
@@ -121,21 +134,48 @@ class _Run:
             chunk = self._extra.popleft() if self._extra else next(self._chunks, None)
             if chunk is None:
                 return
-            shard, scenes = chunk
-            events = self._make.options(num_returns="streaming").remote(self._shared, shard, scenes)
-            self._making[events] = shard
+            events = self._make.options(num_returns="streaming").remote(self._shared, chunk.shard, chunk.scenes)
+            self._making[events] = chunk
 
     def _step(self) -> None:
         waiting = [*self._making, *self._assembling]
         ready, _ = ray.wait(waiting, num_returns=1, timeout=_WAIT_S, fetch_local=False)
         for one in ready:
-            if one in self._assembling:
-                self._assembled(self._assembling.pop(one), ray.get(one))
-                continue
             try:
-                self._count(ray.get(next(one)))
+                if one in self._assembling:
+                    self._assembled(self._assembling[one], ray.get(one))
+                    del self._assembling[one]
+                else:
+                    self._count(ray.get(next(one)), self._making[one])
             except StopIteration:
-                self._chunk_ended(self._making.pop(one))
+                self._chunk_ended(self._making.pop(one).shard)
+            except _LOST as error:
+                self._lost(one, str(error).splitlines()[0])
+            except ray.exceptions.RayTaskError as error:
+                if not isinstance(error.cause, WorkerKilledError):
+                    raise
+                self._lost(one, str(error.cause))
+
+    def _lost(self, task: "ray.ObjectRef | ray.ObjectRefGenerator", reason: str) -> None:
+        """A task's processes were killed: what it had not made yet goes back, and Ray may place it elsewhere.
+
+        Raises SceneGenError when that is all that happens.
+        """
+        self._lost_in_a_row += 1
+        if self._lost_in_a_row >= max(_HOPELESS_AFTER, 2 * self._work.plan.workers):
+            raise SceneGenError(
+                f"something kills the processes of workers: {self._lost_in_a_row} times without a scene made in "
+                f"between; the last: {reason}. Most likely memory runs out (dmesg says so). Give fewer --workers or "
+                "more memory, then run the same command again; what is finished is kept"
+            )
+        if task in self._assembling:
+            shard = self._assembling.pop(task)
+            self._assembling[self._assemble.remote(self._shared, shard)] = shard
+        else:
+            chunk = self._making.pop(task)
+            shard = chunk.shard
+            self._extra.append(_Chunk(shard, [scene for scene in chunk.scenes if scene not in chunk.told]))
+        self._on_event({"event": "lost_worker", "shard": shard, "reason": reason})
 
     def _chunk_ended(self, shard: int) -> None:
         self._open_chunks[shard] -= 1
@@ -156,10 +196,12 @@ class _Run:
             )
         self._on_event({"event": "remake", "shard": shard, "scenes": list(result.scenes)})
         self._open_chunks[shard] = 1
-        self._extra.append((shard, result.scenes))
+        self._extra.append(_Chunk(shard, result.scenes))
 
-    def _count(self, event: Event) -> None:
+    def _count(self, event: Event, chunk: _Chunk) -> None:
         tally = self._tally
+        chunk.told.add(event["scene"])
+        self._lost_in_a_row = 0
         if event["event"] == "kept":
             tally.kept += 1
         elif event["event"] == "failed":
@@ -186,8 +228,9 @@ class _Run:
 
 
 def _make_task(work: Work, shard: int, scenes: Sequence[int]) -> Iterator[Event]:
-    job = WorkerJob(work.location, shard, work.config, work.meta, work.job.device, work.plan.threads)
-    limits = Limits(work.job.scene_limit_s, work.job.recycle_scenes, work.plan.recycle_rss_bytes)
+    how, plan = work.job, work.plan
+    job = WorkerJob(work.location, shard, work.config, work.meta, how.device, plan.threads)
+    limits = Limits(how.scene_limit_s, how.recycle_scenes, plan.recycle_rss_bytes, how.start_pause_s)
     yield from make_scenes(job, scenes, limits, work.command)
 
 

@@ -17,6 +17,7 @@ from scenegen.jobs.boxes import BoxLibrary, BoxViewRenderer
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
 from scenegen.jobs.object_options import ObjectOptions
 from scenegen.jobs.renderer import ViewRenderer
+from scenegen.jobs.restarts import Patience
 from scenegen.jobs.studio import open_library
 from scenegen.layout.clean_cameras import clean_cameras
 from scenegen.layout.placement import Library
@@ -24,7 +25,7 @@ from scenegen.shards.object_spool import spool_asset
 from scenegen.shards.objects import ObjectShard
 
 GEOMETRY_LIMIT_S = 300.0
-_TRIES = 2  # of an asset that kills its process
+_CRASHES = 2  # of its process, until an asset is recorded as failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,12 @@ class ObjectTools:
         Yields the seconds of each view, {"render": ..., "encode": ...}.
         Raises AssetError if the asset cannot be rendered, SceneGenError for what no asset can survive.
         """
-        for tries in range(1, _TRIES + 1):
+        patience = Patience(_CRASHES)
+        while True:
             try:
                 yield from self._child.stream(self._work.view_timeout_s, "views", self._work, self._threads, shard, uid)
             except ChildDiedError as error:
-                if tries == _TRIES:
+                if not patience.allows_another_try(error.end):
                     raise _asset_error(uid, "views", error) from None
             except Exception as error:  # noqa: BLE001 - as above
                 raise _asset_error(uid, "views", error) from None

@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from scenegen.assets.files import MANIFEST
@@ -18,12 +18,14 @@ from scenegen.assets.manifest import AssetRecord, write_manifest
 from scenegen.assets.prepare import PrepareOptions, prepare_asset
 from scenegen.assets.quarantine import Quarantined, append_line, append_quarantined, read_quarantined
 from scenegen.assets.sources.raw import RawAsset
-from scenegen.errors import AssetError
+from scenegen.errors import AssetError, SceneGenError
 from scenegen.jobs.asset_tools import ChildTools, TimeLimits
+from scenegen.jobs.restarts import WorkerKilledError
 
 LEDGER, QUARANTINE = "prepared.jsonl", "quarantine.jsonl"
 IN_FLIGHT_PER_WORKER = 2
 WAIT_S = 0.5
+HOPELESS_AFTER = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ def _in_parallel(
     remote = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=3)(Preparer)
     actors = [remote.remote(job.store.resolve(), job.options, job.limits) for _ in range(job.workers)]
     running: dict[ray.ObjectRef, tuple[int, RawAsset]] = {}
+    killed = 0  # assets in a row whose processes were killed as they started; they are tried again
 
     def feed(worker: int, count: int = 1) -> None:
         for raw in islice(assets, count) if not stop.is_set() else ():
@@ -138,8 +141,14 @@ def _in_parallel(
                 worker, raw = running.pop(reference)
                 try:
                     yield ray.get(reference)
+                    killed = 0
                 except ray.exceptions.RayActorError as error:
                     yield Quarantined(raw.uid, raw.source, raw.path, f"its worker died again and again ({error})"[:200])
+                except ray.exceptions.RayTaskError as error:
+                    killed += 1
+                    if not isinstance(error.cause, WorkerKilledError) or killed >= HOPELESS_AFTER:
+                        raise error.cause if isinstance(error.cause, SceneGenError) else error from None
+                    assets = chain([raw], assets)
                 feed(worker)
     finally:
         for actor in actors:

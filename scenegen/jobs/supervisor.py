@@ -19,14 +19,17 @@ from typing import Any
 from scenegen.contract.records import Scene
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
+from scenegen.jobs.restarts import START_PAUSE_S, DiedAtStartError, End, Patience, start_patiently
 from scenegen.jobs.scene_job import WorkerJob
 from scenegen.shards.spool import SceneRecord, finished_scenes, write_scene
 
 WORKER_COMMAND = (sys.executable, "-m", "scenegen.jobs.scene_worker")
 _START_LIMIT_S = 300.0
 _LEAVE_LIMIT_S = 10.0
+_LOG_LIMIT_S = 1.0  # for the last lines of a process that ended; what it started may keep the pipe open
 _POLL_S = 0.25  # how soon a cancelled task notices
 _LOG_LINES = 40
+_CRASHES = 2  # of its own doing, until a scene is recorded as failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,15 @@ class Limits:
     scene_timeout_s: float
     recycle_scenes: int
     recycle_rss_bytes: int
+    start_pause_s: float = START_PAUSE_S
 
 
 class _ChildDiedError(Exception):
     """The child process ended without an answer."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__(f"the renderer's process {end}")
+        self.end = end
 
 
 class _HangError(Exception):
@@ -51,8 +59,9 @@ def make_scenes(
 ) -> Iterator[dict[str, Any]]:
     """Make the scenes that the spool does not hold yet; yields one event a scene, {"event": "kept"} for those it holds.
 
-    A scene that hangs is stopped and recorded as failed; one that kills its process is tried once more, then recorded.
-    Raises SceneGenError when no scene can succeed (full disk, missing device, a worker that does not start).
+    A scene that hangs is stopped and recorded as failed; one whose process dies is tried again, then recorded.
+    Raises SceneGenError when no scene can succeed (full disk, missing device, a worker that does not start), and
+    WorkerKilledError when processes are killed as they start: the scenes that are missing can be made later.
     """
     root = Root.open(job.location)
     child: _Child | None = None
@@ -62,7 +71,7 @@ def make_scenes(
             if scene in finished_scenes(root, job.shard):
                 yield {"event": "kept", "scene": scene}
                 continue
-            child = child or _Child(job, command)
+            child = child or _start(job, command, limits)
             event, child = _make(root, job, child, scene, limits, command)
             yield event
             made_by_child = made_by_child + 1 if child else 0
@@ -84,7 +93,8 @@ def _make(
 ) -> "tuple[dict[str, Any], _Child | None]":
     """(what became of the scene, the child that lives on)."""
     started = time.monotonic()
-    for last_try in (False, True):
+    patience = Patience(_CRASHES, limits.start_pause_s)
+    while True:
         try:
             return child.ask(scene, limits.scene_timeout_s), child
         except _HangError:
@@ -94,8 +104,11 @@ def _make(
         except _ChildDiedError as error:
             child.kill()
             reason = f"crash: {error}"
-            if not last_try:
-                child = _Child(job, command)
+            if not patience.allows_another_try(error.end):
+                if error.end.from_outside:
+                    reason += " at every try; its memory may be too small (fewer --workers leave each more)"
+                break
+            child = _start(job, command, limits)
     record = SceneRecord(seconds=time.monotonic() - started)
     try:
         write_scene(root, job.meta, job.shard, Scene(scene, status="failed", failure=reason), (), record)
@@ -110,6 +123,21 @@ def _make(
         "seconds": record.seconds,
         "log": child.log_tail(),
     }, None
+
+
+def _start(job: WorkerJob, command: Sequence[str], limits: Limits) -> "_Child":
+    """A child that is ready. Raises like `start_patiently`; SceneGenError for what is wrong with every scene."""
+
+    def start() -> _Child:
+        child = _Child(job, command)
+        try:
+            child.wait_until_ready(max(_START_LIMIT_S, limits.scene_timeout_s))
+        except BaseException:
+            child.kill()
+            raise
+        return child
+
+    return start_patiently(start, limits.start_pause_s)
 
 
 class _Child:
@@ -129,24 +157,25 @@ class _Child:
             env={**os.environ, **own},
             start_new_session=True,  # Ctrl-C in the terminal is for the driver; we decide what ends when
         )
+        self._killed = False
         self._answers: queue.Queue[str] = queue.Queue()
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         threading.Thread(target=self._read_answers, daemon=True).start()
-        threading.Thread(target=self._read_log, daemon=True).start()
+        self._log_reader = threading.Thread(target=self._read_log, daemon=True)
+        self._log_reader.start()
         self._send(job.to_json())
-        self._ready = False
+
+    def wait_until_ready(self, limit_s: float) -> None:
+        """Raises DiedAtStartError; SceneGenError for what is wrong with every scene."""
+        try:
+            self._receive(limit_s)
+        except _HangError:
+            raise DiedAtStartError(End(None), self.log_tail()) from None
+        except _ChildDiedError as error:
+            raise DiedAtStartError(error.end, self.log_tail()) from None
 
     def ask(self, scene: int, limit_s: float) -> dict[str, Any]:
         """Have one scene made. Raises _HangError, _ChildDiedError; SceneGenError for what is wrong with every scene."""
-        if not self._ready:
-            try:
-                self._receive(max(_START_LIMIT_S, limit_s))
-            except (_HangError, _ChildDiedError) as error:
-                reason = str(error) or "it is not ready in time"
-                raise SceneGenError(
-                    f"the worker does not start: {reason}. Its last lines:\n{self.log_tail()}"
-                ) from None
-            self._ready = True
         self._send(json.dumps({"scene": scene}))
         return self._receive(limit_s)
 
@@ -161,6 +190,9 @@ class _Child:
 
     def kill(self) -> None:
         """End the process and everything that it started, and remove its scratch folder."""
+        if self._killed:  # its number may be another process's by now
+            return
+        self._killed = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -168,6 +200,8 @@ class _Child:
 
     def log_tail(self) -> str:
         """The last lines that the process printed."""
+        if self._process.poll() is not None:
+            self._log_reader.join(_LOG_LIMIT_S)
         return "".join(self._log)
 
     def _send(self, line: str) -> None:
@@ -183,18 +217,12 @@ class _Child:
             except queue.Empty:
                 continue
             if not line:
-                raise _ChildDiedError(self._how_it_ended())
+                raise _ChildDiedError(End(self._process.wait()))
             event = json.loads(line)
             if event["event"] == "fatal":
                 raise SceneGenError(event["message"])
             return event
         raise _HangError
-
-    def _how_it_ended(self) -> str:
-        code = self._process.wait()
-        if code < 0:
-            return f"the renderer's process was ended by {signal.Signals(-code).name}"
-        return f"the renderer's process ended with code {code}"
 
     def _read_answers(self) -> None:
         for line in self._process.stdout:  # type: ignore[union-attr]

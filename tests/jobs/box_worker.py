@@ -65,6 +65,8 @@ class TroubledRenderer:
             time.sleep(3600)
         if scene in troubles.get("crash", ()):
             os.kill(os.getpid(), signal.SIGSEGV)
+        if scene in troubles.get("killed", ()):
+            os.kill(os.getpid(), signal.SIGKILL)
         if scene in troubles.get("crash_once", ()):
             mark = Path(troubles["marks"]) / f"crashed-{scene}"
             if not mark.exists():

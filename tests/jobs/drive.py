@@ -18,7 +18,7 @@ try:
     result = render(
         Root.open(folder),
         stored_config(int(num_scenes)),
-        JobConfig(ray_address=address or None, workers=2),
+        JobConfig(ray_address=address or None, workers=2, start_pause_s=0.05),
         command=worker_command(**json.loads(troubles)),
     )
 except SceneGenError as error:

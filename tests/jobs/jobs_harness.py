@@ -11,7 +11,7 @@ from scenegen.config import CameraConfig, DatasetConfig, JobConfig, PlacementCon
 from scenegen.contract.schema import ShardMeta
 from scenegen.jobs.config_file import StoredConfig
 
-PLAIN = JobConfig()
+PLAIN = JobConfig(start_pause_s=0.05)
 HERE = Path(__file__).parent
 SMALL = DatasetConfig(
     num_scenes=8,

@@ -1,11 +1,14 @@
 """A child that answers item by item: in order, each within the limit, and never the answer to an earlier question."""
 
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from scenegen.jobs.child import ChildTimeoutError, KillableChild
+from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
+from scenegen.jobs.restarts import DoesNotStartError
 
 
 def count(to: int, fail_at: int = -1, hang_at: int = -1) -> Iterator[int]:
@@ -46,3 +49,30 @@ def test_a_stream_that_nobody_listens_to_does_not_answer_the_next_question(child
     assert next(items) == 0
     items.close()
     assert [*child.stream(20, 2)] == [0, 1]
+
+
+def once_killed(mark: str) -> str:
+    """Is killed at the first call."""
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), 9)
+    return "here"
+
+
+def always_killed() -> None:
+    os.kill(os.getpid(), 9)
+
+
+def test_a_call_whose_process_is_killed_from_outside_is_made_again(tmp_path: Path):
+    child = KillableChild("tests.jobs.test_child:once_killed", pause_s=0.01)
+    assert child.call(20, str(tmp_path / "mark")) == "here"
+    child.close()
+    child = KillableChild("tests.jobs.test_child:always_killed", pause_s=0.01)
+    with pytest.raises(ChildDiedError, match="SIGKILL"):
+        child.call(20)
+
+
+def test_a_child_that_cannot_import_what_it_serves_says_so_with_its_last_words():
+    child = KillableChild("tests.jobs.no_such_module:serve", pause_s=0.01)
+    with pytest.raises(DoesNotStartError, match=r"code 1, 3 times(.|\n)*ModuleNotFoundError"):
+        child.call(20)

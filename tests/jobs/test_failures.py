@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs_harness import files_of, stored_config, worker_command
+from jobs_harness import PLAIN, files_of, stored_config, worker_command
 
 from scenegen.config import CameraConfig, JobConfig
 from scenegen.contract.dataset import Dataset
@@ -99,6 +99,4 @@ def test_a_time_limit_that_every_scene_would_exceed_is_refused_with_a_better_one
 
 def test_a_worker_that_cannot_start_is_one_clear_error(ray_address, tmp_path: Path):
     with pytest.raises(SceneGenError, match=r"the worker does not start.*code 3"):
-        render(
-            Root.open(tmp_path), stored_config(2), JobConfig(), command=(sys.executable, "-c", "raise SystemExit(3)")
-        )
+        render(Root.open(tmp_path), stored_config(2), PLAIN, command=(sys.executable, "-c", "raise SystemExit(3)"))
