@@ -1,5 +1,6 @@
 """`scenegen annotate` from beginning to end: what is missing, who does it, and how good the maps are."""
 
+import contextlib
 import os
 import threading
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, UsageError
 from scenegen.jobs.annotate_shards import AnnotateWork, Annotator
 from scenegen.jobs.assignment import resolve_assignment
+from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.run_result import RunResult
 from scenegen.jobs.step_progress import say
 from scenegen.shards.sidecars import missing_shards, sidecar_files
@@ -71,13 +73,15 @@ def annotate(
     stop = threading.Event()
     failed = 0
     job = JobConfig(workers=workers, ray_address=ray_address)
-    for record in records:
-        weights_here = found.get(record.name)
-        work = AnnotateWork(root.location, record, weights_here, sidecar_meta(record, weights_here, options), options)
-        tally = _run_estimator(work, mine, job, stop, log_json)
-        failed += len(tally.failed) if tally else 0
-        if tally and tally.interrupted:
-            return RunResult(EXIT_INTERRUPTED, "stopped as asked; run the same command again to go on")
+    with contextlib.ExitStack() as session:
+        for record in records:
+            weights_here = found.get(record.name)
+            meta = sidecar_meta(record, weights_here, options)
+            work = AnnotateWork(root.location, record, weights_here, meta, options)
+            tally = _run_estimator(work, mine, job, stop, log_json, session)
+            failed += len(tally.failed) if tally else 0
+            if tally and tally.interrupted:
+                return RunResult(EXIT_INTERRUPTED, "stopped as asked; run the same command again to go on")
     table = error_table(root, [record.name for record in records])
     if failed:
         return RunResult(EXIT_TOO_MANY_FAILURES, f"{table}\n{failed} sidecars failed; mend the cause, run again")
@@ -85,15 +89,21 @@ def annotate(
 
 
 def _run_estimator(
-    work: AnnotateWork, shards: Sequence[int], job: JobConfig, stop: threading.Event, log_json: Path | None
+    work: AnnotateWork,
+    shards: Sequence[int],
+    job: JobConfig,
+    stop: threading.Event,
+    log_json: Path | None,
+    session: contextlib.ExitStack,
 ) -> "ShardTally | None":
-    """One estimator over this process's shards; None when there is nothing to do."""
+    """One estimator over this process's shards; None when there is nothing to do. session: gets Ray when needed."""
     record, meta = work.record, work.meta
     files = missing_shards(Root.open(work.location), record.name, meta, shards)
     licence = "" if record.commercial_use else f"; weights not for commercial use ({meta.weights_licence})"
     say(f"{record.name}: {len(files)} of {len(shards)} shards to do{licence}")
     if not files:
         return None
+    session.enter_context(ray_session(job, stop))  # the first one counts
     from scenegen.jobs.shard_actors import ActorKind, plan_actors, run_step
 
     kind = ActorKind(record.name, "views", Annotator, work, "try a smaller --batch-size")

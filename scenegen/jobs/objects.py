@@ -101,9 +101,9 @@ class _Share:
         say(f"{step}: {len(missing)} of {len(self.mine)} shards to do")
         if not missing:
             return None
+        session.enter_context(ray_session(self.run.job, self.stop))  # the first one counts
         from scenegen.jobs.shard_actors import run_step
 
-        session.enter_context(ray_session(self.run.job))  # the first one counts
         kind, plan = self._kind(step, meta), self._plan_views if step == "views" else self._plan_others(step)
         tally = run_step(kind, plan, missing, self.run.job, self.stop, self.run.log_json)
         if tally.interrupted:

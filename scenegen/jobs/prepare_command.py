@@ -25,7 +25,7 @@ SAY_EVERY_S = 20.0
 def run_prepare(assets: Iterable[RawAsset], job: PrepareJob, ray_address: str, stop: Event) -> Tally:
     """Prepare a collection with Ray until it is done or a signal asks to stop; say how it goes."""
     progress = _Progress()
-    with ray_session(JobConfig(ray_address=ray_address or None)) as machine, stop_on_signal(stop):
+    with ray_session(JobConfig(ray_address=ray_address or None), stop) as machine, stop_on_signal(stop):
         sized = replace(job, workers=job.workers or max(1, machine.cpus))
         tally = prepare_collection(assets, sized, stop, progress.on_result)
     progress.say(

@@ -15,21 +15,28 @@ _LINE_EVERY_S = 30.0
 _SHOWN_REASONS = 3
 
 
+class _Terminal:
+    """What `sys.stderr` is when something is written: it is another one while Ray runs (scenegen/jobs/ray_log.py)."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
 class Progress:
     """Counts scenes and shows rate, time left, failures and rejected views with their reasons.
 
     total: scenes of this run, finished ones included. log_json: a file that gets one JSON object an event.
     """
 
-    def __init__(self, total: int, log_json: Path | None = None, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, total: int, log_json: Path | None = None, stream: TextIO | None = None) -> None:
         self._total, self._finished = total, 0
-        self._stream = stream
+        self._stream: Any = stream or _Terminal()
         self._started = self._last_line = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self._log = log_json.open("a") if log_json else None
-        self._bar = tqdm(total=total, unit="scene", file=stream) if stream.isatty() else None
+        self._bar = tqdm(total=total, unit="scene", file=self._stream) if self._stream.isatty() else None
 
     def say(self, line: str) -> None:
         """A line for people, whatever the output is."""
@@ -63,6 +70,8 @@ class Progress:
             self.say(
                 f"shard {event['shard']}: scenes {event['scenes']} in the spool are missing or damaged; made again"
             )
+        if kind == "lost_worker":
+            self.say(f"shard {event['shard']}: {event['reason']}; what it had not made goes back")
         if kind in ("made", "failed", "kept"):
             self._advance()
 

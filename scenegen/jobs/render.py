@@ -16,6 +16,7 @@ from scenegen.jobs.config_file import StoredConfig, begin, refuse_other
 from scenegen.jobs.forecast import calibrate
 from scenegen.jobs.progress import Progress
 from scenegen.jobs.resources import WorkerPlan, plan_workers
+from scenegen.jobs.restarts import WorkerKilledError
 from scenegen.jobs.run_result import RunResult
 from scenegen.jobs.signals import stop_on_signal
 from scenegen.jobs.supervisor import WORKER_COMMAND
@@ -71,7 +72,7 @@ class _Share:
         """True if the run was asked to stop before the end."""
         stop = threading.Event()
         stored = self.stored
-        with stop_on_signal(stop), ray_session(self.job) as machine:
+        with stop_on_signal(stop), ray_session(self.job, stop) as machine:
             from scenegen.jobs.engine import Work, run_shards
 
             with stop_on_signal(stop):  # ray.init takes SIGTERM for itself
@@ -93,7 +94,11 @@ class _Share:
             return self.job
         rest = replace(self.stored.config, num_scenes=scenes)
         progress.say("measuring a few trial scenes")
-        forecast = calibrate(rest, self.stored.meta, self.job.device, plan, self.command)
+        try:
+            forecast = calibrate(rest, self.stored.meta, self.job.device, plan, self.command)
+        except WorkerKilledError as error:  # a machine short of memory for a moment is no reason to end here
+            progress.say(f"no forecast: {error}")
+            return self.job
         progress.say(forecast.describe())
         if self.job.scene_timeout_s is None:
             return replace(self.job, scene_timeout_s=forecast.scene_timeout_s)

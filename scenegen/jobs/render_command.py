@@ -29,7 +29,7 @@ class Render(DatasetOptions, JobOptions):
     """Make a dataset: sample, render, check and store scenes, then their objects and depth estimates.
 
     Run again to go on where it stopped. Exit codes: 0 done, 1 error, 2 bad usage, 3 more failed scenes than
-    --max-failed, 75 stopped by a signal: run again.
+    --max-failed, 75 stopped by a signal or because Ray's node died: run again.
     """
 
     out: str = "data/"

@@ -19,6 +19,7 @@ from scenegen.config import JobConfig
 from scenegen.errors import CannotStoreError, SceneGenError
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.resources import Machine
+from scenegen.jobs.restarts import DoesNotStartError, WorkerKilledError
 from scenegen.jobs.signals import stop_on_signal
 from scenegen.jobs.step_progress import StepProgress
 
@@ -118,7 +119,8 @@ def run_step(
     log_json: Path | None = None,
 ) -> ShardTally:
     """Have the pieces made on this machine or on the job's cluster, saying how it goes. Raises like `make_shards`."""
-    with stop_on_signal(stop), ray_session(job) as machine, stop_on_signal(stop):  # ray.init takes SIGTERM for itself
+    # Twice, because ray.init takes SIGTERM for itself.
+    with stop_on_signal(stop), ray_session(job, stop) as machine, stop_on_signal(stop):
         progress = StepProgress(kind.name, kind.unit, log_json)
         tally = make_shards(kind, plan(machine), pieces, progress.on_event, stop)
     if tally.units:
@@ -212,8 +214,12 @@ class _Run:
             self._start(actor)
         except ray.exceptions.RayTaskError as error:
             del self._running[events]
-            self._failed(piece, error)
-            self._start(actor)
+            if isinstance(error.cause, WorkerKilledError):
+                ray.kill(actor)
+                self._died(piece)
+            else:
+                self._failed(piece, error)
+                self._start(actor)
         except ray.exceptions.RayActorError:
             del self._running[events]
             self._died(piece)
@@ -239,7 +245,7 @@ class _Run:
 
     def _failed(self, piece: HasShard, error: ray.exceptions.RayTaskError) -> None:
         cause = error.cause
-        if isinstance(cause, CannotStoreError):
+        if isinstance(cause, CannotStoreError | DoesNotStartError):
             raise cause from None
         if isinstance(cause, _CannotBeginError):
             raise SceneGenError(str(cause)) from None
@@ -247,7 +253,7 @@ class _Run:
         self._record(piece, reason)
 
     def _died(self, piece: HasShard) -> None:
-        """The worker's process is gone."""
+        """The worker's process is gone, or its child is killed again and again; another worker tries."""
         self._tries[piece.shard] += 1
         if self._tries[piece.shard] < _TRIES:
             self._waiting.appendleft(piece)
