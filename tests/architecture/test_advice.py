@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPTION = re.compile(r"(?<![\w=-])--[a-z][a-z0-9.-]*[a-z0-9]")
 COMMAND = re.compile(r"scenegen(?: assets)? [a-z]+|train-fixer|fixer-complete(?: --serve)?|fixer-evaluate")
 # Commands of others, and their options.
-STRANGERS = re.compile(r"(hf download|pip install|torchrun|a plain range) [^;,]*|^ --revision")
+STRANGERS = re.compile(r"(hf download|pip install|torchrun|ray start|a plain range) [^;,]*|^ --revision")
 
 SCENES, VIEWS = ("scenegen render", "scenegen plan"), ("scenegen annotate", "scenegen render")
 ASSETS = ("scenegen objects", "scenegen render")

@@ -17,7 +17,7 @@ from PIL import Image
 from scenegen.assets import glb
 from scenegen.assets.commands import Check
 from scenegen.assets.convex import convex_parts, fallback_parts, hull_part
-from scenegen.assets.ledgers import read_prepared, read_quarantined
+from scenegen.assets.ledgers import Quarantined, read_prepared, read_quarantined
 from scenegen.assets.library import AssetLibrary
 from scenegen.assets.model_files.safety import Limits
 from scenegen.assets.prepare import PrepareOptions, prepare_asset
@@ -25,10 +25,12 @@ from scenegen.assets.sources.folder import read_folder
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.config import AssetsConfig
 from scenegen.errors import AssetError
+from scenegen.jobs import prepare_assets
 from scenegen.jobs.asset_tools import ChildTools, TimeLimits
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
 from scenegen.jobs.prepare_assets import PrepareJob, Tally, prepare_collection
 from scenegen.jobs.prepare_command import _Progress, summary
+from scenegen.jobs.restarts import WorkerKilledError
 from tests.assets.models import L_FACES, L_VERTICES, Model, l_shape_glb, textured_obj
 
 
@@ -195,6 +197,26 @@ def test_bad_assets_are_quarantined_by_name_and_a_second_run_does_nothing(tmp_pa
     assert list(library.records) == ["good", "obj"]
     lines = (tmp_path / "store" / "prepared.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["uid"] for line in lines) == ["good", "obj"]
+
+
+def test_an_asset_whose_process_is_killed_as_it_starts_is_tried_again(tmp_path, local_ray, monkeypatch):
+    class KilledAtFirst:
+        """Of every asset the first try ends so; then it is refused, which needs no Blender."""
+
+        def __init__(self, store: Path, options: PrepareOptions, limits: TimeLimits) -> None:
+            self._tried: set[str] = set()
+
+        def prepare(self, raw: RawAsset) -> Quarantined:
+            if raw.uid not in self._tried:
+                self._tried.add(raw.uid)
+                raise WorkerKilledError("was ended by SIGKILL while it started")
+            return Quarantined(raw.uid, raw.source, raw.path, "tried")
+
+    monkeypatch.setattr(prepare_assets, "Preparer", KilledAtFirst)
+    assets = [RawAsset(name, "test", f"{name}.glb", ".", "train") for name in "abcdef"]
+    tally = prepare_collection(assets, PrepareJob(tmp_path, PrepareOptions(), workers=1), threading.Event())
+    assert (tally.inputs, tally.refused, tally.unfinished) == (6, 6, 0)
+    assert set(read_quarantined(tmp_path / "quarantine.jsonl")) == set("abcdef")
 
 
 def variants(folder: Path) -> Path:
