@@ -42,6 +42,11 @@ class Root:
         return cls(text, filesystem, base.rstrip("/"))
 
     @property
+    def address(self) -> str:
+        """The location for processes that work in another folder."""
+        return self.base if self.is_local else self.location
+
+    @property
     def is_local(self) -> bool:
         return isinstance(self.filesystem, fs.LocalFileSystem)
 

@@ -78,7 +78,7 @@ def annotate(
         for record in records:
             weights_here = found.get(record.name)
             meta = sidecar_meta(record, weights_here, options)
-            work = AnnotateWork(root.location, record, weights_here, meta, options)
+            work = AnnotateWork(root.address, record, weights_here, meta, options)
             tally = _run_estimator(work, mine, job, stop, log_json, session)
             failed += len(tally.failed) if tally else 0
             if tally and tally.interrupted:

@@ -119,7 +119,7 @@ class _Share:
     def _kind(self, step: str, meta: StepMeta) -> "ActorKind":
         from scenegen.jobs.shard_actors import ActorKind
 
-        run, place = self.run, self.root.location
+        run, place = self.run, self.root.address
         if step in ("geometry", "views"):
             tools = ToolsWork(place, self.wanted.config, run.options, meta, run.job.device, run.view_timeout_s)
             maker, unit = (GeometryMaker, "assets") if step == "geometry" else (ViewsMaker, "views")

@@ -81,7 +81,7 @@ class _Share:
                 begin(self.root, stored)  # not before it is known that this machine can do what was asked
                 progress.say(_describe(plan))
                 job = self._within_forecast(plan, progress)
-                work = Work(self.root.location, stored.config, stored.meta, job, plan, self.command)
+                work = Work(self.root.address, stored.config, stored.meta, job, plan, self.command)
                 return run_shards(work, self.missing, progress.on_event, stop).interrupted
 
     def _within_forecast(self, plan: WorkerPlan, progress: Progress) -> JobConfig:

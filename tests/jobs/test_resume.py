@@ -92,3 +92,9 @@ def test_a_finished_dataset_is_left_alone(make, tmp_path: Path):
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*-of-*.parquet")}
     assert make(tmp_path, 4, fail_all=True).exit_code == 0
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*-of-*.parquet")}
+
+
+def test_a_relative_folder_is_the_drivers_whatever_rays_own_is(make, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # Ray was started in another one
+    assert make("data", 2).exit_code == 0
+    assert (tmp_path / "data" / "dataset.json").is_file()
