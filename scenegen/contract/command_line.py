@@ -20,9 +20,6 @@ from typing import Any, cast
 import tyro
 
 import scenegen
-from scenegen.contract.objects import OBJECTS_VERSION
-from scenegen.contract.schema import SCHEMA_VERSION
-from scenegen.contract.sidecar import SIDECAR_VERSION
 
 VERSION = "--version"
 _EXIT_USAGE = 2
@@ -99,7 +96,11 @@ class CommandLine:
 
 
 def describe_versions(program: str) -> str:
-    """Two lines: of ours, and of what it runs on; nothing is imported for it."""
+    """Two lines: of ours, and of what it runs on, none of which is imported for it."""
+    from scenegen.contract.objects import OBJECTS_VERSION  # here, because --help needs no pyarrow
+    from scenegen.contract.schema import SCHEMA_VERSION
+    from scenegen.contract.sidecar import SIDECAR_VERSION
+
     installed = ", ".join(f"{package} {_installed(package)}" for package in _PACKAGES)
     return (
         f"{program} {scenegen.__version__} of fixer3d; formats: views {SCHEMA_VERSION}, objects {OBJECTS_VERSION}, "

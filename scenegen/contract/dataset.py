@@ -120,7 +120,7 @@ class Dataset:
         if file.metadata.num_rows != self._file(self._shards[position][1]).metadata.num_rows:
             raise ValueError(
                 f"{name} was made before its views shard was made anew; make it again: "
-                f"scenegen annotate --data {self.root.location}"
+                f"scenegen annotate --data {self.root.location} --estimators {estimator}"
             )
         values = file.read_row_group(row).to_pylist()[0]
         return sidecar.decode_estimate(values, sidecar.EstimatorMeta.from_metadata(_key_values(file)))

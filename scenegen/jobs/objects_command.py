@@ -63,17 +63,21 @@ class Objects:
             object.__setattr__(self, "options", object_preset(self.preset))
 
     def run(self) -> int:
+        from scenegen.annotate.weights import MissingWeightsError
         from scenegen.contract.storage import Root
         from scenegen.jobs.object_assets import ALL, USED, dataset_of_assets
         from scenegen.jobs.object_steps import Encoders, choose_steps, find_tools, left_out
         from scenegen.jobs.objects import ObjectsRun, make_objects
         from scenegen.jobs.step_progress import say
 
-        if self.assets in (USED, ALL):
-            dataset_of_assets(Root.open(self.data))  # before it is asked for networks
         encoders = Encoders(self.structure_encoder, self.slat_encoder)
         steps = choose_steps(self.steps, encoders)
-        tools = find_tools(steps, self.options, encoders, self.weights, self.download)
+        try:
+            tools = find_tools(steps, self.options, encoders, self.weights, self.download)
+        except MissingWeightsError:
+            if self.assets in (USED, ALL):
+                dataset_of_assets(Root.open(self.data))  # no use in fetching weights for data that are not there
+            raise
         if note := left_out(self.steps, steps):
             say(note)
         job = JobConfig(

@@ -132,7 +132,7 @@ def test_an_estimator_is_listed_once_every_shard_has_it(dataset_dir):
 def test_a_sidecar_of_other_rows_than_its_shard_is_never_read(dataset_dir):
     add_sidecar(dataset_dir, 1)
     shutil.copy(dataset_dir / shard_name("depth_tester", 1, 2), dataset_dir / shard_name("depth_tester", 0, 2))
-    with pytest.raises(ValueError, match="made anew; run scenegen annotate again"):
+    with pytest.raises(ValueError, match="made anew; make it again: scenegen annotate --data"):
         Dataset.open(dataset_dir).depth_estimate(0, "tester")
 
 

@@ -19,6 +19,14 @@ from scenegen.jobs.render import render
 from scenegen.jobs.run_result import RunResult
 
 
+@pytest.fixture(autouse=True)
+def calibrations(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where measurements of this machine are kept: never among those of whoever runs the tests."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    return cache / "scenegen"
+
+
 @pytest.fixture(scope="session")
 def ray_address() -> Iterator[str]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

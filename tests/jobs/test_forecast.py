@@ -1,12 +1,47 @@
+"""Hours, time limits and machines from the costs of a scene; and where costs come from when nobody can wait."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
-from scenegen.config import DEFAULT_SCENE_TIMEOUT_S, DatasetConfig, JobConfig
+import pytest
+
+from scenegen.config import DEFAULT_SCENE_TIMEOUT_S, DatasetConfig, JobConfig, PlacementConfig, preset
+from scenegen.contract.storage import Root
+from scenegen.jobs.planning import plan as planning
+from scenegen.jobs.planning import reference
+from scenegen.jobs.planning.calibration import Calibration, CalibrationStore, Cost, Setup
+from scenegen.jobs.planning.device_probe import Devices
 from scenegen.jobs.planning.forecast import Forecast
+from scenegen.jobs.planning.trials import TrialBench, TrialSize, calibrate, fit
+from scenegen.jobs.resources import Machine, plan_workers
+
+ARSG = preset("arsg", 100)
+BOXES = DatasetConfig(num_scenes=100, renderer="boxes", placement=PlacementConfig(num_objects=(3, 3)))
+CPU = Devices("4.5", (("CPU", ("CPU",)),))
+TWO_CORES = Machine(cpus=2, memory_bytes=16 << 30, gpus=0)
+WORKERS = plan_workers(TWO_CORES, ARSG, JobConfig())
 
 
 def forecast(seconds: float, scenes: int = 100) -> Forecast:
     plan = SimpleNamespace(workers=4)
     return Forecast(DatasetConfig(num_scenes=scenes), plan, seconds=seconds, bytes=1e6)
+
+
+def measured(config: DatasetConfig, day: date | None = None) -> Calibration:
+    """One view of one pixel is a second."""
+    setup = Setup.here(config, CPU, "auto", TWO_CORES, WORKERS)
+    pixel = Cost(0.0, 0.0, 1.0)
+    return Calibration(setup, (day or date.today()).isoformat(), "6 scenes", pixel, pixel, 0.1, 1.0)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of two cores whose Blender finds no GPU; nothing is measured on it."""
+    monkeypatch.setattr(planning, "this_machine", lambda: TWO_CORES)
+    monkeypatch.setattr(planning, "probe", lambda: CPU)
+    monkeypatch.setattr(planning, "calibrate", lambda *_: pytest.fail("nobody asked for a measurement"))
 
 
 def test_hours_are_shared_by_the_workers():
@@ -17,3 +52,133 @@ def test_hours_are_shared_by_the_workers():
 def test_quick_scenes_have_the_usual_time_limit_and_slow_ones_three_times_what_they_need():
     assert forecast(seconds=20).scene_timeout_s == DEFAULT_SCENE_TIMEOUT_S == JobConfig().scene_limit_s
     assert forecast(seconds=15_000).scene_timeout_s == 45_000
+
+
+def test_an_estimate_says_between_what_it_lies():
+    rough = replace(forecast(seconds=3600), within=2.0)
+    assert "about 25.0 h (between 12.5 h and 2.1 days)" in rough.describe()
+
+
+def test_costs_of_trials_are_told_apart():
+    true = Cost(fixed=2.0, view=0.5, pixel=1e-3)
+    sizes = [TrialSize(scene, views, px) for scene in (1, 2) for views, px in ((1, 64), (2, 64), (2, 128))]
+    found, error = fit(sizes, [true.scene(size.views, size.resolution_px) for size in sizes])
+    assert found.scene(30, 1024) == pytest.approx(true.scene(30, 1024)) and error < 1e-9
+    noisy, error = fit(sizes, [1.0, 0.9, 5.0, 1.1, 1.0, 5.5])
+    assert min(noisy.fixed, noisy.view, noisy.pixel) >= 0 and 0 < error < 0.5
+
+
+def test_a_measurement_serves_other_views_and_resolutions_but_no_other_samples_or_machines(tmp_path: Path):
+    store = CalibrationStore(tmp_path / "new", pytest.fail)
+    kept = measured(ARSG)
+    store.save(kept, ARSG)
+    smaller = replace(ARSG, num_scenes=7, seed=3, camera=replace(ARSG.camera, num_views=2, resolution_px=64))
+    assert store.load(kept.setup, ARSG) == store.load(kept.setup, smaller) == kept
+    assert store.load(kept.setup, replace(ARSG, render=replace(ARSG.render, samples=64))) is None
+    for change in ({"processor": "other"}, {"device": "OPTIX H200"}, {"renderer": "blender 5"}, {"threads": 4}):
+        assert store.load(replace(kept.setup, **change), ARSG) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff\xfe", b"nan"])
+def test_a_damaged_measurement_is_told_and_ignored(tmp_path: Path, content: bytes):
+    said: list[str] = []
+    store, kept = CalibrationStore(tmp_path, said.append), measured(ARSG)
+    store.save(kept, ARSG)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(content)
+    assert store.load(kept.setup, ARSG) is None
+    assert len(said) == 1 and str(file) in said[0]
+
+
+def test_a_measurement_of_impossible_costs_is_damaged():
+    text = measured(ARSG).to_json()
+    assert Calibration.from_json(text) == measured(ARSG)
+    for wrong in (text.replace('"pixel": 1.0', '"pixel": -1.0'), text.replace('"pixel": 1.0', '"pixel": NaN')):
+        with pytest.raises(ValueError, match="cannot cost"):
+            Calibration.from_json(wrong)
+
+
+def test_a_home_that_takes_nothing_is_told_and_does_no_harm(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    said: list[str] = []
+    store = CalibrationStore(tmp_path / "file" / "scenegen", said.append)
+    store.save(measured(ARSG), ARSG)
+    assert len(said) == 1 and "could not be kept" in said[0]
+    assert store.load(measured(ARSG).setup, ARSG) is None
+
+
+def test_the_plan_answers_from_what_was_measured_and_says_when_and_on_what(here, calibrations: Path, tmp_path: Path):
+    long_ago = date.today() - timedelta(days=100)
+    CalibrationStore(calibrations, pytest.fail).save(measured(ARSG, long_ago), ARSG)
+    said = planning.plan(Root.open(tmp_path), ARSG, JobConfig())
+    assert f"measured here on {long_ago}" in said and "2 cores, CPU" in said and "blender" in said
+    assert "100 days ago" in said and "--calibrate" in said and "between" not in said
+
+
+def test_without_a_measurement_the_reference_is_scaled_to_this_machine(here, monkeypatch, tmp_path: Path):
+    probe_s = reference.Reference.shipped().probe_s
+    monkeypatch.setattr(reference, "_probe_times", lambda until: iter([probe_s[0], 3 * probe_s[1]]))
+    said = planning.plan(Root.open(tmp_path), ARSG, JobConfig())
+    assert "estimated, not measured" in said and "times 3.00" in said and "--calibrate" in said and "between" in said
+    other = replace(ARSG, render=replace(ARSG.render, diffuse_bounces=4))
+    assert "not in the estimate: render.diffuse_bounces 1 -> 4" in planning.plan(
+        Root.open(tmp_path), other, JobConfig()
+    )
+
+
+def test_a_gpu_that_was_never_measured_gets_the_forecast_of_the_cpu_and_is_told(here, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(planning, "probe", lambda: Devices("4.5", (("OPTIX", ("H200",)), *CPU.kinds)))
+    monkeypatch.setattr(reference, "_probe_times", lambda until: iter(()))
+    said = planning.plan(Root.open(tmp_path), ARSG, JobConfig())
+    assert "no scene was measured on OPTIX H200 yet, so what follows is of the CPU alone" in said
+    assert "--calibrate" in said and "GPUs in all" not in said
+
+
+def test_a_machine_that_answers_too_late_gets_a_wider_estimate_in_time():
+    late = reference.estimate(ARSG, until=0.0)  # no time at all: the process is killed
+    assert late.within > 2 and "it took too long" in late.describe()[0]
+
+
+def test_the_reference_holds_both_presets_and_grows_with_samples():
+    shipped = reference.Reference.shipped()
+    costs = [
+        shipped.costs(replace(ARSG, render=replace(ARSG.render, samples=samples)))[0].scene(30, 1024)
+        for samples in (1, 16, 64, 128, 512)
+    ]
+    assert costs == sorted(costs) and costs[0] > 0
+    assert costs[1] == pytest.approx(shipped.measured[0].seconds.scene(30, 1024))
+    assert costs[3] == pytest.approx(shipped.measured[1].seconds.scene(30, 1024))
+
+
+def test_a_render_measures_once_and_uses_it_while_it_is_fresh(monkeypatch, calibrations: Path):
+    made: list[str] = []
+
+    def measure(config: DatasetConfig, device: str, setup: Setup) -> Calibration:
+        made.append(device)
+        return replace(measured(config), setup=setup)
+
+    monkeypatch.setattr(planning, "calibrate", measure)
+    said: list[str] = []
+    for _ in range(2):
+        planning.measured_costs(BOXES, JobConfig(), WORKERS, said.append)
+    assert len(made) == 1 and f"measured here on {date.today()}" in said[-1]
+    (file,) = calibrations.iterdir()
+    file.write_text(file.read_text().replace(str(date.today()), "2020-01-01"))
+    planning.measured_costs(BOXES, JobConfig(), WORKERS, said.append)
+    assert len(made) == 2
+
+
+def test_trial_scenes_are_measured_with_the_renderer_of_the_dataset():
+    setup = Setup.here(BOXES, CPU, "auto", TWO_CORES, WORKERS)
+    found = calibrate(BOXES, "cpu", setup)
+    assert found.seconds.scene(2, 128) > 0 and found.bytes.scene(2, 128) > found.bytes.scene(1, 64)
+    assert 0 < found.share <= 1 and "2 x 128 px" in found.describe()[0]
+
+
+def test_a_trial_that_cannot_be_made_says_why():
+    bench = TrialBench.open(replace(BOXES, assets=replace(BOXES.assets, objects=("/nowhere",))), "cpu", 1)
+    try:
+        with pytest.raises(Exception, match="no asset store /nowhere"):
+            bench.make(TrialSize(0, 1, 32))
+    finally:
+        bench.close()

@@ -219,7 +219,7 @@ def test_objects_wait_until_every_scene_is_there(scenes: Path, tmp_path: Path):
 
 
 def test_tables_of_another_list_of_assets_are_not_mixed(folder: Path):
-    with pytest.raises(UsageError, match="another --objects-per-shard"):
+    with pytest.raises(UsageError, match="another number of them a shard"):
         run(folder, options=replace(OPTIONS, objects_per_shard=2))
     with pytest.raises(UsageError, match="another list of assets"):
         run(folder, assets="starter")
@@ -227,7 +227,9 @@ def test_tables_of_another_list_of_assets_are_not_mixed(folder: Path):
 
 def test_a_step_without_what_it_builds_on_says_which(scenes: Path, tmp_path: Path):
     folder = shutil.copytree(scenes, tmp_path / "data")
-    with pytest.raises(SceneGenError, match=r"objects-.* is missing; make it first: --steps geometry"):
+    with pytest.raises(
+        SceneGenError, match=r"objects-.* is missing; make it first: scenegen objects --data .* --steps geometry"
+    ):
         run(folder, steps="features")
     with pytest.raises(UsageError, match="--retry-failed begins with geometry"):
         run(folder, steps="views", retry_failed=True)

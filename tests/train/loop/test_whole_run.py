@@ -67,7 +67,7 @@ def test_a_missing_table_is_named_with_the_command_that_makes_it(tiny_data, run,
 
 def test_missing_data_and_an_unwritable_run_folder_are_told(tiny_data, tmp_path, capsys):
     assert train(tmp_path / "nothing", tmp_path / "run", "structure_vae", "--max-steps", "1") == 2
-    assert "scenegen objects" in capsys.readouterr().err
+    assert "scenegen render" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert train(tiny_data, tmp_path / "file", "structure_vae", "--max-steps", "1") == 1
     assert "cannot write" in capsys.readouterr().err
