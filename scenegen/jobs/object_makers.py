@@ -66,3 +66,7 @@ class ViewsMaker:
         written = write_rows(root, shard, meta, rows)
         discard_spool(root, shard, meta)
         yield report.done(written)
+
+    def close(self) -> None:
+        """End the process that renders; an actor's dies with it."""
+        self._tools.close()

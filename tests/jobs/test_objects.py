@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -176,7 +177,8 @@ def test_blender_renders_the_views_and_they_agree_with_the_mesh(tmp_path: Path):
     (shard,) = cut.shards
     [*GeometryMaker(geometry, 1).make(shard)]
     views, _ = work_on(tmp_path, "views", *how)
-    assert [*ViewsMaker(views, 1).make(shard)][-1]["rows"] == 3
+    with closing(ViewsMaker(views, 1)) as maker:
+        assert [*maker.make(shard)][-1]["rows"] == 3
     assert problems_of(tmp_path) == []  # depth of every view lies in the unit cube, colours where there is depth
     dataset = ObjectDataset.open(tmp_path)
     assert dataset.meta("objects_views").renderer.startswith("blender 4.5")
