@@ -172,6 +172,10 @@ def collection(folder: Path) -> list[RawAsset]:
 
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
+    """The Ray of other tests in this process, or one of its own."""
+    if ray.is_initialized():
+        yield
+        return
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
