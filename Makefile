@@ -51,8 +51,8 @@ train-compact: .venv/.demo  ## the packaged model from nothing but Debian's furn
 		--shards $(RUN)/train --shards $(RUN)/val --objects $(RUN)/objects --objects $(RUN)/objects \
 		--weights fine_completer=$(RUN)/run/coarse/result/coarse_completer  # where the fine stage starts
 
-test: .venv/.test lint  ## what CI runs: two processes, a file of tests in one of them
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: .venv/.test lint  ## what CI runs; a file of tests stays in one process
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 lint: .venv/.test
 	$(BIN)/ruff check .
