@@ -7,15 +7,19 @@ from typing import Annotated, Any
 
 import tyro
 
-from scenegen.annotate.commands import Annotate
-from scenegen.assets import commands as assets
+from scenegen.commands import assets
+from scenegen.commands.annotate import Annotate
+from scenegen.commands.merge import Merge
+from scenegen.commands.objects import Objects
+from scenegen.commands.options import for_preset
+from scenegen.commands.plan import Plan
+from scenegen.commands.render import Render
+from scenegen.commands.scene import SceneCommand
+from scenegen.commands.status import Status
+from scenegen.commands.verify import Verify
+from scenegen.commands.view import ViewCommand
 from scenegen.contract.command_line import CommandLine
 from scenegen.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, SceneGenError
-from scenegen.jobs import commands as jobs
-from scenegen.jobs.objects_command import Objects
-from scenegen.jobs.render_command import Render
-from scenegen.jobs.scene_command import SceneCommand
-from scenegen.view.commands import ViewCommand
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,13 +65,13 @@ def _commands(arguments: Sequence[str]) -> Any:
         | Annotated[assets.Notice, command("notice")]
     )
     return (
-        Annotated[jobs.Plan, command("plan", default=jobs.for_preset(jobs.Plan, arguments))]
-        | Annotated[Render, command("render", default=jobs.for_preset(Render, arguments))]
-        | Annotated[Objects, command("objects", default=jobs.for_preset(Objects, arguments))]
+        Annotated[Plan, command("plan", default=for_preset(Plan, arguments))]
+        | Annotated[Render, command("render", default=for_preset(Render, arguments))]
+        | Annotated[Objects, command("objects", default=for_preset(Objects, arguments))]
         | Annotated[Annotate, command("annotate")]
-        | Annotated[jobs.Verify, command("verify")]
-        | Annotated[jobs.Status, command("status")]
-        | Annotated[jobs.Merge, command("merge")]
+        | Annotated[Verify, command("verify")]
+        | Annotated[Status, command("status")]
+        | Annotated[Merge, command("merge")]
         | Annotated[ViewCommand, command("view")]
         | Annotated[SceneCommand, command("scene")]
         | Annotated[asset_commands, command("assets", description="List, fetch, prepare and check assets.")]

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import tyro
 
-from pipelines.complete.depth_units import parse_unit
+from pipelines.complete.inputs.depth_units import parse_unit
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError
 from pipelines.pretrained import NAME, packaged_checkpoint, packaged_title
 
 if TYPE_CHECKING:
     from pipelines.complete.computer import Computer
+    from pipelines.complete.inputs.sources import Inputs
     from pipelines.complete.pipeline import FixerPipeline
     from pipelines.complete.records import Completion, MeshColours, Settings
-    from pipelines.complete.sources import Inputs
 
 MISSING = "fixer-complete needs an image (--image and --masks) or a row of a dataset (--shards and --view)"
 
@@ -117,7 +117,7 @@ class CompleteCommand:
         """The exit code: 1 if no instance was completed. Raises UsageError, PipelineError and CheckpointError."""
         from models.compat import MENDED, OFFICIAL
         from pipelines.complete.computer import Computer
-        from pipelines.complete.masks import chosen_ids
+        from pipelines.complete.inputs.masks import chosen_ids
         from pipelines.complete.pipeline import FixerPipeline
         from pipelines.complete.terminal import Terminal
 
@@ -208,7 +208,7 @@ class CompleteCommand:
         return encoder_files(self.encoder_weights)
 
     def _inputs(self, computer: Computer) -> Inputs:
-        from pipelines.complete import sources
+        from pipelines.complete.inputs import sources
 
         if self.shards is not None:
             assert self.view is not None  # checked

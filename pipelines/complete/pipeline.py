@@ -13,7 +13,7 @@ import numpy as np
 from models.compat import MENDED, ReferenceCompat
 from models.execution import DEFAULT_EXECUTION, Execution
 from pipelines.complete.computer import Computer, Device, Precision
-from pipelines.complete.masks import IdImage, chosen_ids
+from pipelines.complete.inputs.masks import IdImage, chosen_ids
 from pipelines.complete.memory import MemoryBudget
 from pipelines.complete.networks import FixerNetworks
 from pipelines.complete.records import DEFAULT_SETTINGS, Completion, Observer, Settings, Watcher, silent

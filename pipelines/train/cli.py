@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, Interrupted, PipelineError
-from pipelines.train.config import TrainConfig
+from pipelines.train.settings.config import TrainConfig
 from scenegen.contract.command_line import CommandLine
 
 COMMAND_LINE = CommandLine("train-fixer", TrainConfig)

@@ -17,19 +17,19 @@ from pipelines.encoders.registry import load_encoders
 from pipelines.encoders.remembering import RememberingEncoders
 from pipelines.errors import PipelineError
 from pipelines.names import STAGE_NAMES, EncoderName, StageName
-from pipelines.train.assemble import compute_threads, data_options, loop_options, stage_context, stage_recipe
-from pipelines.train.atomic import complete_folder
-from pipelines.train.config import TrainConfig
+from pipelines.train.build_stages import compute_threads, data_options, loop_options, stage_context, stage_recipe
 from pipelines.train.data import loader
-from pipelines.train.datasets import check_tables
-from pipelines.train.distributed import Ranks, process_group
-from pipelines.train.dry_run import show_stage
-from pipelines.train.given import Known, given_pipeline
-from pipelines.train.loop import train_stage
-from pipelines.train.record import training_record
-from pipelines.train.release import write_release
-from pipelines.train.result import finished_stage
-from pipelines.train.signals import stop_on_signal
+from pipelines.train.initial_weights import Known, given_pipeline
+from pipelines.train.loop.dry_run import show_stage
+from pipelines.train.loop.loop import train_stage
+from pipelines.train.loop.signals import stop_on_signal
+from pipelines.train.optimisation.distributed import Ranks, process_group
+from pipelines.train.outputs.atomic import complete_folder
+from pipelines.train.outputs.record import training_record
+from pipelines.train.outputs.release import write_release
+from pipelines.train.outputs.result import finished_stage
+from pipelines.train.settings.config import TrainConfig
+from pipelines.train.settings.datasets import check_tables
 from pipelines.train.stage import Stage
 from pipelines.train.stages.registry import make_stage, missing_networks, stage_entry
 from scenegen.contract.object_dataset import ObjectDataset

@@ -62,7 +62,7 @@ class BlenderRenderer:
         self._materials = MaterialBuilder(materials)
 
     def render(self, spec: SceneSpec) -> Iterator[ViewImages]:
-        """The views in their order; see scenegen.jobs.renderer.Renderer."""
+        """The views in their order; see scenegen.scenes.renderer.Renderer."""
         scene = self._session.scene
         with captured() as log:
             built = self.build(spec)

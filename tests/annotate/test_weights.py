@@ -7,9 +7,9 @@ import pytest
 
 from scenegen.annotate.manifest import choose_estimators, read_estimators
 from scenegen.annotate.options import EstimatorOptions
+from scenegen.annotate.run import check_estimators, sidecar_meta
 from scenegen.annotate.weights import MissingWeightsError, Weights, find_weights, parse_overrides, require
 from scenegen.errors import SceneGenError, UsageError
-from scenegen.jobs.annotate import check_estimators, sidecar_meta
 
 FOUR = "moge2,vggt,depth_anything_v2,depth_pro"
 
@@ -127,7 +127,7 @@ def test_weights_that_are_not_what_the_manifest_promises_are_refused(tmp_path):
 
 def test_the_command_is_imported_without_torch_or_ray():
     code = (
-        "import sys, scenegen.annotate.commands, scenegen.annotate.manifest, scenegen.annotate.weights;"
+        "import sys, scenegen.commands.annotate, scenegen.annotate.manifest, scenegen.annotate.weights;"
         "assert not {'torch', 'transformers', 'ray', 'models', 'huggingface_hub'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -17,7 +17,7 @@ BLOCKED = {
     "scenegen.shards": ["bpy", "torch", "scenegen.jobs", "scenegen.blender", "pipelines", "models"],
     "scenegen.jobs": ["bpy", "torch", "pipelines", "models"],
     "scenegen.view": ["bpy", "torch", "ray", "scenegen.blender", "scenegen.jobs", "pipelines", "models"],
-    "scenegen.annotate.commands": ["bpy", "torch", "transformers", "ray", "models", "pipelines"],
+    "scenegen.commands.annotate": ["bpy", "torch", "transformers", "ray", "models", "pipelines"],
     "scenegen.annotate.alignment": ["bpy", "torch", "ray", "models", "scenegen.jobs", "pipelines"],
     "scenegen.annotate.shard": ["bpy", "torch", "ray", "models", "scenegen.jobs", "scenegen.layout", "pipelines"],
     "scenegen.cli": ["bpy", "torch", "ray", "pybullet", "trimesh"],

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from scenegen.assets.preparing.child_tools import ChildTools, TimeLimits
 from scenegen.assets.sources.raw import RawAsset
-from scenegen.jobs.asset_tools import ChildTools, TimeLimits
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
-from scenegen.assets.commands import Check, Fetch, List, Notice, Prepare
-from scenegen.assets.ledgers import QUARANTINE, Prepared, Quarantined, append_prepared, append_quarantined
 from scenegen.assets.manifest import read_manifest
+from scenegen.assets.preparing.ledgers import QUARANTINE, Prepared, Quarantined, append_prepared, append_quarantined
 from scenegen.assets.sources.sweethome3d import LICENCES
+from scenegen.commands.assets import Check, Fetch, List, Notice, Prepare
 from scenegen.errors import SceneGenError, UsageError
 from tests.assets.test_library import packed_store
 from tests.assets.test_sources import sh3f

@@ -10,9 +10,9 @@ from scenegen.assets import glb
 from scenegen.assets.canonical import welded
 from scenegen.assets.library import AssetLibrary
 from scenegen.assets.manifest import write_manifest
-from scenegen.assets.prepare import PrepareOptions, prepare_asset
+from scenegen.assets.preparing.asset import PrepareOptions, prepare_asset
+from scenegen.assets.preparing.child_tools import ChildTools
 from scenegen.config import AssetsConfig
-from scenegen.jobs.asset_tools import ChildTools
 from scenegen.jobs.child import KillableChild
 from tests.assets.models import L_FACES, L_VERTICES, Model, canonical, same_points, textured_obj, two_l_shapes
 

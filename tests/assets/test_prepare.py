@@ -15,21 +15,21 @@ import ray
 from PIL import Image
 
 from scenegen.assets import glb
-from scenegen.assets.commands import Check
-from scenegen.assets.convex import convex_parts, fallback_parts, hull_part
-from scenegen.assets.ledgers import Quarantined, read_prepared, read_quarantined
 from scenegen.assets.library import AssetLibrary
 from scenegen.assets.model_files.safety import Limits
-from scenegen.assets.prepare import PrepareOptions, prepare_asset
+from scenegen.assets.preparing import collection as preparing
+from scenegen.assets.preparing.asset import PrepareOptions, prepare_asset
+from scenegen.assets.preparing.child_tools import ChildTools, TimeLimits
+from scenegen.assets.preparing.collection import PrepareJob, Tally, prepare_collection
+from scenegen.assets.preparing.convex import convex_parts, fallback_parts, hull_part
+from scenegen.assets.preparing.ledgers import Quarantined, read_prepared, read_quarantined
+from scenegen.assets.preparing.run import _Progress, summary
 from scenegen.assets.sources.folder import read_folder
 from scenegen.assets.sources.raw import RawAsset
+from scenegen.commands.assets import Check
 from scenegen.config import AssetsConfig
 from scenegen.errors import AssetError
-from scenegen.jobs import prepare_assets
-from scenegen.jobs.asset_tools import ChildTools, TimeLimits
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
-from scenegen.jobs.prepare_assets import PrepareJob, Tally, prepare_collection
-from scenegen.jobs.prepare_command import _Progress, summary
 from scenegen.jobs.restarts import WorkerKilledError
 from tests.assets.models import L_FACES, L_VERTICES, Model, l_shape_glb, textured_obj
 
@@ -216,7 +216,7 @@ def test_an_asset_whose_process_is_killed_as_it_starts_is_tried_again(tmp_path, 
                 raise WorkerKilledError("was ended by SIGKILL while it started")
             return Quarantined(raw.uid, raw.source, raw.path, "tried")
 
-    monkeypatch.setattr(prepare_assets, "Preparer", KilledAtFirst)
+    monkeypatch.setattr(preparing, "Preparer", KilledAtFirst)
     assets = [RawAsset(name, "test", f"{name}.glb", ".", "train") for name in "abcdef"]
     tally = prepare_collection(assets, PrepareJob(tmp_path, PrepareOptions(), workers=1), threading.Event())
     assert (tally.inputs, tally.refused, tally.unfinished) == (6, 6, 0)

@@ -10,8 +10,8 @@ import pytest
 from scenegen.assets import glb
 from scenegen.assets.bake import BakeRequest
 from scenegen.assets.canonical import welded
+from scenegen.assets.preparing.child_tools import ChildTools
 from scenegen.errors import AssetError
-from scenegen.jobs.asset_tools import ChildTools
 from scenegen.jobs.child import KillableChild
 from tests.assets.models import L_FACES, L_VERTICES, Model, canonical, same_points, textured_obj, two_l_shapes
 

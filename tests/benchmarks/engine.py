@@ -22,12 +22,11 @@ import psutil
 
 from scenegen.config import CameraConfig, DatasetConfig, JobConfig, PlacementConfig
 from scenegen.contract.storage import Root
-from scenegen.jobs.config_file import describe_dataset
-from scenegen.jobs.render import render
-from scenegen.jobs.scene_job import WorkerJob
-from scenegen.jobs.scene_maker import make_scene
-from scenegen.jobs.studio import open_studio, shard_meta
-from scenegen.shards.verify import verify_dataset
+from scenegen.rendering.run import render
+from scenegen.scenes.factory import describe_dataset, open_studio, shard_meta
+from scenegen.scenes.maker import make_scene
+from scenegen.scenes.worker_job import WorkerJob
+from scenegen.verify.views import verify_dataset
 
 RESULTS = Path(__file__).parent / "results"
 

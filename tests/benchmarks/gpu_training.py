@@ -29,9 +29,9 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from models.execution import Execution, compile_blocks  # noqa: E402
-from pipelines.train.distributed import Ranks  # noqa: E402
-from pipelines.train.learner import Learner  # noqa: E402
-from pipelines.train.parallel import Parallel  # noqa: E402
+from pipelines.train.optimisation.distributed import Ranks  # noqa: E402
+from pipelines.train.optimisation.learner import Learner  # noqa: E402
+from pipelines.train.optimisation.parallel import Parallel  # noqa: E402
 from pipelines.train.stage import LoopRecipe, TrainingModule  # noqa: E402
 from tests.benchmarks.official_size import System  # noqa: E402
 

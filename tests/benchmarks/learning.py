@@ -33,14 +33,14 @@ from torch import Tensor
 
 from pipelines.encoders.registry import load_encoders
 from pipelines.names import SIZE_NAMES, STAGE_NAMES, StageName
-from pipelines.train.assemble import stage_context
-from pipelines.train.config import TrainConfig
+from pipelines.train.build_stages import stage_context
 from pipelines.train.data import loader
 from pipelines.train.data.sources.structure import StructureSource
-from pipelines.train.given import Known
-from pipelines.train.metrics_log import METRICS_FILE
-from pipelines.train.result import finished_stage
+from pipelines.train.initial_weights import Known
+from pipelines.train.outputs.metrics_log import METRICS_FILE
+from pipelines.train.outputs.result import finished_stage
 from pipelines.train.run import run
+from pipelines.train.settings.config import TrainConfig
 from pipelines.train.stage import Batch, LoaderOptions, SampleSource, Split, Stage, TrainingModule
 from pipelines.train.stages.decoded import WHITE, TrueViews
 from pipelines.train.stages.registry import make_stage

@@ -21,8 +21,8 @@ from PIL import Image, ImageDraw
 
 from scenegen.config import CameraConfig, DatasetConfig, JobConfig, PlacementConfig, RenderConfig
 from scenegen.contract.storage import Root
-from scenegen.jobs.config_file import describe_dataset
-from scenegen.jobs.render import render
+from scenegen.rendering.run import render
+from scenegen.scenes.factory import describe_dataset
 
 RESULTS = Path(__file__).parent / "results"
 MB = 1e6

@@ -27,7 +27,7 @@ from scenegen.contract.objects import ObjectGeometry, ObjectView, ViewKind
 from scenegen.contract.voxels import surface_voxels
 from scenegen.layout.clean_cameras import clean_cameras
 from scenegen.layout.randomness import AssetStage, rng_for_asset
-from tests.annotate.objects.conftest import views_of
+from tests.objects.networks.conftest import views_of
 
 UIDS = [f"blendswap-cc0-{name}" for name in ("teddy-bear", "plant", "knife-stand-swap", "armchair")]
 BIG, SMALL = UIDS[0], UIDS[2]
@@ -112,11 +112,11 @@ def features() -> dict[str, Any]:
     import torch
 
     from models.dinov2 import DinoVisionTransformer, dino_config
-    from scenegen.annotate.objects.dinov2 import DinoV2
-    from scenegen.annotate.objects.manifest import choose_extractor
-    from scenegen.annotate.objects.projection import FeatureViews, voxel_features
-    from scenegen.annotate.objects.registry import load_extractor
-    from scenegen.annotate.objects.rotations import turned, uniform_rotations
+    from scenegen.objects.networks.dinov2 import DinoV2
+    from scenegen.objects.networks.manifest import choose_extractor
+    from scenegen.objects.networks.projection import FeatureViews, voxel_features
+    from scenegen.objects.networks.registry import load_extractor
+    from scenegen.objects.networks.rotations import turned, uniform_rotations
 
     torch.set_num_threads(1)
     geometry = _geometry(BIG)
@@ -160,8 +160,8 @@ def encode() -> dict[str, Any]:
 
     from models.slat_vae import SLatEncoder, SLatEncoderConfig
     from models.structure_vae import SparseStructureEncoder, StructureEncoderConfig
-    from scenegen.annotate.objects.encoders import LatentEncoders
     from scenegen.contract.objects import ObjectLatents
+    from scenegen.objects.networks.encoders import LatentEncoders
 
     torch.set_num_threads(1)
     geometry = _geometry(SMALL)

@@ -34,8 +34,8 @@ from pipelines.train.data.batches import StructureBatch, TextureBatch
 from pipelines.train.data.collate import structure_batch, texture_batch
 from pipelines.train.data.randomness import draw_step
 from pipelines.train.data.samples import InstanceImages, SampleName, StructureSample, TextureSample
-from pipelines.train.recipes import coarse, texturer
-from pipelines.train.sizes import SystemSizes, system_sizes
+from pipelines.train.settings.recipes import coarse, texturer
+from pipelines.train.settings.sizes import SystemSizes, system_sizes
 from pipelines.train.stages.completer import CompleterModule
 from pipelines.train.stages.slat import SlatCodec
 from pipelines.train.stages.structure import StructureCodec

@@ -20,7 +20,7 @@ from scipy.spatial import ConvexHull
 
 from scenegen.assets import AssetLibrary, glb
 from scenegen.assets.bake import BakeRequest
-from scenegen.assets.convex import convex_parts
+from scenegen.assets.preparing.convex import convex_parts
 from scenegen.blender.canonicalise import canonicalise, check_pose
 from scenegen.config import AssetsConfig
 

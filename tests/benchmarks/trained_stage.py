@@ -8,10 +8,10 @@ from typing import Any
 
 from pipelines.encoders.registry import load_encoders
 from pipelines.names import STAGE_NAMES
-from pipelines.train.assemble import stage_context
-from pipelines.train.config import TrainConfig
-from pipelines.train.given import Known
-from pipelines.train.result import finished_stage
+from pipelines.train.build_stages import stage_context
+from pipelines.train.initial_weights import Known
+from pipelines.train.outputs.result import finished_stage
+from pipelines.train.settings.config import TrainConfig
 from pipelines.train.stages.registry import make_stage
 
 

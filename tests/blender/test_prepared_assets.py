@@ -8,11 +8,11 @@ import pytest
 from scipy import ndimage
 
 from scenegen.assets.library import AssetLibrary
-from scenegen.assets.prepare import PrepareOptions, prepare_asset
+from scenegen.assets.preparing.asset import PrepareOptions, prepare_asset
+from scenegen.assets.preparing.child_tools import ChildTools, TimeLimits
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.config import PlacementConfig
 from scenegen.contract.records import ViewImages
-from scenegen.jobs.asset_tools import ChildTools, TimeLimits
 from scenegen.layout.collision import CollisionWorld
 from scenegen.layout.placement import place_objects
 from scenegen.layout.spec import (

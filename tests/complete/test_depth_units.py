@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.depth import planar, read_depth
-from pipelines.complete.depth_units import UnknownUnit, parse_unit
+from pipelines.complete.inputs.depth import planar, read_depth
+from pipelines.complete.inputs.depth_units import UnknownUnit, parse_unit
 from pipelines.errors import PipelineError, UsageError
 
 SIZE = (64, 48)

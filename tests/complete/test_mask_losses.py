@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw, features
 from PIL.Image import Resampling
 
-from pipelines.complete.mask_files.losses import is_mixed
-from pipelines.complete.masks import read_masks
+from pipelines.complete.inputs.mask_files.losses import is_mixed
+from pipelines.complete.inputs.masks import read_masks
 from pipelines.errors import UsageError
 
 SIZE = (320, 240)

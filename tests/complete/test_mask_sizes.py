@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.mask_files.parts import parts_of
-from pipelines.complete.masks import read_masks
+from pipelines.complete.inputs.mask_files.parts import parts_of
+from pipelines.complete.inputs.masks import read_masks
 from pipelines.errors import PipelineError, UsageError
 
 SIZE = (60, 40)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.mask_files.drawn import decode_counts, rle_to_mask
-from pipelines.complete.masks import read_masks
+from pipelines.complete.inputs.mask_files.drawn import decode_counts, rle_to_mask
+from pipelines.complete.inputs.masks import read_masks
 from pipelines.errors import PipelineError, UsageError
 
 WIDTH, HEIGHT = 9, 7

@@ -10,7 +10,7 @@ from tiny_sam import SIDE_PX, write_tiny_sam
 
 from models.checkpoints import CheckpointError
 from pipelines.complete.computer import Computer
-from pipelines.complete.segment import Segmenter, fed_size, full_size, network_input
+from pipelines.complete.inputs.segment import Segmenter, fed_size, full_size, network_input
 
 CPU = Computer.choose("cpu")
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pipelines.complete.computer import Computer
-from pipelines.complete.sources import FileRequest, from_files
+from pipelines.complete.inputs.sources import FileRequest, from_files
 from pipelines.errors import UsageError
 
 

@@ -23,7 +23,7 @@ from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from models.texturer import Texturer
 from pipelines.complete import networks as keys
 from pipelines.encoders.registry import load_encoders
-from pipelines.train.sizes import system_sizes
+from pipelines.train.settings.sizes import system_sizes
 
 TITLE = "random weights, never trained (tests)"
 OCCUPIED_SHARE = 0.001  # of the 64^3 voxels that a random decoder leaves occupied: some hundred

@@ -9,7 +9,7 @@ import trimesh
 from PIL import Image
 from solids import box, sphere
 
-from pipelines.complete.estimators import EstimatedDepth, choose_estimator
+from pipelines.complete.inputs.estimators import EstimatedDepth, choose_estimator
 from pipelines.evaluate.depth import DepthChoice
 from pipelines.evaluate.evaluation import Condition, evaluate
 from pipelines.evaluate.judge import Judge, Rules

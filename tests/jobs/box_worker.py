@@ -17,11 +17,11 @@ import numpy as np
 from scenegen.assets.manifest import AssetRecord
 from scenegen.contract.records import ViewImages
 from scenegen.errors import AssetError, SceneError
-from scenegen.jobs.boxes import BoxLibrary, BoxRenderer
-from scenegen.jobs.scene_job import WorkerJob
-from scenegen.jobs.scene_maker import Studio
-from scenegen.jobs.scene_worker import serve
 from scenegen.layout.spec import SceneSpec
+from scenegen.scenes.box_renderer import BoxLibrary, BoxRenderer
+from scenegen.scenes.maker import Studio
+from scenegen.scenes.worker import serve
+from scenegen.scenes.worker_job import WorkerJob
 
 
 class Records:

@@ -15,8 +15,8 @@ from jobs_harness import HERE, PLAIN, files_of, stored_config, worker_command
 
 from scenegen.config import JobConfig
 from scenegen.contract.storage import Root
-from scenegen.jobs.render import render
 from scenegen.jobs.run_result import RunResult
+from scenegen.rendering.run import render
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from jobs_harness import stored_config, worker_command
 from scenegen.config import JobConfig
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
-from scenegen.jobs.render import render
+from scenegen.rendering.run import render
 
 folder, num_scenes, address, troubles = sys.argv[1:]
 try:

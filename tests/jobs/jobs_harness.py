@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scenegen.config import CameraConfig, DatasetConfig, JobConfig, PlacementConfig
 from scenegen.contract.schema import ShardMeta
-from scenegen.jobs.config_file import StoredConfig
+from scenegen.shards.config_file import StoredConfig
 
 PLAIN = JobConfig(start_pause_s=0.05)
 HERE = Path(__file__).parent

@@ -11,21 +11,21 @@ import pyarrow.parquet as pq
 import pytest
 from jobs_harness import PLAIN, SMALL, files_of, stored_config, worker_command
 
+from scenegen.annotate.actor import AnnotateWork, Annotator
 from scenegen.annotate.manifest import choose_estimators
 from scenegen.annotate.options import EstimatorOptions
+from scenegen.annotate.run import annotate, sidecar_meta
 from scenegen.annotate.weights import MissingWeightsError
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
-from scenegen.jobs.annotate import annotate, sidecar_meta
-from scenegen.jobs.annotate_shards import AnnotateWork, Annotator
-from scenegen.jobs.config_file import require_config
-from scenegen.jobs.render import render
 from scenegen.jobs.resources import Machine
 from scenegen.jobs.run_result import RunResult
 from scenegen.jobs.shard_actors import ActorKind, ActorPlan, make_shards, plan_actors
+from scenegen.rendering.run import render
+from scenegen.shards.config_file import require_config
 from scenegen.shards.sidecars import missing_shards
-from scenegen.shards.verify import remedy, verify_dataset
+from scenegen.verify.views import remedy, verify_dataset
 
 FIRST, SECOND = (f"depth_simulated-0000{shard}-of-00002.parquet" for shard in (0, 1))
 

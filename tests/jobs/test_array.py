@@ -7,7 +7,7 @@ from jobs_harness import files_of, stored_config
 
 from scenegen.contract.storage import Root
 from scenegen.jobs.assignment import KUBERNETES_SIZE
-from scenegen.shards.verify import verify_dataset
+from scenegen.verify.views import verify_dataset
 
 
 def slurm(task: int) -> dict[str, str]:

@@ -11,10 +11,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from box_worker import Records
 from jobs_harness import SMALL
 
-from scenegen.jobs.boxes import BoxLibrary, BoxRenderer
 from scenegen.layout.sampler import sample_scene
 from scenegen.layout.spec import SceneSpec
 from scenegen.layout.visibility import SceneCaster
+from scenegen.scenes.box_renderer import BoxLibrary, BoxRenderer
 
 LIBRARY = BoxLibrary(Records())
 

@@ -71,7 +71,7 @@ class Machine:
         found = set()
         for process in self.processes():
             try:
-                if "scenegen.jobs.scene_worker" in process.cmdline():
+                if "scenegen.scenes.worker" in process.cmdline():
                     found |= {each.pid for each in process.parents() if each.name() == "raylet"}
             except psutil.Error:
                 continue

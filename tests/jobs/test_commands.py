@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from scenegen import cli
+from scenegen.commands.options import for_preset
+from scenegen.commands.render import Render
 from scenegen.config import PRESETS, DatasetConfig, preset
 from scenegen.contract.dataset import Dataset
-from scenegen.jobs import commands
-from scenegen.jobs.render_command import Render
 
 TINY = ["--renderer", "boxes", "--camera.num-views", "1", "--camera.resolution-px", "32"]
 ALONE = [*TINY, "--stages", "render"]
@@ -49,8 +49,8 @@ def test_every_field_of_a_dataset_can_be_set_on_top_of_every_preset():
     assert {field.name for field in dataclasses.fields(DatasetConfig)} <= options
     for name in PRESETS:
         assert Render(preset=name, num_scenes=7).dataset_config() == preset(name, 7)
-        assert commands.for_preset(Render, ["render", "--preset", name]).camera == preset(name, 1).camera
-        assert commands.for_preset(Render, ["render", f"--preset={name}"]).camera == preset(name, 1).camera
+        assert for_preset(Render, ["render", "--preset", name]).camera == preset(name, 1).camera
+        assert for_preset(Render, ["render", f"--preset={name}"]).camera == preset(name, 1).camera
 
 
 def test_the_default_is_the_papers_dataset_into_data():

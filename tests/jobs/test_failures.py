@@ -12,8 +12,8 @@ from scenegen.config import CameraConfig, JobConfig
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
-from scenegen.jobs.render import render
-from scenegen.shards.verify import verify_dataset
+from scenegen.rendering.run import render
+from scenegen.verify.views import verify_dataset
 
 LENIENT = JobConfig(max_failed=1.0)
 

@@ -9,13 +9,13 @@ import pytest
 
 from scenegen.config import DEFAULT_SCENE_TIMEOUT_S, DatasetConfig, JobConfig, PlacementConfig, preset
 from scenegen.contract.storage import Root
-from scenegen.jobs.planning import plan as planning
-from scenegen.jobs.planning import reference
-from scenegen.jobs.planning.calibration import Calibration, CalibrationStore, Cost, Setup
-from scenegen.jobs.planning.device_probe import Devices
-from scenegen.jobs.planning.forecast import Forecast
-from scenegen.jobs.planning.trials import TrialBench, TrialSize, calibrate, fit
 from scenegen.jobs.resources import Machine, plan_workers
+from scenegen.planning import plan as planning
+from scenegen.planning import reference
+from scenegen.planning.calibration import Calibration, CalibrationStore, Cost, Setup
+from scenegen.planning.device_probe import Devices
+from scenegen.planning.forecast import Forecast
+from scenegen.planning.trials import TrialBench, TrialSize, calibrate, fit
 
 ARSG = preset("arsg", 100)
 BOXES = DatasetConfig(num_scenes=100, renderer="boxes", placement=PlacementConfig(num_objects=(3, 3)))

@@ -21,8 +21,8 @@ from scenegen.jobs.assignment import Assignment
 from scenegen.shards.ledger import ShardLedger, finished_shard
 from scenegen.shards.merge import merge
 from scenegen.shards.spool import finished_scenes
-from scenegen.shards.verify import verify_dataset
 from scenegen.shards.writer import assemble_shard
+from scenegen.verify.views import verify_dataset
 
 
 @dataclass

@@ -9,8 +9,8 @@ from jobs_harness import PLAIN, stored_config, worker_command
 
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
-from scenegen.jobs.render import render
-from scenegen.shards.verify import verify_dataset
+from scenegen.rendering.run import render
+from scenegen.verify.views import verify_dataset
 
 boto3 = pytest.importorskip("boto3")
 moto = pytest.importorskip("moto.server")

@@ -15,17 +15,17 @@ from scenegen.config import AssetsConfig, JobConfig
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError, UsageError
-from scenegen.jobs.config_file import describe_dataset
-from scenegen.jobs.object_assets import ScenesMissingError, wanted_assets
-from scenegen.jobs.object_makers import GeometryMaker, ViewsMaker
-from scenegen.jobs.object_options import ObjectOptions, object_preset
-from scenegen.jobs.object_steps import Encoders, StepMetas, choose_steps, find_tools
-from scenegen.jobs.object_tools import ToolsWork
-from scenegen.jobs.objects import ObjectsRun, make_objects
-from scenegen.jobs.render import render
 from scenegen.jobs.run_result import RunResult
+from scenegen.objects.makers import GeometryMaker, ViewsMaker
+from scenegen.objects.options import ObjectOptions, object_preset
+from scenegen.objects.run import ObjectsRun, make_objects
+from scenegen.objects.steps import Encoders, StepMetas, choose_steps, find_tools
+from scenegen.objects.tools import ToolsWork
+from scenegen.objects.wanted_assets import ScenesMissingError, wanted_assets
+from scenegen.rendering.run import render
+from scenegen.scenes.factory import describe_dataset
 from scenegen.shards.objects import AssetCut
-from scenegen.shards.verify_objects import verify_objects
+from scenegen.verify.objects import verify_objects
 
 OPTIONS = ObjectOptions("efficientnet_lite0", 1, 24, 16, 2, 24, samples=1, rotations=2, objects_per_shard=3)
 MADE = ("objects", "objects_features_efficientnet_lite0", "objects_views")
@@ -172,7 +172,7 @@ def test_assets_that_hang_or_crash_become_failed_rows_and_the_others_go_on(tmp_p
 
 @pytest.mark.bpy
 def test_blender_renders_the_views_and_they_agree_with_the_mesh(tmp_path: Path):
-    how = ("scenegen.jobs.object_tools:serve", ["stool"], "blender")
+    how = ("scenegen.objects.tools:serve", ["stool"], "blender")
     geometry, cut = work_on(tmp_path, "geometry", *how)
     (shard,) = cut.shards
     [*GeometryMaker(geometry, 1).make(shard)]

@@ -2,7 +2,7 @@ import io
 import json
 from pathlib import Path
 
-from scenegen.jobs.progress import Progress
+from scenegen.rendering.progress import Progress
 
 MADE = {"event": "made", "scene": 0, "views_rejected": {"too few usable objects": 2}, "quarantined": []}
 FAILED = {"event": "failed", "scene": 1, "reason": "timeout: not finished after 2 s"}

@@ -12,8 +12,8 @@ from jobs_harness import HERE, files_of, stored_config, worker_command
 from scenegen.config import JobConfig
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, SceneGenError
-from scenegen.jobs.render import render
 from scenegen.jobs.restarts import DiedAtStartError, DoesNotStartError, End, WorkerKilledError, start_patiently
+from scenegen.rendering.run import render
 
 HASTY = JobConfig(start_pause_s=0.02)
 

@@ -9,8 +9,8 @@ import trimesh
 from layout_shapes import MemoryLibrary, box
 from scipy.spatial import ConvexHull
 
-from scenegen.assets.convex import convex_parts
 from scenegen.assets.library import CanonicalMesh
+from scenegen.assets.preparing.convex import convex_parts
 from scenegen.config import PlacementConfig
 from scenegen.layout.audit import audit_scene
 from scenegen.layout.sampler import sample_scene

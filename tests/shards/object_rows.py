@@ -10,8 +10,8 @@ from scenegen.contract.crops import object_crop
 from scenegen.contract.objects import VIEW_KINDS, ObjectGeometry, ObjectLatents, ObjectView, StepMeta, VoxelFeatures
 from scenegen.contract.storage import Root
 from scenegen.contract.voxels import surface_voxels
-from scenegen.jobs.boxes import BoxLibrary, BoxViewRenderer
 from scenegen.layout.clean_cameras import clean_cameras
+from scenegen.scenes.box_renderer import BoxLibrary, BoxViewRenderer
 from scenegen.shards.objects import AssetCut, ObjectShard, failed_geometry, write_rows
 
 SIDES = {"box/flat": (1.0, 0.6, 0.1), "box/long": (0.2, 0.1, 1.0), "box/wide": (0.7, 1.0, 0.4)}

@@ -12,8 +12,8 @@ from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
 from scenegen.shards.ledger import ShardLedger, finished_shard
 from scenegen.shards.merge import merge, remove_leftovers
-from scenegen.shards.verify import remedy, verify_dataset
 from scenegen.shards.writer import assemble_shard
+from scenegen.verify.views import remedy, verify_dataset
 
 CONFIG = tiny_config()
 META = meta_of(CONFIG)

@@ -18,10 +18,10 @@ from pipelines.encoders.protocol import EncoderSizes
 from pipelines.encoders.registry import load_encoders
 from pipelines.errors import UsageError
 from pipelines.names import SIZE_NAMES, STAGE_NAMES
-from pipelines.train.assemble import compute_threads
-from pipelines.train.distributed import Ranks
-from pipelines.train.recipes import FlowRecipe, recipe
-from pipelines.train.sizes import official, system_sizes
+from pipelines.train.build_stages import compute_threads
+from pipelines.train.optimisation.distributed import Ranks
+from pipelines.train.settings.recipes import FlowRecipe, recipe
+from pipelines.train.settings.sizes import official, system_sizes
 from pipelines.train.stages.registry import STAGES, stage_entry
 
 OFFICIAL_ENCODERS = EncoderSizes(518, 1374, 1024, 37, 32, 1024)

@@ -20,9 +20,9 @@ from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from models.texturer import Texturer
 from pipelines.encoders.registry import load_encoders
 from pipelines.errors import PipelineError
-from pipelines.train.given import given_pipeline
-from pipelines.train.release import KEYS, write_release
-from pipelines.train.sizes import system_sizes
+from pipelines.train.initial_weights import given_pipeline
+from pipelines.train.outputs.release import KEYS, write_release
+from pipelines.train.settings.sizes import system_sizes
 
 KINDS = {
     "structure_encoder": SparseStructureEncoder,

@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tiny_shapes import Picture, Shape, draw, tiny_shapes
 
 from scenegen.annotate.alignment import align_image, align_instances, masked_errors
-from scenegen.annotate.objects.rotations import turned, uniform_rotations
 from scenegen.contract import objects as tables
 from scenegen.contract.crops import object_crop
 from scenegen.contract.index import shard_name
@@ -31,6 +30,7 @@ from scenegen.contract.sidecar import DepthEstimate, EstimatorMeta, encode_estim
 from scenegen.contract.voxels import surface_voxels
 from scenegen.layout.cameras import look_at
 from scenegen.layout.clean_cameras import clean_cameras
+from scenegen.objects.networks.rotations import turned, uniform_rotations
 from scenegen.shards.parquet import RowWriter
 
 FIRST_ID = 3

@@ -3,8 +3,8 @@ import re
 
 import pytest
 
+from scenegen.commands.view import ViewCommand
 from scenegen.errors import UsageError
-from scenegen.view.commands import ViewCommand
 from scenegen.view.completions_page import find_completions
 from scenegen.view.evaluation import FIGURES
 

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from scenegen.commands.view import ViewCommand
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.index import shard_name
 from scenegen.contract.object_dataset import ObjectDataset
@@ -19,7 +20,6 @@ from scenegen.contract.sidecar import (
     sidecar_schema,
 )
 from scenegen.view import colours
-from scenegen.view.commands import ViewCommand
 from scenegen.view.gallery import write_gallery
 from scenegen.view.voxels import PrincipalColours, voxel_picture
 from tests.conftest import with_glass, write_views

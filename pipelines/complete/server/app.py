@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from pipelines.complete.inputs.sources import GROUND_TRUTH
 from pipelines.complete.server import uploads
 from pipelines.complete.server.clicks import Clicker
 from pipelines.complete.server.examples import Examples
@@ -31,7 +32,6 @@ from pipelines.complete.server.limits import MISTAKE, Limits, Refused
 from pipelines.complete.server.requests import request_of
 from pipelines.complete.server.stages import RESULT, STAGES
 from pipelines.complete.server.worker import Worker
-from pipelines.complete.sources import GROUND_TRUTH
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("app", "api", "coco", "depth", "examples", "glb", "masks", "matrix", "objects", "viewer")

@@ -20,7 +20,7 @@ from pipelines.complete.server.hosts import Hosts, url_host
 from pipelines.errors import EXIT_DONE, UsageError
 
 if TYPE_CHECKING:
-    from pipelines.complete.estimators import LoadedEstimator
+    from pipelines.complete.inputs.estimators import LoadedEstimator
     from pipelines.complete.server.app import Service
     from pipelines.complete.server.clicks import Clicker
     from pipelines.complete.server.limits import Limits
@@ -147,7 +147,7 @@ class ServeCommand:
 
     def _estimator(self, weights: Mapping[str, str | Path]) -> LoadedEstimator | None:
         from pipelines.complete.computer import Computer
-        from pipelines.complete.estimators import MOGE2, LoadedEstimator
+        from pipelines.complete.inputs.estimators import MOGE2, LoadedEstimator
 
         name = self.depth or (MOGE2 if MOGE2 in weights else "")
         if not name:
@@ -159,7 +159,7 @@ class ServeCommand:
         if self.segmenter is None:
             return None
         from pipelines.complete.computer import Computer
-        from pipelines.complete.segment import Segmenter
+        from pipelines.complete.inputs.segment import Segmenter
         from pipelines.complete.server.clicks import Clicker
 
         computer = Computer.choose(self.device, self.precision, self.offload)

@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
+from pipelines.complete.inputs.sources import GROUND_TRUTH, from_row
 from pipelines.complete.server.jobs import Job, JobStore
 from pipelines.complete.server.limits import Refused
-from pipelines.complete.sources import GROUND_TRUTH, from_row
 from scenegen.contract.dataset import Dataset
 
 PAGE_ROWS = 12

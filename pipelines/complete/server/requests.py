@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipelines.complete.camera_file import FORMS, camera_of
-from pipelines.complete.masks import IdImage
+from pipelines.complete.inputs.camera_file import FORMS, camera_of
+from pipelines.complete.inputs.masks import IdImage
 from pipelines.complete.server.jobs import Job
 from pipelines.complete.server.limits import Limits, Refused
 from pipelines.complete.view import Camera

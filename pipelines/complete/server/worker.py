@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 
-from pipelines.complete.estimators import LoadedEstimator
+from pipelines.complete.inputs.estimators import LoadedEstimator
 from pipelines.complete.pipeline import FixerPipeline
 from pipelines.complete.records import Completion, Settings
 from pipelines.complete.server.jobs import Job, JobObject, JobStore

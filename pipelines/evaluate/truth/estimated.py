@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipelines.complete.estimators import LoadedEstimator
+from pipelines.complete.inputs.estimators import LoadedEstimator
 from pipelines.complete.view import Camera
 from pipelines.evaluate.records import TruthSet, TruthView
 

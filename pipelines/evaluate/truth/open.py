@@ -62,7 +62,7 @@ def with_depth(command: EvaluateCommand, truth: TruthSet) -> TruthSet:
     if command.depth == GROUND_TRUTH or stored:
         return truth
     from pipelines.complete.computer import Computer  # the networks' code, only when it is asked for
-    from pipelines.complete.estimators import LoadedEstimator
+    from pipelines.complete.inputs.estimators import LoadedEstimator
     from pipelines.evaluate.truth.estimated import EstimatedNow
 
     computer = Computer.choose(command.device)

@@ -22,8 +22,8 @@ from pipelines.train.data.batches import StructureBatch
 from pipelines.train.data.sources.lone_objects import ObjectStructureSource
 from pipelines.train.data.sources.structure import StructureSource
 from pipelines.train.losses.flow import drop_condition, flow_point, mean_square_B
-from pipelines.train.pictures import voxel_table
-from pipelines.train.recipes import FlowRecipe
+from pipelines.train.outputs.pictures import voxel_table
+from pipelines.train.settings.recipes import FlowRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
 from pipelines.train.stages.structure import StructureCodec, columns, voxel_scores

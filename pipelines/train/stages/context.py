@@ -20,9 +20,9 @@ from models.weights import freeze
 from pipelines.encoders.protocol import ImageEncoders
 from pipelines.errors import PipelineError, UsageError
 from pipelines.train.data.options import DataOptions
-from pipelines.train.identity import differences
-from pipelines.train.recipes import FlowRecipe, Recipe
-from pipelines.train.sizes import SystemSizes
+from pipelines.train.outputs.identity import differences
+from pipelines.train.settings.recipes import FlowRecipe, Recipe
+from pipelines.train.settings.sizes import SystemSizes
 
 _NOT_DECIDING = ("micro_batch_tokens", "sampler")  # fields of recipes: memory, and what validation draws
 

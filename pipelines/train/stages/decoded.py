@@ -18,7 +18,7 @@ from models.gaussian_decoder import Gaussians
 from pipelines.rendering import View
 from pipelines.train.data.batches import RenderBatch
 from pipelines.train.losses.images import psnr_B, ssim_B
-from pipelines.train.pictures import image_picture, table_of_pictures
+from pipelines.train.outputs.pictures import image_picture, table_of_pictures
 from pipelines.train.stages.slat import draw_BK3HW
 
 WHITE = 1.0

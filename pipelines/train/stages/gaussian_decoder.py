@@ -22,7 +22,7 @@ from pipelines.train.losses.images import ImageLoss
 from pipelines.train.losses.occupancy import posterior_sample
 from pipelines.train.losses.perceptual import PerceptualDistance
 from pipelines.train.losses.splats import GaussianLoss
-from pipelines.train.recipes import GaussianRecipe
+from pipelines.train.settings.recipes import GaussianRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
 from pipelines.train.stages.decoded import WHITE, TrueViews, coin, measured_pictures, pictures_beside_truth

@@ -22,7 +22,7 @@ from pipelines.train.data.sources.renders import RenderSource
 from pipelines.train.losses.images import ImageLoss
 from pipelines.train.losses.meshes import MeshLoss, MeshViews
 from pipelines.train.losses.perceptual import PerceptualDistance
-from pipelines.train.recipes import MeshRecipe
+from pipelines.train.settings.recipes import MeshRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
 from pipelines.train.stages.decoded import WHITE, TrueViews, coin

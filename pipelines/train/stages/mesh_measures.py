@@ -18,7 +18,7 @@ from pipelines.evaluate.records import Shape
 from pipelines.evaluate.sampling import EmptyShape, Samples, sample_shape
 from pipelines.rendering import render_mesh
 from pipelines.train.losses.meshes import COLOURS, MeshViews, draw, normal_image
-from pipelines.train.pictures import image_picture, table_of_pictures
+from pipelines.train.outputs.pictures import image_picture, table_of_pictures
 
 POINTS = 4096
 FAR = 1.0  # distance of a mesh without faces: the edge of the cube

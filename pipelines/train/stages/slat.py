@@ -26,9 +26,9 @@ from pipelines.train.data.options import DataOptions
 from pipelines.train.losses.flow import FlowPoint, flow_point
 from pipelines.train.losses.images import psnr_B
 from pipelines.train.losses.perceptual import EfficientNetDistance, Lpips, PerceptualDistance
-from pipelines.train.pictures import image_picture, table_of_pictures
-from pipelines.train.recipes import DecoderRecipe, SlatRecipe
-from pipelines.train.sizes import official
+from pipelines.train.outputs.pictures import image_picture, table_of_pictures
+from pipelines.train.settings.recipes import DecoderRecipe, SlatRecipe
+from pipelines.train.settings.sizes import official
 from pipelines.train.stages.context import StageContext
 
 LPIPS_WEIGHTS = ("lpips_vgg16", "lpips_linear")

@@ -22,7 +22,7 @@ from pipelines.train.data.batches import LatentBatch
 from pipelines.train.data.sources.latents import LatentSource
 from pipelines.train.losses.flow import drop_rows
 from pipelines.train.losses.per_voxel import voxel_mean_B
-from pipelines.train.recipes import SlatFlowRecipe
+from pipelines.train.settings.recipes import SlatFlowRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
 from pipelines.train.stages.slat import (

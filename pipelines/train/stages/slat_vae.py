@@ -24,7 +24,7 @@ from pipelines.train.losses.occupancy import divergence_B, posterior_sample
 from pipelines.train.losses.per_voxel import voxel_mean_B
 from pipelines.train.losses.perceptual import PerceptualDistance
 from pipelines.train.losses.splats import GaussianLoss
-from pipelines.train.recipes import GaussianRecipe
+from pipelines.train.settings.recipes import GaussianRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
 from pipelines.train.stages.decoded import WHITE, TrueViews, coin, measured_pictures, pictures_beside_truth

@@ -20,8 +20,8 @@ from pipelines.samplers import sample_euler
 from pipelines.train.data.batches import ShapeBatch
 from pipelines.train.data.sources.shapes import ShapeSource
 from pipelines.train.losses.flow import drop_rows, flow_point, mean_square_B
-from pipelines.train.pictures import voxel_table
-from pipelines.train.recipes import FlowRecipe
+from pipelines.train.outputs.pictures import voxel_table
+from pipelines.train.settings.recipes import FlowRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
 from pipelines.train.stages.structure import StructureCodec, columns, voxel_scores

@@ -17,8 +17,8 @@ from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from pipelines.train.data.batches import ShapeBatch
 from pipelines.train.data.sources.shapes import ShapeSource
 from pipelines.train.losses.occupancy import cross_entropy_B, dice_B, divergence_B, posterior_sample
-from pipelines.train.pictures import voxel_table
-from pipelines.train.recipes import StructureVaeRecipe
+from pipelines.train.outputs.pictures import voxel_table
+from pipelines.train.settings.recipes import StructureVaeRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
 from pipelines.train.stages.structure import columns, voxel_scores

@@ -24,7 +24,7 @@ from pipelines.train.data.batches import TextureBatch
 from pipelines.train.data.sources.texture import TextureSource
 from pipelines.train.losses.flow import drop_condition
 from pipelines.train.losses.per_voxel import voxel_mean_B
-from pipelines.train.recipes import SlatFlowRecipe
+from pipelines.train.settings.recipes import SlatFlowRecipe
 from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
 from pipelines.train.stages.slat import (

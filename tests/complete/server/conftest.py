@@ -43,7 +43,7 @@ def segmenter(tmp_path_factory):
     from tiny_sam import write_tiny_sam
 
     from pipelines.complete.computer import Computer
-    from pipelines.complete.segment import Segmenter
+    from pipelines.complete.inputs.segment import Segmenter
 
     return Segmenter.from_pretrained(str(write_tiny_sam(tmp_path_factory.mktemp("s") / "sam")), Computer.choose("cpu"))
 

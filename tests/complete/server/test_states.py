@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from visitors import npy, png
 
-from pipelines.complete.depth_units import UNITS_M
+from pipelines.complete.inputs.depth_units import UNITS_M
 from pipelines.complete.records import ColouredMesh, InstanceCompletion
 from pipelines.complete.server.app import PAGE
 from pipelines.complete.server.jobs import Job, JobObject

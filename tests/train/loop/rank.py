@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from pipelines.train.distributed import process_group
-from pipelines.train.loop import train_stage
+from pipelines.train.loop.loop import train_stage
+from pipelines.train.optimisation.distributed import process_group
 from tests.train.loop.spheres import OPTIONS, RECIPE, SphereStage
 from tests.train.loop.test_ranks import Recording
 

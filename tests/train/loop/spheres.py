@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from models.structure_flow import FlowConfig, SparseStructureFlow
 from pipelines.flow_matching import FlowPath
-from pipelines.train.checkpoints import Retention
 from pipelines.train.data import loader
-from pipelines.train.distributed import Ranks
-from pipelines.train.loop_options import LoopOptions, loader_options
+from pipelines.train.loop.options import LoopOptions, loader_options
+from pipelines.train.optimisation.distributed import Ranks
+from pipelines.train.outputs.checkpoints import Retention
 from pipelines.train.stage import Batch, LoaderOptions, LoopRecipe, Losses, SampleSource, Split, TrainingModule
 
 EDGE, WIDTH = 4, 16

@@ -8,9 +8,9 @@ import torch
 
 from models.checkpoints import read_network
 from pipelines.errors import PipelineError
-from pipelines.train import checkpoints as module_under_test
-from pipelines.train.checkpoints import Checkpoints, Networks, Retention
-from pipelines.train.learner import LearnerState
+from pipelines.train.optimisation.learner import LearnerState
+from pipelines.train.outputs import checkpoints as module_under_test
+from pipelines.train.outputs.checkpoints import Checkpoints, Networks, Retention
 from tests.train.loop.spheres import SphereStage
 
 

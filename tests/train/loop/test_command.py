@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pipelines.train.cli import main
-from pipelines.train.config import TrainConfig
+from pipelines.train.settings.config import TrainConfig
 
 HELP = """
 import sys

@@ -1,6 +1,6 @@
 """Which measures the picture of a stage shows together."""
 
-from pipelines.train.curves import families
+from pipelines.train.outputs.curves import families
 
 
 def test_a_baseline_shares_the_panel_of_what_it_is_a_baseline_of() -> None:

@@ -7,8 +7,8 @@ import pytest
 from pipelines.errors import UsageError
 from pipelines.names import STAGE_NAMES
 from pipelines.train.data.options import DataLocation, DataOptions
-from pipelines.train.datasets import check_tables, only_what_is_read
-from pipelines.train.identity import differences
+from pipelines.train.outputs.identity import differences
+from pipelines.train.settings.datasets import check_tables, only_what_is_read
 
 
 @pytest.fixture(scope="module")

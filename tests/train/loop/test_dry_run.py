@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import torch
 
-from pipelines.train.dry_run import show_stage
+from pipelines.train.loop.dry_run import show_stage
 from tests.train.loop.spheres import OPTIONS, RECIPE, RealLoader, SphereStage
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from models.checkpoints import CheckpointError
 from pipelines.errors import UsageError
-from pipelines.train.given import given_pipeline
+from pipelines.train.initial_weights import given_pipeline
 
 
 def pipeline(folder, models, files=(), **args):

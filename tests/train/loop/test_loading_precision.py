@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pipelines.train.data import loader
-from pipelines.train.loop_options import loader_options
+from pipelines.train.loop.options import loader_options
 from tests.train.loop.spheres import ALONE, OPTIONS, RECIPE, SphereSource
 
 

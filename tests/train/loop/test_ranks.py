@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipelines.train.loop import train_stage
-from pipelines.train.metrics_log import read_metrics
+from pipelines.train.loop.loop import train_stage
+from pipelines.train.outputs.metrics_log import read_metrics
 from tests.train.loop.spheres import ALONE, OPTIONS, RECIPE, RealLoader, SphereStage
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipelines.train.cli import main
-from pipelines.train.record import training_record
+from pipelines.train.outputs.record import training_record
 from scenegen.contract.object_dataset import ObjectDataset
 
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from pipelines.errors import Interrupted, UsageError
-from pipelines.train.metrics_log import read_metrics
-from pipelines.train.signals import stop_on_signal
+from pipelines.train.loop.signals import stop_on_signal
+from pipelines.train.outputs.metrics_log import read_metrics
 from tests.train.loop.spheres import OPTIONS, RECIPE, RealLoader
 
 

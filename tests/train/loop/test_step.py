@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from pipelines.errors import PipelineError
-from pipelines.train.clipping import AdaptiveClip
 from pipelines.train.data import loader
-from pipelines.train.ema import Ema
-from pipelines.train.learner import Learner
-from pipelines.train.loop_options import loader_options
-from pipelines.train.metrics_log import read_metrics
-from pipelines.train.parallel import Parallel
-from pipelines.train.report_queue import ReportQueue
+from pipelines.train.loop.options import loader_options
+from pipelines.train.optimisation.clipping import AdaptiveClip
+from pipelines.train.optimisation.ema import Ema
+from pipelines.train.optimisation.learner import Learner
+from pipelines.train.optimisation.parallel import Parallel
+from pipelines.train.optimisation.report_queue import ReportQueue
+from pipelines.train.outputs.metrics_log import read_metrics
 from tests.train.loop.spheres import ALONE, OPTIONS, RECIPE, SphereSource, SphereStage, batch_of_step
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ from pipelines.encoders.protocol import EncoderSizes
 from pipelines.names import SIZE_NAMES
 from pipelines.train.losses.images import ImageLoss, ImageWeights
 from pipelines.train.losses.splats import GaussianLoss, GaussianWeights
-from pipelines.train.sizes import system_sizes
+from pipelines.train.settings.sizes import system_sizes
 
 ENCODERS = EncoderSizes(64, 17, 32, 4, 8, 16)
 PICTURES = torch.rand(1, 2, 3, 16, 16)

@@ -22,8 +22,8 @@ from models.structure_vae import (
 from pipelines.encoders.protocol import ImageEncoders
 from pipelines.encoders.registry import load_encoders
 from pipelines.train.data.options import DataLocation, DataOptions
-from pipelines.train.recipes import recipe
-from pipelines.train.sizes import SystemSizes, tiny
+from pipelines.train.settings.recipes import recipe
+from pipelines.train.settings.sizes import SystemSizes, tiny
 from pipelines.train.stages.context import StageContext
 from pipelines.train.stages.registry import make_stage
 

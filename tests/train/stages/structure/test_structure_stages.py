@@ -10,7 +10,7 @@ import torch
 from models.checkpoints import write_network
 from pipelines.errors import PipelineError, UsageError
 from pipelines.train.data.options import NO_AUGMENTATION, Augmentation
-from pipelines.train.recipes import FlowRecipe, recipe
+from pipelines.train.settings.recipes import FlowRecipe, recipe
 from pipelines.train.stages.registry import make_stage, missing_networks, stage_entry
 from pipelines.train.stages.structure_vae import cropped
 

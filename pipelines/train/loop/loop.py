@@ -1,0 +1,235 @@
+"""The training of one stage: steps, validation, checkpoints, result.
+
+STAGE/
+    config.json       what decides the result, with its digest
+    assets.json       uids of the assets that it is trained on, and of those that validate it
+    metrics.jsonl, tensorboard/, curves.png
+    snapshots/step-00001000/*.png
+    checkpoints/step-00001000/    see checkpoints.py
+    result/           final networks (EMA) and result.json, when it is finished; see result.py
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from models.execution import compile_blocks
+from pipelines.errors import Interrupted, PipelineError, UsageError
+from pipelines.train.loop.clock import Clock, TimeLimit
+from pipelines.train.loop.options import LoopOptions, describe_run, loader_options
+from pipelines.train.loop.validation import Validation
+from pipelines.train.optimisation.distributed import Ranks, StopAgreement
+from pipelines.train.optimisation.learner import Learner
+from pipelines.train.optimisation.parallel import Parallel
+from pipelines.train.optimisation.report_queue import ReportQueue, StepMetrics
+from pipelines.train.outputs.atomic import make_writable, write_text
+from pipelines.train.outputs.checkpoints import Checkpoints, Networks
+from pipelines.train.outputs.curves import draw_curves
+from pipelines.train.outputs.identity import digest
+from pipelines.train.outputs.metrics_log import METRICS_FILE, MetricsLog, duration
+from pipelines.train.outputs.result import finished_stage, write_result
+from pipelines.train.stage import Batch, Loader, NamesAssets, Split, Stage, StageResult
+
+ASSETS_FILE = "assets.json"
+_DRAW_EVERY_S = 60.0
+
+
+def train_stage(
+    stage: Stage, loader: Loader, options: LoopOptions, ranks: Ranks, folder: Path, stop: threading.Event
+) -> StageResult:
+    """Train a stage to the end, or as far as its seconds reach, from where it was left. Called by all ranks.
+
+    Raises Interrupted, with everything saved, after the step in which `stop` was set on any rank, and UsageError if
+    the folder holds something else than this run.
+    """
+    if stage.recipe.batch_size < ranks.world_size:
+        raise UsageError(
+            f"a batch of {stage.recipe.batch_size} cannot be shared by {ranks.world_size} processes; "
+            "give a larger --batch-size, or start fewer"
+        )
+    if ranks.is_main:
+        make_writable(folder)
+    description = describe_run(stage, options)
+    enough = stage.recipe.steps if options.seconds is None else 1  # what time ended is finished: others build on it
+    done = finished_stage(folder, description, enough)
+    if done is None:
+        return StageTraining(stage, loader, options, ranks, folder, description).run(stop)
+    if ranks.is_main:
+        sys.stderr.write(f"{stage.name}: finished before, see {folder}\n")
+    return done
+
+
+class StageTraining:
+    """One stage being trained by this rank."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        loader: Loader,
+        options: LoopOptions,
+        ranks: Ranks,
+        folder: Path,
+        description: Mapping[str, Any],
+    ) -> None:
+        self._stage, self._loader, self._options, self._ranks = stage, loader, options, ranks
+        self._folder, self._description, self._recipe = folder, description, stage.recipe
+        self._every = options.every or min(1000, max(10, self._recipe.steps // 10))
+        self._batch_options = loader_options(self._recipe, options, ranks)
+        self._validation = Validation(stage, loader, self._batch_options, options.validation_samples, ranks)
+        self._checkpoints = Checkpoints(folder / "checkpoints", description, options.retention)
+        self._networks = Networks.of(stage.module(), stage.networks())
+        self._first_step, self._learner = self._start()
+        self._log: MetricsLog | None = None
+        self._drawn_at = time.monotonic()
+        if ranks.is_main:
+            content = {"digest": digest(description), "steps": self._recipe.steps, **description}
+            write_text(folder / "config.json", json.dumps(content, indent=1) + "\n")
+            write_text(folder / ASSETS_FILE, json.dumps(_assets(stage), indent=1) + "\n")
+            self._log = MetricsLog(folder, stage.name, self._first_step, self._recipe.steps, options.seconds)
+
+    def run(self, stop: threading.Event) -> StageResult:
+        """The steps that are left, and the result."""
+        try:
+            self._greet()
+            source = self._stage.source("train")
+            with closing(self._loader.training_batches(source, self._batch_options, self._first_step)) as batches:
+                reached = self._train(batches, stop)
+            return self._finish(reached)
+        finally:
+            if self._log:
+                self._log.close()
+
+    def _start(self) -> tuple[int, Learner]:
+        """Steps done before, and the learner in their state."""
+        checkpoint = self._checkpoint()
+        first_step = self._checkpoints.step_of(checkpoint) if checkpoint else 0
+        if checkpoint:
+            self._networks.load(checkpoint / "networks")
+        learner = Learner(self._parallel(), self._recipe, self._ranks, self._options.precision)
+        if checkpoint:
+            learner.restore(self._checkpoints.state(checkpoint, self._networks))
+        return first_step, learner
+
+    def _checkpoint(self) -> Path | None:
+        """Where to go on from; all ranks take what rank 0 sees."""
+        newest: Path | None = self._ranks.from_main(self._checkpoints.newest())
+        if self._options.resume == "never" and newest:
+            raise UsageError(f"--resume never, but {newest} is there; choose another --run-dir, or leave --resume out")
+        return newest if self._options.resume in ("auto", "never") else Path(self._options.resume)
+
+    def _parallel(self) -> Parallel:
+        module = self._stage.module()
+        for network in (module, *module.frozen()):
+            network.to(self._ranks.device)
+        module.train()
+        if self._options.compile_blocks:
+            for network in (module, *module.frozen()):
+                compile_blocks(network)
+        return Parallel(module, self._ranks, self._options.strategy)
+
+    def _train(self, batches: Iterator[Sequence[Batch]], stop: threading.Event) -> int:
+        """Steps done when it ends: the recipe's, or those that its seconds allow."""
+        agreement, queue, clock = StopAgreement(self._ranks), ReportQueue(self._ranks.device), Clock()
+        time_limit = TimeLimit(self._options.seconds, self._ranks)
+        done = self._first_step
+        for done in range(self._first_step + 1, self._recipe.steps + 1):
+            queue.put(self._learner.step(done - 1, clock.waiting_for(batches)))
+            last = done == self._recipe.steps or time_limit.is_over()
+            asked = agreement.any_asked(stop.is_set()) and not last
+            due = asked or last or done % self._every == 0
+            if due or done % self._options.log_every == 0:
+                self._look_at(queue.take(wait=due), clock)
+            if due:
+                saved = self._save(done)
+                if asked:
+                    raise Interrupted(f"stopped after step {done}, saved {saved}; run the same command again to go on")
+                self._validate(done, draw=last)
+                clock.restart()
+            if last:
+                break
+        return done
+
+    def _look_at(self, steps: Sequence[StepMetrics], clock: Clock) -> None:
+        """Log the steps that the device has finished; raise PipelineError if too many were left out."""
+        if self._log and steps:
+            self._log.train(steps, **clock.rates(len(steps), self._recipe.batch_size))
+        if steps and steps[-1].skipped_in_a_row >= self._options.max_skipped:
+            raise PipelineError(self._not_finite(steps[-1]))
+
+    def _save(self, done: int) -> Path | None:
+        """Called by all ranks; rank 0 writes, and the others need not wait."""
+        parallel = self._learner.parallel
+        weights, state = parallel.gathered(parallel.weights()), self._learner.state()
+        return self._checkpoints.save(done, self._networks, weights, state) if self._ranks.is_main else None
+
+    def _validate(self, done: int, draw: bool) -> None:
+        measured = self._validation.run(self._learner) if len(self._validation) else {}
+        pictures = self._validation.snapshot(self._learner, self._folder / "snapshots" / f"step-{done:08d}")
+        if not self._log:
+            return
+        if measured:
+            self._log.validation(done, measured)
+            self._log.pictures(done, pictures)
+        if draw or time.monotonic() - self._drawn_at > _DRAW_EVERY_S:
+            draw_curves(self._folder / METRICS_FILE, self._folder / "curves.png", self._stage.name)
+            self._drawn_at = time.monotonic()
+
+    def _finish(self, steps: int) -> StageResult:
+        """Measure the facts and write the result, of so many steps."""
+        learner = self._learner
+        averages = learner.parallel.gathered(learner.ema.averages)
+        with learner.averaged() as module, closing(self._fact_batches()) as batches:
+            facts = self._stage.facts(module, batches) if self._ranks.is_main else {}
+        if self._ranks.is_main:
+            write_result(self._folder, self._stage.name, steps, self._networks, averages, facts, self._description)
+        self._ranks.gather(None)  # nobody looks for the result before it is there
+        result = finished_stage(self._folder, self._description, steps)
+        if result is None:
+            raise PipelineError(f"rank {self._ranks.rank} does not see {self._folder}; all ranks need one file system")
+        if self._log:
+            self._log.say(f"{self._stage.name}: finished, see {self._folder}")
+        return result
+
+    def _fact_batches(self) -> Generator[Batch, None, None]:
+        """Training samples from the first step on, as if this were the only rank."""
+        alone = loader_options(self._recipe, self._options, Ranks(0, 1, self._ranks.device))
+        with closing(self._loader.training_batches(self._stage.source("train"), alone, 0)) as steps:
+            for micro_batches in steps:
+                for batch in micro_batches:
+                    yield batch.to(self._ranks.device, non_blocking=True)
+
+    def _greet(self) -> None:
+        if not self._log:
+            return
+        recipe, name = self._recipe, self._stage.name
+        millions = sum(parameter.numel() for parameter in self._learner.parallel.module.parameters()) / 1e6
+        goes_on = f", going on from step {self._first_step}" if self._first_step else ""
+        limit = f", for {duration(self._options.seconds)}" if self._options.seconds is not None else ""
+        self._log.say(
+            f"{name}: {recipe.steps} steps of batch {recipe.batch_size}, {millions:.3g} M parameters, "
+            f"{self._ranks.world_size} x {self._ranks.device.type}{goes_on}{limit}"
+        )
+        if not len(self._validation):
+            self._log.say(f"{name}: no held-out asset fits this stage, so nothing is validated")
+
+    def _not_finite(self, last: StepMetrics) -> str:
+        losses = ", ".join(f"{name} {value:.4g}" for name, value in last.losses.items() if "_t" not in name)
+        return (
+            f"{self._stage.name}: the gradient of {last.skipped_in_a_row} steps in a row was not finite, the last of "
+            f"them step {last.step} ({losses}). If the loss is not finite, look at the data (--dry-run shows a batch) "
+            "and try --precision fp32; if it is, lower the learning rate. "
+            f"Newest checkpoint: {self._checkpoints.newest() or 'none'}"
+        )
+
+
+def _assets(stage: Stage) -> dict[Split, list[str]]:
+    """Whose shapes each split shows; nothing of sources that do not say."""
+    sources: dict[Split, Any] = {"train": stage.source("train"), "val": stage.source("val")}
+    return {split: [*one.asset_uids()] for split, one in sources.items() if isinstance(one, NamesAssets)}

@@ -1,0 +1,158 @@
+"""What a stage's training says: JSON lines for machines, TensorBoard, and a bar or lines for people."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from tqdm import tqdm
+
+from pipelines.train.optimisation.report_queue import StepMetrics
+from pipelines.train.outputs.atomic import write_text
+
+METRICS_FILE = "metrics.jsonl"
+_LINE_EVERY_S = 20.0
+_SHOWN = 8  # values of a validation that are told; all are logged
+
+
+class MetricsLog:
+    """The log of one stage; made by rank 0 only.
+
+    folder: of the stage. first_step: steps done before; what was logged of later ones (by a run that was killed after
+    its last checkpoint) is dropped. total_steps: of the stage. seconds: that it has from now on, if there is a limit.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        first_step: int,
+        total_steps: int,
+        seconds: float | None = None,
+        stream: TextIO = sys.stderr,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._name, self._total, self._stream = name, total_steps, stream
+        self._seconds = math.inf if seconds is None else seconds
+        self._file = folder / METRICS_FILE
+        _keep_until(self._file, first_step)
+        self._lines = self._file.open("a")
+        self._board = _board(folder / "tensorboard", first_step, stream)
+        self._first, self._started = first_step, time.monotonic()
+        self._last_line = -math.inf
+        self._bar = (
+            tqdm(total=total_steps, initial=first_step, unit="step", desc=name, file=stream)
+            if stream.isatty()
+            else None
+        )
+
+    def say(self, line: str) -> None:
+        """A line for people."""
+        if self._bar:
+            self._bar.write(line, file=self._stream)
+        else:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    def train(self, steps: Sequence[StepMetrics], **more: float) -> None:
+        """Means over some steps, left-out ones apart; `more`: rates and the like."""
+        if not steps:
+            return
+        counted = [metrics for metrics in steps if not metrics.skipped_in_a_row]
+        values: dict[str, float] = dict(more)
+        if counted:
+            names = {name for metrics in counted for name in metrics.losses}
+            for name in sorted(names):
+                values[name] = float(np.mean([m.losses[name] for m in counted if name in m.losses]))
+            values["gradient_norm"] = float(np.mean([m.gradient_norm for m in counted]))
+            values["clip_limit"] = counted[-1].clip_limit
+        values["skipped"] = float(len(steps) - len(counted))
+        step = steps[-1].step
+        self._write("train", step, values)
+        self._tell(step, values)
+
+    def validation(self, step: int, values: Mapping[str, float]) -> None:
+        self._write("validation", step, values)
+        named = [f"{name} {value:.4g}" for name, value in values.items() if not name.startswith("loss_t")]
+        more = f", {len(named) - _SHOWN} more in {METRICS_FILE}" if len(named) > _SHOWN else ""
+        self.say(f"{self._name}: step {step}, held-out assets: {', '.join(named[:_SHOWN])}{more}")
+
+    def pictures(self, step: int, files: Sequence[Path]) -> None:
+        from PIL import Image
+
+        if self._board:
+            for file in files:
+                self._board.add_image(file.stem, np.asarray(Image.open(file).convert("RGB")), step, dataformats="HWC")
+
+    def close(self) -> None:
+        if self._bar:
+            self._bar.close()
+        if self._board:
+            self._board.close()
+        self._lines.close()
+
+    def _write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
+        self._lines.write(json.dumps({"kind": kind, "step": step, "time": round(time.time(), 3), **rounded}) + "\n")
+        self._lines.flush()
+        if self._board:
+            for name, value in values.items():
+                self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def _tell(self, step: int, values: Mapping[str, float]) -> None:
+        shown = f"loss {values['loss']:.4g}" if "loss" in values else "no step counted"
+        if values["skipped"]:
+            shown += f", {values['skipped']:.0f} steps left out (gradient not finite)"
+        if self._bar:
+            self._bar.set_postfix_str(shown, refresh=False)
+            self._bar.update(step - self._bar.n)
+            return
+        now = time.monotonic()
+        if now - self._last_line < _LINE_EVERY_S and step < self._total:
+            return
+        self._last_line = now
+        elapsed = max(now - self._started, 1e-6)
+        rate = (step - self._first) / elapsed
+        left_s = min((self._total - step) / rate, self._seconds - elapsed)
+        left = f", {duration(left_s)} left" if left_s > 0 else ""
+        waiting = f", {100 * values['data_wait']:.0f} % of it waiting for data" if values["data_wait"] > 0.05 else ""
+        self.say(f"{self._name}: step {step}/{self._total}, {shown}, {1 / rate:.3g} s a step{waiting}{left}")
+
+
+def read_metrics(file: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics file; a last line that was cut off by a kill is left out."""
+    if not file.exists():
+        return []
+    lines = file.read_text().split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def duration(seconds: float) -> str:
+    """12.3 s, 5 min, 3.4 h."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _keep_until(file: Path, step: int) -> None:
+    kept = [json.dumps(line) + "\n" for line in read_metrics(file) if line["step"] <= step]
+    if file.exists():
+        write_text(file, "".join(kept))
+
+
+def _board(folder: Path, first_step: int, stream: TextIO) -> Any:
+    """A TensorBoard writer; None, said once, without the package."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        stream.write(f"tensorboard is not installed; the log is {folder.parent / METRICS_FILE} alone\n")
+        return None
+    return SummaryWriter(str(folder), purge_step=first_step + 1)

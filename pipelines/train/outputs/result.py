@@ -1,0 +1,62 @@
+"""What a finished stage leaves: its final networks, and what is known of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pipelines.train.outputs.atomic import complete_folder
+from pipelines.train.outputs.checkpoints import Networks, refuse_another
+from pipelines.train.outputs.identity import as_json
+from pipelines.train.stage import StageResult
+
+_FOLDER, _FILE = "result", "result.json"
+
+
+def finished_stage(folder: Path, description: Mapping[str, Any] | None = None, steps: int = 0) -> StageResult | None:
+    """The result in a stage's folder, if it has one of at least so many steps.
+
+    Raises UsageError if it was trained as something else than `description` (None: anything will do).
+    """
+    file = folder / _FOLDER / _FILE
+    if not file.exists():
+        return None
+    stored = json.loads(file.read_text())
+    if description is not None:
+        refuse_another(stored["description"], description, str(file.parent))
+    if stored["step"] < steps:
+        return None
+    networks = {name: file.parent / name for name in stored["networks"]}
+    return StageResult(stored["stage"], networks, stored["facts"])
+
+
+def steps_of_result(folder: Path) -> int:
+    """Of the result in a stage's folder; fewer than its config asks for, if its time was over before. 0 without one."""
+    file = folder / _FOLDER / _FILE
+    return int(json.loads(file.read_text())["step"]) if file.exists() else 0
+
+
+def write_result(
+    folder: Path,
+    stage: str,
+    steps: int,
+    networks: Networks,
+    weights: Mapping[str, Tensor],
+    facts: Mapping[str, Any],
+    description: Mapping[str, Any],
+) -> None:
+    """Write `folder`/result/ at once. weights: whole trained parameters by their name in the module."""
+    content = {
+        "stage": stage,
+        "step": steps,
+        "networks": sorted(networks.by_name),
+        "facts": as_json(facts),
+        "description": description,
+    }
+    with complete_folder(folder / _FOLDER) as result:
+        networks.write(result, weights)
+        (result / _FILE).write_text(json.dumps(content, indent=1) + "\n")

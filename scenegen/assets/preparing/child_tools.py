@@ -1,0 +1,88 @@
+"""The heavy steps of preparing an asset, each in a killable child process with a time limit."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scenegen.assets.bake import BakedAsset, BakeRequest
+from scenegen.assets.preparing.convex import ConvexParts, convex_parts, fallback_parts
+from scenegen.errors import AssetError, SceneGenError
+from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Seconds for one asset, and bytes for the process that works on it."""
+
+    bake_s: float = 120.0
+    parts_s: float = 60.0
+    memory_bytes: int = 12 << 30
+
+
+def bake_in_child(request: BakeRequest, out: Path) -> BakedAsset:
+    from scenegen.blender.canonicalise import canonicalise
+
+    return canonicalise(request, out)
+
+
+def check_pose_in_child(uid: str, path: Path) -> float:
+    from scenegen.blender.canonicalise import check_pose
+
+    return check_pose(uid, path)
+
+
+def blender_step(name: str, *args: object) -> object:
+    """What the Blender child serves: one process for both steps, so that Blender starts once for many assets."""
+    return {"bake": bake_in_child, "check_pose": check_pose_in_child}[name](*args)
+
+
+def parts_step(vertices: np.ndarray, faces: np.ndarray) -> ConvexParts:
+    return convex_parts(vertices, faces)
+
+
+class ChildTools:
+    """`prepare.Tools` over two children: Blender, and CoACD. Use as a context manager."""
+
+    def __init__(self, limits: TimeLimits = TimeLimits()) -> None:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # CoACD's; the job runs one asset a core
+        self._limits = limits
+        self._blender = KillableChild(f"{__name__}:blender_step", limits.memory_bytes)
+        self._coacd = KillableChild(f"{__name__}:parts_step", limits.memory_bytes)
+
+    def __enter__(self) -> "ChildTools":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._blender.close()
+        self._coacd.close()
+
+    def bake(self, request: BakeRequest, out: Path) -> BakedAsset:
+        return self._in_blender(request.uid, "bake", request, out)
+
+    def check_pose(self, uid: str, path: Path) -> float:
+        return self._in_blender(uid, "check_pose", uid, path)
+
+    def convex_parts(self, uid: str, vertices: np.ndarray, faces: np.ndarray) -> ConvexParts:
+        """CoACD's parts; where it fails or takes too long, what stands in for them says so."""
+        try:
+            return self._coacd.call(self._limits.parts_s, vertices, faces)
+        except ChildTimeoutError as error:
+            return fallback_parts(vertices, faces, f"CoACD {error}")
+        except (ChildDiedError, ValueError, RuntimeError) as error:
+            return fallback_parts(vertices, faces, f"CoACD: {str(error).splitlines()[-1][:120]}")
+
+    def _in_blender(self, uid: str, step: str, *args: object):
+        try:
+            return self._blender.call(self._limits.bake_s, step, *args)
+        except ChildTimeoutError as error:
+            raise AssetError(uid, f"{step} {error}") from None
+        except ChildDiedError as error:
+            raise AssetError(uid, f"{step} {error}") from None
+        except SceneGenError:  # of this asset, or of a process that does not start
+            raise
+        except Exception as error:  # noqa: BLE001 - a malformed file may make any part of Blender stumble
+            raise AssetError(
+                uid, f"{step} failed: {str(error).splitlines()[-1][:200] or type(error).__name__}"
+            ) from None

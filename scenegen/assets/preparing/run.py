@@ -1,0 +1,93 @@
+"""What `scenegen assets prepare` and `notice` need of the job side: a Ray session, signals, a dataset's assets."""
+
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from threading import Event
+
+from scenegen.assets.hdris import HdriLibrary
+from scenegen.assets.library import AssetLibrary
+from scenegen.assets.manifest import AssetRecord
+from scenegen.assets.preparing.collection import Duplicate, PrepareJob, Tally, prepare_collection
+from scenegen.assets.preparing.ledgers import Quarantined
+from scenegen.assets.sources.raw import RawAsset
+from scenegen.config import JobConfig
+from scenegen.contract.dataset import Dataset
+from scenegen.contract.storage import Root
+from scenegen.jobs.cluster import ray_session
+from scenegen.jobs.signals import stop_on_signal
+from scenegen.shards.config_file import require_config
+
+SAY_EVERY_S = 20.0
+MOST_KINDS, MOST_FILES = 10, 3
+
+
+def run_prepare(assets: Iterable[RawAsset], job: PrepareJob, ray_address: str, stop: Event) -> Tally:
+    """Prepare a collection with Ray until it is done or a signal asks to stop; say how it goes."""
+    progress = _Progress()
+    with ray_session(JobConfig(ray_address=ray_address or None), stop) as machine, stop_on_signal(stop):
+        sized = replace(job, workers=job.workers or max(1, machine.cpus))
+        tally = prepare_collection(assets, sized, stop, progress.on_result)
+    for line in summary(tally):
+        progress.say(line)
+    return tally
+
+
+def summary(tally: Tally) -> list[str]:
+    """The numbers of a run, which add up to its inputs, and what was refused, by kind, with the files."""
+    parts = {
+        "prepared": tally.prepared,
+        "refused": tally.refused,
+        "duplicates": tally.duplicates,
+        "done before": tally.done_before,
+    }
+    if tally.unfinished:
+        parts["not finished"] = tally.unfinished
+    sums = " + ".join(f"{count} {name}" for name, count in parts.items())
+    lines = [f"{tally.inputs} models = {sums}"]
+    if tally.kept_uids:
+        lines.append(f"  {tally.kept_uids} keep the uid of an older version, which covered the model file alone")
+    kinds = sorted(tally.refused_by_kind.items(), key=lambda kind: -len(kind[1]))
+    for reason, files in kinds[:MOST_KINDS]:
+        more = f" and {len(files) - MOST_FILES} more" if len(files) > MOST_FILES else ""
+        lines.append(f"  {len(files)} x {reason}: {', '.join(files[:MOST_FILES])}{more}")
+    if tally.interrupted:
+        lines.append("interrupted: run the same command again to go on")
+    return lines
+
+
+def records_of_dataset(location: str) -> list[AssetRecord]:
+    """The records of the objects and environment maps in a dataset's scenes. Raises SceneGenError if one is unknown."""
+    config = require_config(Root.open(location)).config
+    library = AssetLibrary.open(replace(config.assets, split="all"))
+    maps = HdriLibrary.open(config.assets).records
+    known = {**library.records, **maps}
+    used: set[str] = set()
+    for scene in Dataset.open(location).scenes():
+        used |= {placed.asset_uid for placed in scene.objects} | {scene.hdri_uid}
+    return [known[uid] for uid in sorted(used) if uid in known]
+
+
+class _Progress:
+    """A line for each refused model and each duplicate, and one every 20 seconds."""
+
+    def __init__(self) -> None:
+        self._started = self._last = time.monotonic()
+        self._count = 0
+
+    def on_result(self, result: AssetRecord | Quarantined | Duplicate) -> None:
+        if isinstance(result, Duplicate):
+            self.say(f"duplicate {result.label}: the same as {result.of}")
+            return
+        self._count += 1
+        if isinstance(result, Quarantined):
+            self.say(f"refused {result.shown}: {result.reason} (uid {result.uid})")
+        now = time.monotonic()
+        if now - self._last > SAY_EVERY_S:
+            self._last = now
+            self.say(f"{self._count} assets, {self._count / (now - self._started):.2f} a second")
+
+    def say(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()

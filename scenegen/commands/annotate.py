@@ -1,0 +1,65 @@
+"""`scenegen annotate`: depth estimators' maps for the views of a dataset. Torch and Ray are imported when it runs."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from scenegen.annotate.options import ESTIMATORS, EstimatorOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotate:
+    """Add depth estimators' maps to a dataset, aligned to its ground truth; run again to go on where it stopped.
+
+    Each estimator gets sidecar shards beside the views; nothing else is rewritten. Exit codes: 0 done, 1 error, 2 bad
+    usage, 3 some shards failed, 75 stopped by a signal: run again.
+    """
+
+    data: str = "data/"
+    """The dataset: a folder or an object-store URI."""
+    estimators: str = ESTIMATORS
+    """With commas: moge2, vggt, depth_anything_v2 (or depth_anything_v2_small), depth_pro; or simulated, no network."""
+    weights: tuple[str, ...] = ()
+    """NAME=PATH or NAME=HUB_ID: where the weights of an estimator are, instead of the manifest's."""
+    download: bool = False
+    """Fetch missing weights from the Hugging Face hub."""
+    workers: int | Literal["auto"] = "auto"
+    """Processes; auto takes one a GPU, or one a core for simulated."""
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    """Where networks run; a GPU that is asked for and missing is an error."""
+    batch_size: int | None = None
+    """Images at a time; by default what suits each network."""
+    severity: Literal["mild", "medium", "severe", "mixed"] = "mixed"
+    """Of simulated."""
+    max_other_views: int = 7
+    """Other views of the scene that VGGT is shown at most, in half of the cases; 0 shows it single views only."""
+    seed: int = 0
+    """Of what is drawn: simulated errors, VGGT's other views, samples of the fits."""
+    array: str = "auto"
+    """I/N for task I of N (from 0); auto asks Slurm, then Kubernetes, else takes everything."""
+    ray_address: str | None = None
+    """A running Ray cluster (auto, or host:port); otherwise Ray runs on this machine for this command."""
+    log_json: Path | None = None
+    """A file that gets one JSON object an event."""
+
+    def run(self) -> int:
+        from scenegen.annotate.run import annotate
+
+        result = annotate(
+            self.data,
+            self.estimators,
+            self.weights,
+            self.options(),
+            download=self.download,
+            workers=None if self.workers == "auto" else self.workers,
+            array=self.array,
+            ray_address=self.ray_address,
+            log_json=self.log_json,
+        )
+        sys.stdout.write(result.summary + "\n")
+        return result.exit_code
+
+    def options(self) -> EstimatorOptions:
+        """What of this reaches the estimators."""
+        return EstimatorOptions(self.device, self.batch_size, self.severity, self.max_other_views, self.seed)

@@ -1,0 +1,260 @@
+"""`scenegen assets ...`: list, fetch, prepare, check, notice."""
+
+import json
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from scenegen.assets import hdris, materials
+from scenegen.assets.fetch import fetch_sweethome3d
+from scenegen.assets.files import FileLibrary, write_folder_manifest
+from scenegen.assets.library import AssetLibrary, Store
+from scenegen.assets.manifest import AssetRecord, read_manifest
+from scenegen.assets.notice import notice
+from scenegen.assets.preparing.ledgers import QUARANTINE, raw_files, read_quarantined
+from scenegen.assets.sources.folder import read_folder
+from scenegen.assets.sources.raw import RawAsset
+from scenegen.assets.sources.sweethome3d import read_library
+from scenegen.assets.sources.trellis import RowFilter, read_collection
+from scenegen.config import AssetsConfig
+from scenegen.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, AssetError, UsageError
+
+Source = Literal[
+    "folder", "sweethome3d", "ObjaverseXL_sketchfab", "ObjaverseXL_github", "ABO", "3D-FUTURE", "HSSD", "Toys4k"
+]
+
+MOST_REFUSED = 20
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+@dataclass(frozen=True)
+class List:
+    """Show what is in asset stores: counts by split, licence and category, or every record."""
+
+    store: tuple[str, ...] = ("starter",)
+    """Prepared stores: "starter" or folders."""
+    records: bool = False
+    """Print one JSON line an asset instead of the counts."""
+
+    def run(self) -> int:
+        """Print the records or the counts."""
+        found = [record for name in self.store for record in read_manifest(Store.named(name).manifest)]
+        if self.records:
+            for record in found:
+                say(json.dumps({name: getattr(record, name) for name in record.__slots__}, ensure_ascii=False))
+            return EXIT_DONE
+        say(f"{len(found)} objects, {sum(r.bytes for r in found) / 1e6:.1f} MB, {sum(r.faces for r in found)} faces")
+        for title, key in (("split", "split"), ("licence", "licence"), ("category", "category"), ("source", "source")):
+            counts = Counter(getattr(record, key) for record in found)
+            say(f"{title}: " + ", ".join(f"{name or '(none)'} {count}" for name, count in counts.most_common()))
+        return EXIT_DONE
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Get a public collection: sweethome3d is the Debian package sweethome3d-furniture (120 MB)."""
+
+    what: tyro.conf.Positional[Literal["sweethome3d"]] = "sweethome3d"
+    """Which collection."""
+    out: Path = Path("assets/sweethome3d")
+    """The folder that gets the .sh3f libraries and their attribution file."""
+    deb: Path | None = None
+    """A package that is there already, instead of downloading it."""
+
+    def run(self) -> int:
+        """Download, unpack, write ATTRIBUTION.txt, and say what to do next."""
+        libraries = fetch_sweethome3d(self.out, self.deb)
+        for path, count in libraries:
+            say(f"{path}: {count} usable models")
+        say(f"next: scenegen assets prepare --source sweethome3d --input {self.out} --out STORE")
+        return EXIT_DONE
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Bring raw models into canonical form: one GLB each with its convex parts, and a manifest. Run again to go on."""
+
+    input: Path
+    """A folder of model files, a collection's raw folder, a .sh3f file or a folder of them."""
+    out: Path
+    """The store to make or to complete."""
+    source: Source = "folder"
+    """What the input is."""
+    metadata: Path | None = None
+    """TRELLIS-500K's metadata.csv of the collection, where it does not lie in the input."""
+    name: str = ""
+    """Name of the collection in the records; by default the source, or the folder's name."""
+    licence: str = "NOASSERTION"
+    """SPDX id of a plain folder's models."""
+    author: str = ""
+    """Author of a plain folder's models."""
+    min_aesthetic_score: float | None = None
+    """Leave out rows with a lower score, or none."""
+    licences: tuple[str, ...] = ()
+    """Leave out assets of other licences (SPDX ids)."""
+    max_file_mb: float | None = None
+    """Leave out larger raw files."""
+    max_faces: int = 1_000_000
+    """Quarantine models with more faces."""
+    simplify_faces: int | None = None
+    """Decimate models above this many faces."""
+    texture_px: int = 1024
+    """Longer sides of textures are scaled down to it."""
+    allow_missing_textures: bool = False
+    """Use the material's colour where a texture is missing, instead of refusing the model."""
+    workers: int | None = None
+    """Assets at a time; by default one a core."""
+    timeout_s: float = 120.0
+    """Longest time in Blender for one asset."""
+    parts_timeout_s: float = 60.0
+    """Longest time for its convex parts; then one hull stands in."""
+    retry_quarantined: bool = False
+    """Try again what was refused before."""
+    ray_address: str = ""
+    """A Ray cluster instead of this machine."""
+
+    def run(self) -> int:
+        """Prepare what is not there yet; exit code 75 when stopped by a signal."""
+        from scenegen.assets.model_files.safety import Limits
+        from scenegen.assets.preparing.asset import PrepareOptions
+        from scenegen.assets.preparing.child_tools import TimeLimits
+        from scenegen.assets.preparing.collection import PrepareJob
+        from scenegen.assets.preparing.run import run_prepare
+
+        limits = Limits(max_faces=self.max_faces)
+        options = PrepareOptions(self.texture_px, self.simplify_faces, self.allow_missing_textures, True, limits)
+        times = TimeLimits(self.timeout_s, self.parts_timeout_s)
+        job = PrepareJob(self.out, options, times, self.workers or 0, self.retry_quarantined)
+        assets = self.assets()
+        tally = run_prepare(assets, job, self.ray_address, threading.Event())
+        return EXIT_INTERRUPTED if tally.interrupted else EXIT_DONE
+
+    def assets(self) -> Iterator[RawAsset]:
+        """The raw assets that pass the filters. Raises UsageError if the input is not what the source says."""
+        if not self.input.exists():
+            raise UsageError(f"there is no {self.input}; give the folder or file with the raw models")
+        max_bytes = None if self.max_file_mb is None else int(self.max_file_mb * 1e6)
+        if self.source == "folder":
+            return read_folder(self.input, self.name or self.input.name, self.licence, self.author)
+        if self.source == "sweethome3d":
+            return self._sweethome3d()
+        keep = RowFilter(self.min_aesthetic_score, max_bytes, self.licences)
+        return read_collection(self.source, self.input, self.metadata, keep)
+
+    def _sweethome3d(self) -> Iterator[RawAsset]:
+        files = [self.input] if self.input.is_file() else sorted(self.input.glob("*.sh3f"))
+        if not files:
+            raise UsageError(f"{self.input} holds no .sh3f file; get them with: scenegen assets fetch")
+        for file in files:
+            for raw in read_library(file):
+                if not self.licences or raw.licence in self.licences:
+                    yield raw
+
+
+@dataclass(frozen=True)
+class Check:
+    """Verify every file of stores and folders against its manifest, or write a folder's manifest.
+
+    What was refused when a store was prepared is named, and is no fault of the store.
+    """
+
+    store: tuple[str, ...] = ("starter",)
+    """Prepared stores: "starter" or folders."""
+    hdris: tuple[str, ...] = ("bpy",)
+    """Environment maps: "bpy" or folders."""
+    materials: tuple[str, ...] = ("procedural",)
+    """Materials: "procedural" or folders."""
+    write: Path | None = None
+    """Write manifest.jsonl of this folder of environment maps or materials instead of checking."""
+    kind: Literal["hdris", "materials"] = "hdris"
+    """What the folder to write a manifest for holds."""
+
+    def run(self) -> int:
+        """One line for every fault; exit code 1 if there is one."""
+        if self.write is not None:
+            index = hdris.index_folder if self.kind == "hdris" else materials.index_folder
+            say(f"{write_folder_manifest(self.write, index(self.write))} {self.kind} in {self.write}/manifest.jsonl")
+            return EXIT_DONE
+        config = AssetsConfig(objects=self.store, hdris=self.hdris, materials=self.materials, split="all")
+        library = AssetLibrary.open(config)
+        stores = [Store.named(name).root for name in self.store]
+        made_from = {uid: file for store in stores for uid, file in raw_files(store).items()}
+        faults = sum(_faulty(library, uid, made_from.get(uid) or library.records[uid].name) for uid in library.records)
+        say(f"{len(library.records)} objects checked, {faults} faulty")
+        for store in stores:
+            _say_refused(store, made_from)
+        for files in (hdris.HdriLibrary.open(config), materials.MaterialLibrary.open(config)):
+            wrong = sum(_unreadable(files, uid) for uid in files.uids)
+            say(f"{len(files.uids)} {type(files).__name__.removesuffix('Library').lower()}s checked, {wrong} faulty")
+            faults += wrong
+        return EXIT_ERROR if faults else EXIT_DONE
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Print the attribution text of the assets that a dataset uses, or of whole stores."""
+
+    data: str | None = None
+    """A dataset; only the assets in its scenes are named."""
+    store: tuple[str, ...] = ("starter",)
+    """Stores to look the assets up in; the dataset's own configuration goes before."""
+    out: Path | None = None
+    """Write to this file instead of the terminal."""
+
+    def run(self) -> int:
+        """Print or write the text."""
+        text = notice(self._records())
+        if self.out is None:
+            say(text)
+        else:
+            self.out.write_text(text)
+            say(f"{self.out} written")
+        return EXIT_DONE
+
+    def _records(self) -> list[AssetRecord]:
+        if self.data is None:
+            library = AssetLibrary.open(AssetsConfig(objects=self.store, split="all"))
+            return list(library.records.values())
+        from scenegen.assets.preparing.run import records_of_dataset
+
+        return records_of_dataset(self.data)
+
+
+def _say_refused(store: Path, made_from: dict[str, str]) -> None:
+    """The models that preparation refused, but for those that got into the store later."""
+    later = {*made_from, *made_from.values()}
+    entries = read_quarantined(store / QUARANTINE).values()
+    refused = [entry for entry in entries if entry.uid not in later and entry.label not in later]
+    if refused:
+        say(f"{len(refused)} were refused when {store} was prepared (all of them are in {store / QUARANTINE}):")
+    for entry in refused[:MOST_REFUSED]:
+        say(f"  {entry.shown}: {entry.reason} (uid {entry.uid})")
+
+
+def _faulty(library: AssetLibrary, uid: str, made_from: str) -> bool:
+    try:
+        mesh, parts = library.mesh(uid), library.convex_parts(uid)
+        if len(mesh.faces) != library.records[uid].faces or not parts:
+            raise AssetError(uid, f"{len(mesh.faces)} faces, the manifest says {library.records[uid].faces}")
+    except AssetError as error:
+        say(f"{made_from}: {error.reason} (uid {uid})" if made_from else str(error))
+        return True
+    return False
+
+
+def _unreadable(files: FileLibrary, uid: str) -> bool:
+    try:
+        files.path(uid)
+    except AssetError as error:
+        say(str(error))
+        return True
+    return False

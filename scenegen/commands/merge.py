@@ -1,0 +1,31 @@
+"""`scenegen merge`: the index and the data card of a finished dataset."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from scenegen.commands.options import open_root, tell
+from scenegen.errors import EXIT_DONE
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Write dataset.json and the data card of a finished dataset; `render` does it by itself at the end.
+
+    Also removes temporary files that killed processes left, so run it while nothing renders into the folder.
+    """
+
+    out: Annotated[str, tyro.conf.arg(aliases=["--data"])] = "data/"
+
+    def run(self) -> int:
+        from scenegen.shards.config_file import require_config
+        from scenegen.shards.merge import merge, remove_leftovers
+        from scenegen.shards.status import look
+
+        root = open_root(self.out)
+        config = require_config(root).config
+        index = merge(root, config, look(root, config).ledgers)
+        remove_leftovers(root)
+        tell(f"{self.out}: {index.num_shards} shards, {index.totals['views']} views, {index.totals['bytes']} bytes")
+        return EXIT_DONE

@@ -1,0 +1,104 @@
+"""`scenegen objects`: what is known of each asset by itself. Torch, Ray and Blender are imported when it runs."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from scenegen.config import JobConfig
+from scenegen.objects.options import ObjectOptions, object_preset
+
+DEFAULT_PRESET = "arsg"
+_FROM_PRESET: Any = None  # filled in by __post_init__
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objects:
+    """Make the objects tables of a dataset's assets: geometry, clean renders, image features, latents.
+
+    One table a step, so that each can be made again alone; run again to go on where it stopped. Exit codes: 0 done, 1
+    error, 2 bad usage, 3 more failed assets than --max-failed, 75 stopped by a signal: run again.
+    """
+
+    data: str = "data/"
+    """The dataset whose assets they are: a folder or an object-store URI."""
+    assets: str = "used"
+    """used: what its scenes show; all: what its config selects; or stores with commas, which need no dataset."""
+    out: str | None = None
+    """Where the tables go; by default beside the views."""
+    steps: str = "auto"
+    """With commas: geometry, views, features, latents; auto leaves out latents where no encoder is given."""
+    preset: str = DEFAULT_PRESET
+    """arsg (the official sizes) or preview (small views, for CPUs)."""
+    options: Annotated[ObjectOptions, tyro.conf.arg(name="")] = _FROM_PRESET
+    structure_encoder: str | None = None
+    """Of the latents: a path or an address on the hub, such as owner/repo/ckpts/name."""
+    slat_encoder: str | None = None
+    """Of the latents: a path or an address on the hub; it must be of the extractor's features."""
+    weights: tuple[str, ...] = ()
+    """NAME=PATH or NAME=HUB_ID: where the weights of the extractor are, instead of the manifest's."""
+    download: bool = False
+    """Fetch missing weights from the Hugging Face hub."""
+    workers: int | Literal["auto"] = "auto"
+    """Processes; auto fits them to cores, memory and GPUs."""
+    device: Literal["auto", "optix", "cuda", "cpu"] = "auto"
+    """Where Cycles and the networks run; a GPU that is asked for and missing is an error."""
+    view_timeout: float = 900.0
+    """Seconds after which a render is stopped and its asset recorded as failed."""
+    max_failed: float = 0.05
+    """Share of failed assets above which the exit code is 3."""
+    retry_failed: bool = False
+    """Try assets that are recorded as failed again."""
+    array: str = "auto"
+    """I/N for task I of N (from 0); auto asks Slurm, then Kubernetes, else takes everything."""
+    ray_address: str | None = None
+    """A running Ray cluster (auto, or host:port); otherwise Ray runs on this machine for this command."""
+    log_json: Path | None = None
+    """A file that gets one JSON object an event."""
+
+    def __post_init__(self) -> None:
+        if self.options is None:
+            object.__setattr__(self, "options", object_preset(self.preset))
+
+    def run(self) -> int:
+        from scenegen.annotate.weights import MissingWeightsError
+        from scenegen.contract.storage import Root
+        from scenegen.jobs.step_progress import say
+        from scenegen.objects.run import ObjectsRun, make_objects
+        from scenegen.objects.steps import Encoders, choose_steps, find_tools, left_out
+        from scenegen.objects.wanted_assets import ALL, USED, dataset_of_assets
+
+        encoders = Encoders(self.structure_encoder, self.slat_encoder)
+        steps = choose_steps(self.steps, encoders)
+        try:
+            tools = find_tools(steps, self.options, encoders, self.weights, self.download)
+        except MissingWeightsError:
+            if self.assets in (USED, ALL):
+                dataset_of_assets(Root.open(self.data))  # no use in fetching weights for data that are not there
+            raise
+        if note := left_out(self.steps, steps):
+            say(note)
+        job = JobConfig(
+            workers=None if self.workers == "auto" else self.workers,
+            device=self.device,
+            ray_address=self.ray_address,
+            array=self.array,
+            max_failed=self.max_failed,
+            retry_failed=self.retry_failed,
+        )
+        result = make_objects(
+            ObjectsRun(
+                self.data,
+                self.out or self.data,
+                self.options,
+                tools,
+                job,
+                self.assets,
+                self.view_timeout,
+                self.log_json,
+            )
+        )
+        sys.stderr.write(f"scenegen: {result.summary}\n")
+        return result.exit_code

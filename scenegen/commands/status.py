@@ -1,0 +1,29 @@
+"""`scenegen status`: how far a dataset is."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from scenegen.commands.options import open_root
+from scenegen.errors import EXIT_DONE
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a dataset is, from its ledgers and its spool; opens no shard."""
+
+    out: Annotated[str, tyro.conf.arg(aliases=["--data"])] = "data/"
+    json: bool = False
+    """Print numbers for a machine."""
+
+    def run(self) -> int:
+        from scenegen.shards.config_file import require_config
+        from scenegen.shards.status import describe, look
+
+        root = open_root(self.out)
+        status = look(root, require_config(root).config)
+        sys.stdout.write((json.dumps(status.to_dict()) if self.json else describe(root, status)) + "\n")
+        return EXIT_DONE

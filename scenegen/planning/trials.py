@@ -1,0 +1,145 @@
+"""Small scenes made with the real renderer, and the costs that follow from them.
+
+Costs grow with pixels and views, on top of fixed parts; trials of a few sizes separate them.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cache
+
+import numpy as np
+from scipy.optimize import nnls
+
+from scenegen.config import DatasetConfig
+from scenegen.contract.storage import Root
+from scenegen.errors import SceneError, SceneGenError
+from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
+from scenegen.planning.calibration import Calibration, Cost, Setup
+from scenegen.scenes.factory import open_studio, shard_meta
+from scenegen.scenes.maker import Studio, make_scene
+from scenegen.scenes.worker_job import WorkerJob
+from scenegen.shards.spool import SceneRecord, write_scene
+
+_TRIAL_LIMIT_S = 600.0
+_SIZES = ((1, 64), (2, 64), (2, 128))  # (views, resolution): what tells fixed, view and pixel apart
+_SCENES_OF_A_SIZE = 2
+_MOST_FAILED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSize:
+    scene: int
+    views: int
+    resolution_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a scene took. wall_s: on the clock. cpu_s: of all threads. bytes: of its file. failure: "" if made."""
+
+    size: TrialSize
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    bytes: int = 0
+    failure: str = ""
+
+
+WARM_UP = TrialSize(scene=0, views=1, resolution_px=32)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialBench:
+    """Makes trial scenes of a config in a process of its own, one after the other; close it at the end."""
+
+    config: DatasetConfig
+    device: str
+    threads: int
+    child: KillableChild
+
+    @classmethod
+    def open(cls, config: DatasetConfig, device: str, threads: int) -> "TrialBench":
+        return cls(config, device, threads, KillableChild(f"{__name__}:make_trial"))
+
+    def make(self, size: TrialSize, limit_s: float = _TRIAL_LIMIT_S) -> Trial:
+        """Raises ChildTimeoutError after the limit, SceneGenError for what no trial can survive."""
+        try:
+            return self.child.call(limit_s, self.config, self.device, self.threads, size)
+        except ChildDiedError as error:
+            raise SceneGenError(f"the process of the trial scenes {error}, so nothing can be forecast") from None
+
+    def close(self) -> None:
+        self.child.close()
+
+
+def calibrate(config: DatasetConfig, device: str, setup: Setup) -> Calibration:
+    """Make a few small scenes, one worker alone; the first one warms the process up and is not counted.
+
+    Raises SceneGenError if scenes fail or take too long.
+    """
+    bench = TrialBench.open(config, device, setup.threads)
+    try:
+        bench.make(WARM_UP)
+        trials = [*_trials(bench)]
+    except ChildTimeoutError as error:
+        raise SceneGenError(f"a trial scene {error}, so nothing can be forecast") from None
+    finally:
+        bench.close()
+    share = sum(trial.cpu_s for trial in trials) / sum(trial.wall_s for trial in trials)
+    seconds = [_worker_seconds(trial, setup) for trial in trials]
+    cost, error = fit([trial.size for trial in trials], seconds)
+    size, _ = fit([trial.size for trial in trials], [float(trial.bytes) for trial in trials])
+    sizes = ", ".join(f"{views} x {px} px" for views, px in _SIZES)
+    made = f"{len(trials)} scenes with views of {sizes}"
+    return Calibration(setup, date.today().isoformat(), made, cost, size, error, min(1.0, share))
+
+
+def fit(sizes: Sequence[TrialSize], costs: Sequence[float]) -> tuple[Cost, float]:
+    """The model nearest to the trials, no part of it negative, and the largest relative error that it has in them."""
+    rows = np.array([[1.0, size.views, size.views * size.resolution_px**2] for size in sizes])
+    found = np.array(costs)
+    parts, _ = nnls(rows / found[:, None], np.ones(len(found)))
+    return Cost(*map(float, parts)), float(np.abs(rows @ parts / found - 1).max())
+
+
+def make_trial(config: DatasetConfig, device: str, threads: int, size: TrialSize) -> Trial:
+    """One trial scene, in the process that the bench has for it. Raises SceneGenError for what fails every scene."""
+    studio = _studio(config, device, threads)
+    camera = replace(config.camera, num_views=size.views, resolution_px=size.resolution_px)
+    small = replace(config, camera=camera, num_scenes=size.scene + 1)
+    wall, cpu = time.perf_counter(), time.process_time()
+    try:
+        made = make_scene(studio, small, size.scene)
+    except SceneError as error:
+        return Trial(size, failure=str(error))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    with tempfile.TemporaryDirectory(prefix="scenegen-trial-") as folder:
+        stored = write_scene(Root.open(folder), shard_meta(small), 0, made.scene, made.views, SceneRecord(seconds=wall))
+    return Trial(size, wall, cpu, stored)
+
+
+@cache
+def _studio(config: DatasetConfig, device: str, threads: int) -> Studio:
+    """Opened once a process: Blender loads for seconds."""
+    return open_studio(WorkerJob("", 0, config, shard_meta(config), device, threads))
+
+
+def _trials(bench: TrialBench) -> Iterator[Trial]:
+    """Of every size the same scenes: the first that can be made. Raises SceneGenError after several failures."""
+    left = _SCENES_OF_A_SIZE
+    for scene in range(1, 1 + _SCENES_OF_A_SIZE + _MOST_FAILED):
+        trials = [bench.make(TrialSize(scene, *size)) for size in _SIZES]
+        failures = [trial.failure for trial in trials if trial.failure]
+        if not failures:
+            yield from trials
+            left -= 1
+        if not left:
+            return
+    raise SceneGenError(f"the trial scenes failed, so nothing can be forecast: {failures[0]}")
+
+
+def _worker_seconds(trial: Trial, setup: Setup) -> float:
+    """Of one thread on the CPU what it computed, whatever else ran; with threads or a GPU what the clock says."""
+    return trial.cpu_s if setup.threads == 1 and setup.device == "CPU" else trial.wall_s

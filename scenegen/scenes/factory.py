@@ -1,0 +1,70 @@
+"""Opens what a dataset's configuration asks for: assets, lights, materials, and the renderer."""
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+
+import scenegen
+from scenegen.assets.hdris import HdriLibrary
+from scenegen.assets.library import AssetLibrary
+from scenegen.assets.materials import MaterialLibrary
+from scenegen.config import DatasetConfig
+from scenegen.contract.schema import ShardMeta
+from scenegen.errors import SceneGenError
+from scenegen.layout.placement import Library
+from scenegen.scenes.box_renderer import BoxLibrary, BoxRenderer
+from scenegen.scenes.maker import Studio
+from scenegen.scenes.worker_job import WorkerJob
+from scenegen.shards.config_file import StoredConfig
+
+
+def describe_dataset(config: DatasetConfig, preset: str = "") -> StoredConfig:
+    """What a dataset of this config is to be begun with. Raises UsageError if its assets cannot be opened."""
+    return StoredConfig(config, shard_meta(config), assets_digest(config), preset)
+
+
+def shard_meta(config: DatasetConfig) -> ShardMeta:
+    """What every file of the dataset says of itself. Raises SceneGenError if Blender is asked for and not installed."""
+    return ShardMeta(
+        config_digest=config.digest,
+        dataset_seed=config.seed,
+        code_version=scenegen.__version__,
+        renderer=renderer_name(config),
+        colour_transform="none" if config.renderer == "boxes" else f"{config.render.view_transform}, sRGB display",
+        transparent=config.render.transparent,
+    )
+
+
+def renderer_name(config: DatasetConfig) -> str:
+    """ "boxes", or "blender" with the version of bpy that is installed (without importing it)."""
+    if config.renderer == "boxes":
+        return "boxes"
+    try:
+        return f"blender {version('bpy')}"
+    except PackageNotFoundError:
+        raise SceneGenError("Blender is not installed; run: pip install 'fixer3d[render]' (Python 3.11)") from None
+
+
+def open_library(config: DatasetConfig) -> Library:
+    """The objects that the scenes may use. Raises UsageError if the filters leave none."""
+    library = AssetLibrary.open(config.assets)
+    return BoxLibrary(library) if config.renderer == "boxes" else library
+
+
+def assets_digest(config: DatasetConfig) -> str:
+    """sha256 of the records of everything that the scenes may be made of. Raises UsageError for unusable stores."""
+    libraries = (AssetLibrary.open(config.assets), HdriLibrary.open(config.assets), MaterialLibrary.open(config.assets))
+    return hashlib.sha256("".join(library.digest for library in libraries).encode()).hexdigest()
+
+
+def open_studio(job: WorkerJob) -> Studio:
+    """Everything that a worker process needs. Raises SceneGenError for a missing device or unusable assets."""
+    config = job.config
+    library = open_library(config)
+    hdris = HdriLibrary.open(config.assets)
+    materials = MaterialLibrary.open(config.assets)
+    if isinstance(library, BoxLibrary):
+        return Studio(library, hdris.uids, materials.uids, BoxRenderer(library, config.render.transparent))
+    from scenegen.blender.renderer import BlenderRenderer
+
+    renderer = BlenderRenderer(library, hdris, materials, config, job.device, job.threads)
+    return Studio(library, hdris.uids, materials.uids, renderer)

@@ -1,0 +1,111 @@
+"""One scene from nothing to checked rows: sample it, render it, state what each view shows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from scenegen.config import DatasetConfig
+from scenegen.contract.records import OPAQUE, Scene, SceneObject, View
+from scenegen.contract.schema import decode_facts, decode_view, encode_view
+from scenegen.contract.validate import scene_problems, view_problems
+from scenegen.errors import AssetError, SceneError
+from scenegen.layout.facts import object_facts
+from scenegen.layout.placement import Library
+from scenegen.layout.sampler import sample_scene
+from scenegen.layout.spec import PlacedObject, SceneSpec
+from scenegen.layout.visibility import SceneCaster
+from scenegen.scenes.renderer import Renderer
+
+MAX_EXCLUDED_ASSETS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """What a process needs to make scenes: the assets to choose from and something that draws."""
+
+    library: Library
+    hdri_uids: Sequence[str]
+    material_uids: Sequence[str]
+    renderer: Renderer
+
+
+@dataclass(frozen=True, slots=True)
+class MadeScene:
+    """A scene with its encoded views. quarantined: (asset uid, reason) of assets that could not be used."""
+
+    scene: Scene
+    views: tuple[pa.RecordBatch, ...]
+    quarantined: tuple[tuple[str, str], ...]
+
+
+def make_scene(studio: Studio, config: DatasetConfig, scene_index: int) -> MadeScene:
+    """Sample and render a scene; an asset that fails is left out and the scene is drawn again from the same streams.
+
+    Which assets are left out depends on this scene alone, never on what other scenes met, so that a scene is the same
+    whoever makes it. Raises SceneError when the scene cannot be made.
+    """
+    excluded: dict[str, str] = {}
+    while len(excluded) <= MAX_EXCLUDED_ASSETS:
+        try:
+            spec = sample_scene(
+                config, studio.library, studio.hdri_uids, studio.material_uids, scene_index, frozenset(excluded)
+            )
+            scene = describe_scene(spec, studio)
+            views = tuple(_views(spec, scene, studio, config.render.transparent))
+        except AssetError as error:
+            if error.uid in excluded:
+                raise SceneError(f"asset {error.uid} was left out and is used again: {error.reason}") from error
+            excluded[error.uid] = error.reason
+            continue
+        return MadeScene(scene, views, (*spec.stats.assets_skipped, *excluded.items()))
+    listed = "; ".join(f"{uid}: {reason}" for uid, reason in excluded.items())
+    raise SceneError(f"{len(excluded)} assets of this scene cannot be used: {listed}")
+
+
+def describe_scene(spec: SceneSpec, studio: Studio) -> Scene:
+    """The row of the scenes table. Raises AssetError for an asset without a record, SceneError for a broken promise."""
+    objects = tuple(_scene_object(each, studio.library) for each in spec.objects)
+    records = [studio.library.records[each.asset_uid] for each in spec.objects]
+    scene = Scene(
+        scene_index=spec.scene_index,
+        objects=objects,
+        objects_requested=spec.stats.objects_requested,
+        placement_attempts=spec.stats.placement_attempts,
+        views_rejected=spec.stats.views_rejected,
+        num_walls=len(spec.room.walls),
+        hdri_uid=spec.light.hdri_uid,
+        licences=tuple(sorted({record.licence for record in records})),
+        commercial_use=all(record.commercial_use for record in records),
+        spec_json=spec.to_json(),
+        spec_sha256=spec.sha256,
+    )
+    for problem in scene_problems(scene):
+        raise SceneError(f"the scene breaks the contract: {problem}")
+    return scene
+
+
+def _scene_object(placed: PlacedObject, library: Library) -> SceneObject:
+    record = library.records[placed.asset_uid]
+    return SceneObject(placed.instance_id, placed.asset_uid, record.sha256, record.licence, placed.T_world_obj)
+
+
+def _views(spec: SceneSpec, scene: Scene, studio: Studio, transparent: str) -> Iterator[pa.RecordBatch]:
+    """The encoded rows, each decoded again and checked against the contract before it counts."""
+    caster = SceneCaster.of(spec, studio.library)
+    count = 0
+    for index, images in enumerate(studio.renderer.render(spec)):
+        camera = spec.views[index].camera
+        facts = object_facts(spec, index, images.instance_id, caster, through_glass=transparent == OPAQUE)
+        row = encode_view(spec.scene_index, index, camera.K_px, camera.matrix_world, images, facts)
+        for problem in view_problems(_decoded(row), scene):
+            raise SceneError(f"view {index} breaks the contract: {problem}")
+        count += 1
+        yield row
+    if count != len(spec.views):
+        raise SceneError(f"the renderer gave {count} views of {len(spec.views)}")
+
+
+def _decoded(row: pa.RecordBatch) -> View:
+    (values,) = row.to_pylist()
+    return decode_view(values, [decode_facts(facts) for facts in values["objects"]])
