@@ -14,10 +14,10 @@ from scenegen.commands.objects import Objects
 from scenegen.commands.options import for_preset
 from scenegen.commands.plan import Plan
 from scenegen.commands.render import Render
-from scenegen.commands.scene import SceneCommand
+from scenegen.commands.scene import Scene
 from scenegen.commands.status import Status
 from scenegen.commands.verify import Verify
-from scenegen.commands.view import ViewCommand
+from scenegen.commands.view import View
 from scenegen.contract.command_line import CommandLine
 from scenegen.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, SceneGenError
 
@@ -72,8 +72,8 @@ def _commands(arguments: Sequence[str]) -> Any:
         | Annotated[Verify, command("verify")]
         | Annotated[Status, command("status")]
         | Annotated[Merge, command("merge")]
-        | Annotated[ViewCommand, command("view")]
-        | Annotated[SceneCommand, command("scene")]
+        | Annotated[View, command("view")]
+        | Annotated[Scene, command("scene")]
         | Annotated[asset_commands, command("assets", description="List, fetch, prepare and check assets.")]
     )
 

@@ -7,7 +7,7 @@ and never changes what is in the rows.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
@@ -182,6 +182,10 @@ class DatasetConfig:
         """The scene indices of a shard: a fixed range, whoever makes it."""
         first = shard * self.scenes_per_shard
         return range(first, min(first + self.scenes_per_shard, self.num_scenes))
+
+    def count_scenes(self, shards: Iterable[int]) -> int:
+        """The number of scenes in these shards."""
+        return sum(len(self.shard_scenes(shard)) for shard in shards)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -20,12 +20,12 @@ class Merge:
 
     def run(self) -> int:
         from scenegen.shards.config_file import require_config
+        from scenegen.shards.ledger import finished_shards
         from scenegen.shards.merge import merge, remove_leftovers
-        from scenegen.shards.status import look
 
         root = open_root(self.out)
         config = require_config(root).config
-        index = merge(root, config, look(root, config).ledgers)
+        index = merge(root, config, [*finished_shards(root, config, range(config.num_shards)).values()])
         remove_leftovers(root)
         tell(f"{self.out}: {index.num_shards} shards, {index.totals['views']} views, {index.totals['bytes']} bytes")
         return EXIT_DONE

@@ -20,7 +20,7 @@ class Plan(DatasetOptions, JobOptions):
     used, or an estimate of some seconds."""
 
     def run(self) -> int:
-        from scenegen.scenes.planning.plan import plan
+        from scenegen.planning.plan import plan
 
         sys.stdout.write(
             plan(open_root(self.out), self.dataset_config(), self.job_config(), self.deadline_hours, self.calibrate)

@@ -1,8 +1,8 @@
-"""`scenegen render`: the whole dataset in one command. What later stages lack is said before anything is rendered."""
+"""`scenegen render`: the whole dataset in one command, decided and checked before anything is rendered."""
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from scenegen.commands.options import DatasetOptions, JobOptions, open_root, tel
 from scenegen.config import JobConfig
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, UsageError
-from scenegen.jobs.assignment import resolve_assignment
+from scenegen.jobs.assignment import Assignment, resolve_assignment
 from scenegen.objects.options import ObjectOptions, object_preset
 
 if TYPE_CHECKING:
@@ -22,6 +22,28 @@ if TYPE_CHECKING:
 STAGES = ("render", "objects", "annotate")
 OFFLINE = "--estimators simulated --extractor efficientnet_lite0"
 _FROM_PRESET: Any = None  # filled in by __post_init__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderOrder:
+    """What a render is going to do, decided and checked before it begins; its stages only carry this out.
+
+    stages: in their order. stored: the dataset; None if `root` holds none and no scene is to be made. assignment: the
+    share of this process. preset: whose defaults the later stages take. tools: for the objects stage; None without it.
+    estimators, weights: of the annotate stage. log_json: a file that gets one JSON object for each event.
+    """
+
+    root: Root
+    stages: tuple[str, ...]
+    stored: "StoredConfig | None"
+    job: JobConfig
+    assignment: Assignment
+    preset: str
+    objects: ObjectOptions
+    tools: "Toolkit | None"
+    estimators: str
+    weights: tuple[str, ...]
+    log_json: Path | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,75 +88,84 @@ class Render(DatasetOptions, JobOptions):
             object.__setattr__(self, "objects", dataclasses.replace(self.objects, extractor=self.extractor))
 
     def run(self) -> int:
-        root = open_root(self.out)
-        command = self._with_stored_preset(root)
-        stages = command._checked_stages()
-        # What cannot be meant is refused first, then what is missing is said, then work begins.
-        command._job()
-        resolve_assignment(self.array, os.environ)
-        stored = command._stored(root) if "render" in stages else None
-        tools = command._check_networks(stages)
-        run_stage: dict[str, Callable[[], int]] = {
-            "render": lambda: command._render(root, stored),
-            "objects": lambda: command._make_objects(root, tools),
-            "annotate": command._annotate,
+        order = self.decide()
+        make: dict[str, Callable[[RenderOrder], int]] = {
+            "render": _make_scenes,
+            "objects": _make_objects,
+            "annotate": _estimate_depth,
         }
-        for stage in STAGES:
-            code = run_stage[stage]() if stage in stages else EXIT_DONE
+        for stage in order.stages:
+            code = make[stage](order)
             if code != EXIT_DONE:
                 return code
-        if set(stages) - {"render"}:
-            _write_index(root)
+        if order.stages != ("render",):
+            _list_tables_in_index(order)
         return EXIT_DONE
 
-    def _render(self, root: Root, stored: "StoredConfig | None") -> int:
-        from scenegen.rendering.run import render
+    def decide(self) -> RenderOrder:
+        """Decide everything: what was typed is checked first, then what the place holds, then what networks lack.
 
-        assert stored is not None
-        result = render(root, stored, self._job(), self.log_json)
-        tell(result.summary)
-        return result.exit_code
-
-    def _make_objects(self, root: Root, tools: "Toolkit | None") -> int:
-        from scenegen.objects.run import ObjectsRun, make_objects
-        from scenegen.objects.wanted_assets import ScenesMissingError
+        Raises UsageError, SceneGenError or MissingWeightsError; nothing is written before it returns.
+        """
         from scenegen.shards.config_file import read_config
 
-        assert tools is not None
-        stored = read_config(root)
-        preset = (stored.preset if stored else "") or self.preset
-        later = f"when all are there: scenegen objects --data {self.out} --preset {preset}"
-        if resolve_assignment(self.array, os.environ).count > 1:
-            tell(f"objects wait for the scenes of all tasks; {later} (as an array job, or alone)")
-            return EXIT_DONE
-        try:
-            run = ObjectsRun(self.out, self.out, self.objects, tools, self._job(), log_json=self.log_json)
-            result = make_objects(run)
-        except ScenesMissingError:
-            tell(f"objects wait for the scenes of other processes; {later}")
-            return EXIT_DONE
-        tell(result.summary)
-        return result.exit_code
-
-    def _annotate(self) -> int:
-        from scenegen.annotate.run import annotate
-        from scenegen.objects.run import torch_device
-
-        result = annotate(
-            self.out,
-            self.estimators,
-            self._weights_of(self.estimators.split(",")),
-            EstimatorOptions(device=torch_device(self.device)),
-            workers=None if self.workers == "auto" else self.workers,
-            array=self.array,
-            ray_address=self.ray_address,
+        stages = _parse_stages(self.stages)
+        root = open_root(self.out)
+        job = self.job_config(array=self.array, max_failed=self.max_failed, retry_failed=self.retry_failed)
+        assignment = resolve_assignment(self.array, os.environ)
+        stored = self._dataset(root) if "render" in stages else read_config(root)
+        begun_as = stored.preset if stored and self.resume_config else ""
+        estimators, objects = self._later_stages(begun_as or self.preset)
+        tools, weights = self._find_networks(stages, estimators, objects)
+        return RenderOrder(
+            root=root,
+            stages=stages,
+            stored=stored,
+            job=job,
+            assignment=assignment,
+            preset=(stored.preset if stored else "") or self.preset,
+            objects=objects,
+            tools=tools,
+            estimators=estimators,
+            weights=weights,
             log_json=self.log_json,
         )
-        tell(f"depth estimates\n{result.summary}")
-        return result.exit_code
 
-    def _check_networks(self, stages: Sequence[str]) -> "Toolkit | None":
-        """What the later stages need of networks; everything that is missing is said at once, before anything is made.
+    def _dataset(self, root: Root) -> "StoredConfig":
+        """The dataset to be made: as it was asked for, or, resumed, as it was begun.
+
+        Raises UsageError for what cannot be meant, and if another dataset is there.
+        """
+        from scenegen.scenes.factory import describe_dataset
+        from scenegen.shards.config_file import refuse_other_dataset, require_config
+
+        if not self.resume_config:
+            wanted = describe_dataset(self.dataset_config(), self.preset)
+        else:
+            stored = require_config(root)
+            changes = self.changes()
+            if self.num_scenes not in (None, stored.config.num_scenes):
+                changes.append(f"num_scenes {stored.config.num_scenes} -> {self.num_scenes}")
+            if changes:
+                raise UsageError(f"--resume-config takes all of it from {self.out}; leave out: {', '.join(changes)}")
+            wanted = describe_dataset(stored.config, stored.preset)
+        begun = refuse_other_dataset(root, wanted)
+        return dataclasses.replace(wanted, preset=begun.preset) if begun else wanted
+
+    def _later_stages(self, preset: str) -> tuple[str, ObjectOptions]:
+        """(estimators, options of the objects), with the defaults of this preset where nothing else was asked for."""
+        if preset == self.preset:
+            return self.estimators, self.objects
+        here, there = Render(preset=self.preset), Render(preset=preset)
+        estimators = there.estimators if self.estimators == here.estimators else self.estimators
+        before, asked = dataclasses.asdict(here.objects), dataclasses.asdict(self.objects)
+        changed = {name: value for name, value in asked.items() if value != before[name]}
+        return estimators, dataclasses.replace(there.objects, **changed)
+
+    def _find_networks(
+        self, stages: Iterable[str], estimators: str, objects: ObjectOptions
+    ) -> "tuple[Toolkit | None, tuple[str, ...]]":
+        """(tools of the objects stage, --weights of the annotate stage), with everything that is missing said at once.
 
         Raises UsageError, MissingWeightsError.
         """
@@ -142,84 +173,91 @@ class Render(DatasetOptions, JobOptions):
         from scenegen.annotate.weights import MissingWeightsError
         from scenegen.objects.steps import AUTO, Encoders, choose_steps, find_tools
 
-        estimators = [name.strip() for name in self.estimators.split(",")]
-        strangers = {text.partition("=")[0] for text in self.weights} - {*estimators, self.objects.extractor}
+        weights = {text: text.partition("=")[0] for text in self.weights}
+        names = {name.strip() for name in estimators.split(",")}
+        of_estimators = tuple(text for text, name in weights.items() if name in names)
+        of_extractor = tuple(text for text, name in weights.items() if name == objects.extractor)
+        strangers = set(weights.values()) - {*names, objects.extractor}
         if strangers:
             raise UsageError(f"--weights names {', '.join(sorted(strangers))}, which nothing here uses")
         tools, missing = None, []
         if "annotate" in stages:
             try:
-                check_estimators(self.estimators, self._weights_of(estimators), self.download)
+                check_estimators(estimators, of_estimators, self.download)
             except MissingWeightsError as error:
                 missing.append(str(error))
         if "objects" in stages:
             steps = choose_steps(AUTO, Encoders())
             try:
-                weights = self._weights_of([self.objects.extractor])
-                tools = find_tools(steps, self.objects, Encoders(), weights, self.download)
+                tools = find_tools(steps, objects, Encoders(), of_extractor, self.download)
             except MissingWeightsError as error:
                 missing.append(str(error))
         if missing:
             advice = f"To do without all of them: {OFFLINE}\nTo render the scenes alone, for now: --stages render"
             raise MissingWeightsError("\n".join([*missing, advice]))
-        return tools
-
-    def _job(self) -> JobConfig:
-        return self.job_config(array=self.array, max_failed=self.max_failed, retry_failed=self.retry_failed)
-
-    def _weights_of(self, names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(text for text in self.weights if text.partition("=")[0] in names)
-
-    def _with_stored_preset(self, root: Root) -> "Render":
-        """The same command; resumed, its later stages take the defaults of the preset that the dataset is of."""
-        from scenegen.shards.config_file import read_config
-
-        stored = read_config(root) if self.resume_config else None
-        if stored is None or stored.preset in ("", self.preset):
-            return self
-        here, there = Render(preset=self.preset), Render(preset=stored.preset)
-        estimators = there.estimators if self.estimators == here.estimators else self.estimators
-        objects = _untouched_from(there.objects, self.objects, here.objects)
-        return dataclasses.replace(self, estimators=estimators, objects=objects)
-
-    def _stored(self, root: Root) -> "StoredConfig":
-        """What is to be made, or what was begun. Raises UsageError for what cannot be meant or is not what is there."""
-        from scenegen.scenes.factory import describe_dataset
-        from scenegen.shards.config_file import refuse_other, require_config
-
-        if not self.resume_config:
-            described = describe_dataset(self.dataset_config(), self.preset)
-            refuse_other(root, described)
-            return described
-        stored = require_config(root)
-        changes = self.changes()
-        if self.num_scenes not in (None, stored.config.num_scenes):
-            changes.append(f"num_scenes {stored.config.num_scenes} -> {self.num_scenes}")
-        if changes:
-            raise UsageError(f"--resume-config takes all of it from {self.out}; leave out: {', '.join(changes)}")
-        return describe_dataset(stored.config, stored.preset)
-
-    def _checked_stages(self) -> list[str]:
-        stages = [stage.strip() for stage in self.stages.split(",")]
-        unknown = [stage for stage in stages if stage not in STAGES]
-        if unknown:
-            raise UsageError(f"there is no stage {unknown[0]!r}; --stages can be: {', '.join(STAGES)}")
-        return stages
+        return tools, of_estimators
 
 
-def _untouched_from(there: ObjectOptions, mine: ObjectOptions, here: ObjectOptions) -> ObjectOptions:
-    """The options of `there`, but for those in which `mine` differs from the defaults that it began with."""
-    mine_by_name, here_by_name = dataclasses.asdict(mine), dataclasses.asdict(here)
-    return dataclasses.replace(there, **{n: v for n, v in mine_by_name.items() if v != here_by_name[n]})
+def _parse_stages(text: str) -> tuple[str, ...]:
+    """Those of STAGES that the text names, in their order. Raises UsageError."""
+    named = [stage.strip() for stage in text.split(",")]
+    unknown = [stage for stage in named if stage not in STAGES]
+    if unknown:
+        raise UsageError(f"there is no stage {unknown[0]!r}; --stages can be: {', '.join(STAGES)}")
+    return tuple(stage for stage in STAGES if stage in named)
 
 
-def _write_index(root: Root) -> None:
-    """dataset.json and the data card once more, if the dataset is complete: they name what lies beside the views."""
+def _make_scenes(order: RenderOrder) -> int:
+    from scenegen.rendering.run import ScenesRun, render
+
+    assert order.stored is not None
+    result = render(ScenesRun(order.root, order.stored, order.job, order.assignment, order.log_json))
+    tell(result.summary)
+    return result.exit_code
+
+
+def _make_objects(order: RenderOrder) -> int:
+    from scenegen.objects.run import ObjectsRun, make_objects
+    from scenegen.objects.wanted_assets import ScenesMissingError
+
+    assert order.tools is not None
+    place = order.root.location
+    later = f"when all are there: scenegen objects --data {place} --preset {order.preset}"
+    if order.assignment.count > 1:
+        tell(f"objects wait for the scenes of all tasks; {later} (as an array job, or alone)")
+        return EXIT_DONE
+    try:
+        result = make_objects(ObjectsRun(place, place, order.objects, order.tools, order.job, log_json=order.log_json))
+    except ScenesMissingError:
+        tell(f"objects wait for the scenes of other processes; {later}")
+        return EXIT_DONE
+    tell(result.summary)
+    return result.exit_code
+
+
+def _estimate_depth(order: RenderOrder) -> int:
+    from scenegen.annotate.run import annotate
+    from scenegen.objects.run import torch_device
+
+    job = order.job
+    result = annotate(
+        order.root.location,
+        order.estimators,
+        order.weights,
+        EstimatorOptions(device=torch_device(job.device)),
+        workers=job.workers,
+        array=job.array,
+        ray_address=job.ray_address,
+        log_json=order.log_json,
+    )
+    tell(f"depth estimates\n{result.summary}")
+    return result.exit_code
+
+
+def _list_tables_in_index(order: RenderOrder) -> None:
+    """Write dataset.json and the data card again if the dataset is complete: they name the tables beside the views."""
     from scenegen.shards.config_file import require_config
-    from scenegen.shards.merge import merge
-    from scenegen.shards.status import look
+    from scenegen.shards.merge import merge_if_complete
 
-    config = require_config(root).config
-    ledgers = look(root, config).ledgers
-    if len(ledgers) == config.num_shards:
-        merge(root, config, ledgers)
+    stored = order.stored or require_config(order.root)
+    merge_if_complete(order.root, stored.config)

@@ -21,9 +21,9 @@ class Status:
 
     def run(self) -> int:
         from scenegen.shards.config_file import require_config
-        from scenegen.shards.status import describe, look
+        from scenegen.shards.status import describe, read_status
 
         root = open_root(self.out)
-        status = look(root, require_config(root).config)
+        status = read_status(root, require_config(root).config)
         sys.stdout.write((json.dumps(status.to_dict()) if self.json else describe(root, status)) + "\n")
         return EXIT_DONE

@@ -14,7 +14,7 @@ _PICTURES = (".jpg", ".png", ".webp")
 
 
 @dataclass(frozen=True)
-class ViewCommand:
+class View:
     """Make a static HTML gallery of a dataset: RGB, depth, ids, normals, depth estimates; and its objects."""
 
     data: str = "data/"

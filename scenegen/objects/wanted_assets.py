@@ -8,7 +8,7 @@ from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError, UsageError
 from scenegen.scenes.factory import open_library
 from scenegen.shards.config_file import StoredConfig, read_config
-from scenegen.shards.status import look
+from scenegen.shards.ledger import finished_shards
 
 USED, ALL = "used", "all"
 
@@ -54,7 +54,7 @@ def _all_of(config: DatasetConfig) -> dict[str, str]:
 
 
 def _used_by(root: Root, config: DatasetConfig) -> dict[str, str]:
-    finished = len(look(root, config).ledgers)
+    finished = len(finished_shards(root, config, range(config.num_shards)))
     if finished < config.num_shards:
         raise ScenesMissingError(
             f"{finished} of {config.num_shards} shards of {root.location} are finished, and objects are made of what "

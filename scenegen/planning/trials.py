@@ -18,8 +18,8 @@ from scenegen.contract.storage import Root
 from scenegen.errors import SceneError, SceneGenError
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
 from scenegen.planning.calibration import Calibration, Cost, Setup
-from scenegen.scenes.factory import open_studio, shard_meta
-from scenegen.scenes.maker import Studio, make_scene
+from scenegen.scenes.factory import open_tools, shard_meta
+from scenegen.scenes.maker import SceneTools, make_scene
 from scenegen.scenes.worker_job import WorkerJob
 from scenegen.shards.spool import SceneRecord, write_scene
 
@@ -106,12 +106,12 @@ def fit(sizes: Sequence[TrialSize], costs: Sequence[float]) -> tuple[Cost, float
 
 def make_trial(config: DatasetConfig, device: str, threads: int, size: TrialSize) -> Trial:
     """One trial scene, in the process that the bench has for it. Raises SceneGenError for what fails every scene."""
-    studio = _studio(config, device, threads)
+    tools = _tools(config, device, threads)
     camera = replace(config.camera, num_views=size.views, resolution_px=size.resolution_px)
     small = replace(config, camera=camera, num_scenes=size.scene + 1)
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        made = make_scene(studio, small, size.scene)
+        made = make_scene(tools, small, size.scene)
     except SceneError as error:
         return Trial(size, failure=str(error))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -121,9 +121,9 @@ def make_trial(config: DatasetConfig, device: str, threads: int, size: TrialSize
 
 
 @cache
-def _studio(config: DatasetConfig, device: str, threads: int) -> Studio:
+def _tools(config: DatasetConfig, device: str, threads: int) -> SceneTools:
     """Opened once a process: Blender loads for seconds."""
-    return open_studio(WorkerJob("", 0, config, shard_meta(config), device, threads))
+    return open_tools(WorkerJob("", 0, config, shard_meta(config), device, threads))
 
 
 def _trials(bench: TrialBench) -> Iterator[Trial]:

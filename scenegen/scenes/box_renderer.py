@@ -1,7 +1,7 @@
-"""A renderer in NumPy that draws every object as its bounding box: exact depth, ids and normals, flat shading.
+"""The box renderer: draws every object as its bounding box, in NumPy, with exact depth, ids and normals, flat shading.
 
-It makes tests of the machinery quick. Its name is in the metadata of every file it makes; it is never data to train on.
-Frames and units as in scenegen.layout.spec.
+It makes tests of everything around the renderer quick. Its name is in the metadata of every file that it makes: these
+are never data to train on. Frames and units are those of scenegen.layout.spec.
 """
 
 import hashlib
@@ -31,14 +31,14 @@ _MIN_SIDE = 0.01
 
 
 class HasRecords(Protocol):
-    """What the box library needs of a real one."""
+    """The part of an asset library that the box library needs."""
 
     @property
     def records(self) -> Mapping[str, AssetRecord]: ...
 
 
 class BoxLibrary:
-    """The assets of a library with their bounding boxes for shapes, so that layout and renderer see the same scene."""
+    """The assets of a library with their bounding boxes as shapes, so that layout and renderer see the same scene."""
 
     def __init__(self, library: HasRecords) -> None:
         self._library = library
@@ -63,22 +63,22 @@ class BoxLibrary:
 
 @dataclass(frozen=True, slots=True)
 class BoxView:
-    """A clean view as boxes have it; see scenegen.scenes.renderer.CleanImages."""
+    """A clean view of the box of an asset; see scenegen.scenes.renderer.CleanImages."""
 
     rgba: np.ndarray
     depth: np.ndarray
 
 
 class BoxViewRenderer:
-    """Draws the box of one asset on nothing; see scenegen.scenes.renderer.ViewRenderer."""
+    """Draws the box of one asset alone; see scenegen.scenes.renderer.ViewRenderer."""
 
     def __init__(self, library: BoxLibrary) -> None:
         self._library = library
 
     def render(self, uid: str, cameras: Sequence[CameraSpec], samples: int) -> Iterator[BoxView]:
-        slab = _slab(self._library, FIRST_OBJECT_ID, uid, np.eye(4))
+        box = _box(self._library, FIRST_OBJECT_ID, uid, np.eye(4))
         for camera in cameras:
-            images = _draw(None, camera, (), [slab])
+            images = _draw(None, camera, (), [box])
             alpha = np.where(images.instance_id == BACKGROUND_ID, 0, 255).astype(np.uint8)[..., None]
             yield BoxView(np.concatenate([images.rgb * (alpha > 0), alpha], axis=-1), images.depth_m)
 
@@ -87,8 +87,8 @@ class BoxViewRenderer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Slab:
-    """A box to hit: T_box_world maps world points into its unit cube [-0.5, 0.5]^3."""
+class _Box:
+    """An object as a box. T_box_world maps world points into its unit cube [-0.5, 0.5]^3. colour: (3,), linear."""
 
     instance_id: int
     T_box_world: np.ndarray
@@ -96,16 +96,19 @@ class _Slab:
 
 
 class BoxRenderer:
-    """Draws scenes of a BoxLibrary; see Renderer in renderer.py. Boxes are opaque, so both surfaces are one."""
+    """Draws scenes of a BoxLibrary; see scenegen.scenes.renderer.Renderer.
+
+    transparent: as in RenderConfig. Boxes are opaque, so that the first surface is also the first opaque one.
+    """
 
     def __init__(self, library: BoxLibrary, transparent: str = FIRST) -> None:
         self._library = library
         self._transparent = transparent
 
     def render(self, spec: SceneSpec) -> Iterator[ViewImages]:
-        slabs = [_slab(self._library, each.instance_id, each.asset_uid, each.T_world_obj) for each in spec.objects]
+        boxes = [_box(self._library, each.instance_id, each.asset_uid, each.T_world_obj) for each in spec.objects]
         for view in spec.views:
-            images = _draw(spec.room, view.camera, view.unseen_walls, slabs)
+            images = _draw(spec.room, view.camera, view.unseen_walls, boxes)
             yield _twice(images) if self._transparent == BOTH else images
 
     def close(self) -> None:
@@ -121,17 +124,21 @@ def _twice(images: ViewImages) -> ViewImages:
     )
 
 
-def _slab(library: BoxLibrary, instance_id: int, uid: str, T_world_obj: np.ndarray) -> _Slab:
+def _box(library: BoxLibrary, instance_id: int, uid: str, T_world_obj: np.ndarray) -> _Box:
     mesh = library.mesh(uid)
     T_obj_box = np.diag([*(mesh.vertices.max(axis=0) - mesh.vertices.min(axis=0)), 1.0])
     seed = hashlib.sha256(uid.encode()).digest()
     colour = 0.25 + 0.6 * np.array([seed[0], seed[1], seed[2]]) / 255.0
-    return _Slab(instance_id, np.linalg.inv(T_world_obj @ T_obj_box), colour)
+    return _Box(instance_id, np.linalg.inv(T_world_obj @ T_obj_box), colour)
 
 
 @dataclass(slots=True)
 class _Canvas:
-    """The nearest hit of each ray so far. Rays are (P, 3); `along` is the factor of the ray, which is planar depth."""
+    """The nearest hit of each of P rays so far, in the world frame.
+
+    origin: (3,) metres. rays: (P, 3), of length 1 along the camera's z. along: (P,) factors of the rays, which are
+    planar depths in metres. ids: (P,). normals, colours: (P, 3).
+    """
 
     origin: np.ndarray
     rays: np.ndarray
@@ -143,7 +150,7 @@ class _Canvas:
     def keep_nearer(
         self, along: np.ndarray, hit: np.ndarray, instance_id: int, normal: np.ndarray, colour: np.ndarray
     ) -> None:
-        """normal: (3,) or (P, 3), world."""
+        """Keep the hits that are nearer than those so far. along, hit: (P,). normal: (3,) or (P, 3), world frame."""
         nearer = hit & (along > 1e-6) & (along < self.along)
         self.along[nearer] = along[nearer]
         self.ids[nearer] = instance_id
@@ -151,7 +158,7 @@ class _Canvas:
         self.colours[nearer] = colour
 
 
-def _draw(room: RoomSpec | None, camera: CameraSpec, unseen_walls: Sequence[str], slabs: Sequence[_Slab]) -> ViewImages:
+def _draw(room: RoomSpec | None, camera: CameraSpec, unseen_walls: Sequence[str], boxes: Sequence[_Box]) -> ViewImages:
     width, height = camera.size_px
     T_world_cam = camera.matrix_world
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
@@ -169,8 +176,8 @@ def _draw(room: RoomSpec | None, camera: CameraSpec, unseen_walls: Sequence[str]
     with np.errstate(divide="ignore", invalid="ignore"):
         if room:
             _cast_room(canvas, room, unseen_walls)
-        for slab in slabs:
-            _cast_slab(canvas, slab)
+        for box in boxes:
+            _cast_box(canvas, box)
     return _finish(canvas, T_world_cam, (height, width))
 
 
@@ -192,10 +199,10 @@ def _cast_room(canvas: _Canvas, room: RoomSpec, unseen_walls: Sequence[str]) -> 
         canvas.keep_nearer(along, inside, WALL_ID, np.eye(3)[axis], np.full(3, 0.7))
 
 
-def _cast_slab(canvas: _Canvas, slab: _Slab) -> None:
-    """Slab test in the frame where the box is a unit cube; the factor along the ray is the same in every frame."""
-    linear = slab.T_box_world[:3, :3]
-    origin = linear @ canvas.origin + slab.T_box_world[:3, 3]
+def _cast_box(canvas: _Canvas, box: _Box) -> None:
+    """The slab test in the frame in which the box is a unit cube; the factor along a ray is the same in every frame."""
+    linear = box.T_box_world[:3, :3]
+    origin = linear @ canvas.origin + box.T_box_world[:3, 3]
     rays = canvas.rays @ linear.T
     near, far = (-0.5 - origin) / rays, (0.5 - origin) / rays
     enter = np.minimum(near, far)
@@ -203,7 +210,7 @@ def _cast_slab(canvas: _Canvas, slab: _Slab) -> None:
     along = enter[np.arange(len(rays)), axis]
     hit = along <= np.maximum(near, far).min(axis=1)
     normals = linear / np.linalg.norm(linear, axis=1, keepdims=True)  # rows are the box's axes in the world
-    canvas.keep_nearer(along, hit, slab.instance_id, normals[axis], slab.colour)
+    canvas.keep_nearer(along, hit, box.instance_id, normals[axis], box.colour)
 
 
 def _finish(canvas: _Canvas, T_world_cam: np.ndarray, size: tuple[int, int]) -> ViewImages:

@@ -7,23 +7,32 @@ import scenegen
 from scenegen.assets.hdris import HdriLibrary
 from scenegen.assets.library import AssetLibrary
 from scenegen.assets.materials import MaterialLibrary
-from scenegen.config import DatasetConfig
+from scenegen.config import AssetsConfig, DatasetConfig
 from scenegen.contract.schema import ShardMeta
 from scenegen.errors import SceneGenError
 from scenegen.layout.placement import Library
 from scenegen.scenes.box_renderer import BoxLibrary, BoxRenderer
-from scenegen.scenes.maker import Studio
+from scenegen.scenes.maker import SceneTools
 from scenegen.scenes.worker_job import WorkerJob
 from scenegen.shards.config_file import StoredConfig
 
 
 def describe_dataset(config: DatasetConfig, preset: str = "") -> StoredConfig:
-    """What a dataset of this config is to be begun with. Raises UsageError if its assets cannot be opened."""
-    return StoredConfig(config, shard_meta(config), assets_digest(config), preset)
+    """What config.json of a dataset of this config holds.
+
+    Raises UsageError if its assets cannot be opened, SceneGenError if Blender is asked for and not installed.
+    """
+    return StoredConfig(config, shard_meta(config), _assets_digest(config.assets), preset)
+
+
+def _assets_digest(config: AssetsConfig) -> str:
+    """sha256 of the records of all assets that scenes may use. Raises UsageError for unusable stores."""
+    libraries = (AssetLibrary.open(config), HdriLibrary.open(config), MaterialLibrary.open(config))
+    return hashlib.sha256("".join(library.digest for library in libraries).encode()).hexdigest()
 
 
 def shard_meta(config: DatasetConfig) -> ShardMeta:
-    """What every file of the dataset says of itself. Raises SceneGenError if Blender is asked for and not installed."""
+    """The metadata of every file of the dataset. Raises SceneGenError if Blender is asked for and not installed."""
     return ShardMeta(
         config_digest=config.digest,
         dataset_seed=config.seed,
@@ -45,26 +54,23 @@ def renderer_name(config: DatasetConfig) -> str:
 
 
 def open_library(config: DatasetConfig) -> Library:
-    """The objects that the scenes may use. Raises UsageError if the filters leave none."""
+    """The objects that the scenes may use; boxes in their place for the box renderer.
+
+    Raises UsageError if the filters leave none.
+    """
     library = AssetLibrary.open(config.assets)
     return BoxLibrary(library) if config.renderer == "boxes" else library
 
 
-def assets_digest(config: DatasetConfig) -> str:
-    """sha256 of the records of everything that the scenes may be made of. Raises UsageError for unusable stores."""
-    libraries = (AssetLibrary.open(config.assets), HdriLibrary.open(config.assets), MaterialLibrary.open(config.assets))
-    return hashlib.sha256("".join(library.digest for library in libraries).encode()).hexdigest()
-
-
-def open_studio(job: WorkerJob) -> Studio:
+def open_tools(job: WorkerJob) -> SceneTools:
     """Everything that a worker process needs. Raises SceneGenError for a missing device or unusable assets."""
     config = job.config
     library = open_library(config)
     hdris = HdriLibrary.open(config.assets)
     materials = MaterialLibrary.open(config.assets)
     if isinstance(library, BoxLibrary):
-        return Studio(library, hdris.uids, materials.uids, BoxRenderer(library, config.render.transparent))
+        return SceneTools(library, hdris.uids, materials.uids, BoxRenderer(library, config.render.transparent))
     from scenegen.blender.renderer import BlenderRenderer
 
     renderer = BlenderRenderer(library, hdris, materials, config, job.device, job.threads)
-    return Studio(library, hdris.uids, materials.uids, renderer)
+    return SceneTools(library, hdris.uids, materials.uids, renderer)

@@ -1,4 +1,4 @@
-"""One scene from nothing to checked rows: sample it, render it, state what each view shows."""
+"""Makes one scene: samples it, renders it, computes the facts of each view, checks the rows against the contract."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ MAX_EXCLUDED_ASSETS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Studio:
-    """What a process needs to make scenes: the assets to choose from and something that draws."""
+class SceneTools:
+    """What a process needs to make scenes: the assets that scenes may use, and a renderer."""
 
     library: Library
     hdri_uids: Sequence[str]
@@ -32,27 +32,27 @@ class Studio:
 
 @dataclass(frozen=True, slots=True)
 class MadeScene:
-    """A scene with its encoded views. quarantined: (asset uid, reason) of assets that could not be used."""
+    """A scene with its encoded views, one row each. quarantined: (asset uid, reason) of assets that cannot be used."""
 
     scene: Scene
     views: tuple[pa.RecordBatch, ...]
     quarantined: tuple[tuple[str, str], ...]
 
 
-def make_scene(studio: Studio, config: DatasetConfig, scene_index: int) -> MadeScene:
-    """Sample and render a scene; an asset that fails is left out and the scene is drawn again from the same streams.
+def make_scene(tools: SceneTools, config: DatasetConfig, scene_index: int) -> MadeScene:
+    """Sample and render a scene; if an asset fails, the scene is sampled again from the same random streams without it.
 
-    Which assets are left out depends on this scene alone, never on what other scenes met, so that a scene is the same
-    whoever makes it. Raises SceneError when the scene cannot be made.
+    Which assets are left out depends on this scene alone, never on other scenes, so that a scene is the same whichever
+    process makes it. Raises SceneError when the scene cannot be made.
     """
     excluded: dict[str, str] = {}
     while len(excluded) <= MAX_EXCLUDED_ASSETS:
         try:
             spec = sample_scene(
-                config, studio.library, studio.hdri_uids, studio.material_uids, scene_index, frozenset(excluded)
+                config, tools.library, tools.hdri_uids, tools.material_uids, scene_index, frozenset(excluded)
             )
-            scene = describe_scene(spec, studio)
-            views = tuple(_views(spec, scene, studio, config.render.transparent))
+            scene = describe_scene(spec, tools)
+            views = tuple(_views(spec, scene, tools, config.render.transparent))
         except AssetError as error:
             if error.uid in excluded:
                 raise SceneError(f"asset {error.uid} was left out and is used again: {error.reason}") from error
@@ -63,10 +63,10 @@ def make_scene(studio: Studio, config: DatasetConfig, scene_index: int) -> MadeS
     raise SceneError(f"{len(excluded)} assets of this scene cannot be used: {listed}")
 
 
-def describe_scene(spec: SceneSpec, studio: Studio) -> Scene:
-    """The row of the scenes table. Raises AssetError for an asset without a record, SceneError for a broken promise."""
-    objects = tuple(_scene_object(each, studio.library) for each in spec.objects)
-    records = [studio.library.records[each.asset_uid] for each in spec.objects]
+def describe_scene(spec: SceneSpec, tools: SceneTools) -> Scene:
+    """The row of the scenes table. Raises SceneError if it breaks the contract."""
+    objects = tuple(_scene_object(each, tools.library) for each in spec.objects)
+    records = [tools.library.records[each.asset_uid] for each in spec.objects]
     scene = Scene(
         scene_index=spec.scene_index,
         objects=objects,
@@ -90,11 +90,14 @@ def _scene_object(placed: PlacedObject, library: Library) -> SceneObject:
     return SceneObject(placed.instance_id, placed.asset_uid, record.sha256, record.licence, placed.T_world_obj)
 
 
-def _views(spec: SceneSpec, scene: Scene, studio: Studio, transparent: str) -> Iterator[pa.RecordBatch]:
-    """The encoded rows, each decoded again and checked against the contract before it counts."""
-    caster = SceneCaster.of(spec, studio.library)
+def _views(spec: SceneSpec, scene: Scene, tools: SceneTools, transparent: str) -> Iterator[pa.RecordBatch]:
+    """The encoded rows. Each is decoded again and checked against the contract.
+
+    Raises AssetError like the renderer, SceneError for a row that breaks the contract.
+    """
+    caster = SceneCaster.of(spec, tools.library)
     count = 0
-    for index, images in enumerate(studio.renderer.render(spec)):
+    for index, images in enumerate(tools.renderer.render(spec)):
         camera = spec.views[index].camera
         facts = object_facts(spec, index, images.instance_id, caster, through_glass=transparent == OPAQUE)
         row = encode_view(spec.scene_index, index, camera.K_px, camera.matrix_world, images, facts)

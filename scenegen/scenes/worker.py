@@ -25,25 +25,25 @@ import psutil
 from scenegen.contract.records import Scene
 from scenegen.contract.storage import Root
 from scenegen.errors import CannotStoreError, SceneError, SceneGenError
-from scenegen.scenes.maker import MadeScene, Studio, make_scene
+from scenegen.scenes.maker import MadeScene, SceneTools, make_scene
 from scenegen.scenes.worker_job import WorkerJob
 from scenegen.shards.spool import SceneRecord, write_scene
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
-def serve(open_studio: Callable[[WorkerJob], Studio]) -> None:
+def serve(open_tools: Callable[[WorkerJob], SceneTools]) -> None:
     """Be the child process; never returns."""
     _die_with_parent()
     answers = _own_stdout()
     code = 0
     try:
         job = WorkerJob.from_json(sys.stdin.readline())
-        studio = open_studio(job)
+        tools = open_tools(job)
         _answer(answers, {"event": "ready"})
         for line in iter(sys.stdin.readline, ""):
-            _answer(answers, _work(job, studio, json.loads(line)["scene"]))
-        studio.renderer.close()
+            _answer(answers, _work(job, tools, json.loads(line)["scene"]))
+        tools.renderer.close()
     except SceneGenError as error:
         _answer(answers, {"event": "fatal", "message": str(error)})
         code = error.exit_code
@@ -55,12 +55,12 @@ def serve(open_studio: Callable[[WorkerJob], Studio]) -> None:
     os._exit(code)
 
 
-def _work(job: WorkerJob, studio: Studio, scene_index: int) -> dict[str, Any]:
+def _work(job: WorkerJob, tools: SceneTools, scene_index: int) -> dict[str, Any]:
     started, cpu_started = time.perf_counter(), time.process_time()
     reason = ""
     made = MadeScene(Scene(scene_index), (), ())
     try:
-        made = make_scene(studio, job.config, scene_index)
+        made = make_scene(tools, job.config, scene_index)
     except SceneError as error:
         reason = str(error)
     except Exception as error:
@@ -131,9 +131,9 @@ def _die_with_parent() -> None:
 
 
 def main() -> None:
-    from scenegen.scenes.factory import open_studio
+    from scenegen.scenes.factory import open_tools
 
-    serve(open_studio)
+    serve(open_tools)
 
 
 if __name__ == "__main__":

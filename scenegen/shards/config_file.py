@@ -16,9 +16,11 @@ CONFIG_NAME = "config.json"
 
 @dataclass(frozen=True, slots=True)
 class StoredConfig:
-    """assets_digest: of the manifests' records that the configuration selects; "" when not known.
+    """What config.json holds.
 
-    preset: that it was begun with, whose defaults the stages after rendering take when it is resumed; "" if unknown.
+    assets_digest: sha256 over the manifests' records that the configuration selects; "" if it is not known.
+    preset: the one that the dataset was begun with; stages after rendering take its defaults when it is resumed. "" if
+    it is not known.
     """
 
     config: DatasetConfig
@@ -64,38 +66,46 @@ def require_config(root: Root) -> StoredConfig:
     return stored
 
 
-def begin(root: Root, wanted: StoredConfig) -> None:
-    """Store what the dataset is begun with, unless that is done. Raises CannotStoreError if nothing can be written."""
-    try:
-        if read_config(root) is None:
-            root.write_bytes(CONFIG_NAME, wanted.to_json().encode())
-    except OSError as error:
-        raise CannotStoreError(root.location, error) from error
-
-
-def refuse_other(root: Root, wanted: StoredConfig) -> None:
+def refuse_other_dataset(root: Root, wanted: StoredConfig) -> StoredConfig | None:
     """Make sure that the place is empty or holds the dataset that is wanted; writes nothing.
 
+    Returns what the place was begun with, None for an empty one.
     Raises UsageError with the differences, CannotStoreError if the place cannot be looked at.
     """
     try:
         stored = read_config(root)
         if stored is None:
             _refuse_strangers(root)
-            return
+            return None
     except OSError as error:
         raise CannotStoreError(root.location, error) from error
-    differences = [*config_diff(_comparable(stored), _comparable(wanted))]
+    before, after = _comparable(stored), _comparable(wanted)
+    differences = [*config_diff(before, after)]
     if differences:
         raise UsageError(
             f"{root.location} was made with another config ({', '.join(differences)}).\n"
             "Choose another --out, or render with the stored config: "
             f"scenegen render --out {root.location} --resume-config"
         )
+    return stored
+
+
+def begin_dataset(root: Root, wanted: StoredConfig) -> None:
+    """Store what the dataset is begun with, unless it was begun before.
+
+    Raises CannotStoreError if nothing can be written, UsageError if somebody else has begun another dataset there since
+    `refuse_other_dataset` was asked.
+    """
+    if refuse_other_dataset(root, wanted) is not None:
+        return
+    try:
+        root.write_bytes(CONFIG_NAME, wanted.to_json().encode())
+    except OSError as error:
+        raise CannotStoreError(root.location, error) from error
 
 
 def _comparable(stored: StoredConfig) -> dict[str, Any]:
-    """As JSON gives it back, without what follows from the rest; a newer code version alone may go on."""
+    """As JSON gives it back, without what follows from the rest. A newer code version may resume an older dataset."""
     raw = json.loads(stored.to_json())
     meta = {
         key: value

@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from scenegen.errors import SceneGenError
 from scenegen.shards.spool import SceneRecord
 
 LEDGER = "_ledger"
+_LOOKS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +131,10 @@ def finished_shard(root: Root, config: DatasetConfig, shard: int) -> ShardLedger
         except FileNotFoundError:
             return None
     return ledger
+
+
+def finished_shards(root: Root, config: DatasetConfig, shards: Iterable[int]) -> dict[int, ShardLedger]:
+    """Shard to ledger, of those of `shards` that are finished, in their order; see `finished_shard`."""
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+        ledgers = pool.map(lambda shard: finished_shard(root, config, shard), shards)
+        return {ledger.shard: ledger for ledger in ledgers if ledger}

@@ -1,4 +1,4 @@
-"""From the ledgers of all shards to dataset.json and a data card; linear in the number of shards."""
+"""From the ledgers of all shards to dataset.json and a data card; the time is linear in the number of shards."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,10 +9,18 @@ from scenegen.contract.index import DatasetIndex, list_tables, write_index
 from scenegen.contract.schema import FIELDS, version_of
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
-from scenegen.shards.ledger import ShardLedger
+from scenegen.shards.ledger import ShardLedger, finished_shards
 
 CARD_NAME = "DATASET_CARD.md"
 _LISTED = 20
+
+
+def merge_if_complete(root: Root, config: DatasetConfig) -> dict[int, ShardLedger]:
+    """Write dataset.json and the data card if every shard is finished; the ledgers of those that are, by shard."""
+    finished = finished_shards(root, config, range(config.num_shards))
+    if len(finished) == config.num_shards:
+        merge(root, config, [*finished.values()])
+    return finished
 
 
 def merge(root: Root, config: DatasetConfig, ledgers: Sequence[ShardLedger]) -> DatasetIndex:
@@ -29,13 +37,17 @@ def merge(root: Root, config: DatasetConfig, ledgers: Sequence[ShardLedger]) -> 
         )
     beside = tuple(table for table in list_tables(root) if table not in FIELDS)
     index = replace(summarise(config, ledgers), tables=beside)
+    card = data_card(config, index, ledgers)
     write_index(root, index)
-    root.write_bytes(CARD_NAME, data_card(config, index, ledgers).encode())
+    root.write_bytes(CARD_NAME, card.encode())
     return index
 
 
 def remove_leftovers(root: Root) -> list[str]:
-    """Remove temporary files that a killed process left beside the shards; their names. Not while something renders."""
+    """Remove temporary files that a killed process left beside the shards; returns their names.
+
+    Only while nothing renders into the folder: the temporary file of a living process looks the same.
+    """
     leftovers = [name for name in root.list() if name.startswith(".") and name.endswith(".tmp")]
     for name in leftovers:
         root.remove(name)

@@ -10,7 +10,7 @@ from scenegen.contract.index import parse_shard_name, read_index
 from scenegen.contract.objects import OBJECTS, VIEWS
 from scenegen.contract.schema import FIELDS
 from scenegen.contract.storage import Root
-from scenegen.shards.ledger import ShardLedger, finished_shard
+from scenegen.shards.ledger import ShardLedger, finished_shards
 from scenegen.shards.object_spool import num_spooled
 from scenegen.shards.spool import finished_scenes
 
@@ -20,10 +20,11 @@ _LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """ledgers: of the finished shards. spooled: unfinished shard to the scenes that its spool holds.
+    """What of a dataset is finished.
 
-    beside: what lies beside the views (depth sidecars, objects tables), (files, files when complete) by table.
-    spooled_assets: rendered ones of unfinished shards of objects.
+    ledgers: of the finished shards. spooled: unfinished shard to the number of scenes that its spool holds.
+    merged: whether dataset.json is there. beside: (files, files when complete) by table, of what lies beside the views
+    (depth sidecars, objects tables). spooled_assets: rendered assets of unfinished objects shards.
     """
 
     config: DatasetConfig
@@ -53,26 +54,26 @@ class Status:
         }
 
 
-def look(root: Root, config: DatasetConfig) -> Status:
-    """Read ledgers and list the spool; no shard file is opened."""
+def read_status(root: Root, config: DatasetConfig) -> Status:
+    """Read the ledgers and list the spool; no shard file is opened."""
+    finished = finished_shards(root, config, range(config.num_shards))
+    open_shards = [shard for shard in range(config.num_shards) if shard not in finished]
     with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
-        ledgers = [*pool.map(lambda shard: finished_shard(root, config, shard), range(config.num_shards))]
-        open_shards = [shard for shard, ledger in enumerate(ledgers) if ledger is None]
         spooled = [*pool.map(lambda shard: len(finished_scenes(root, shard)), open_shards)]
-    in_spool = dict(zip(open_shards, spooled, strict=True))
-    beside = _beside(root)
+    beside = _tables_beside(root)
     _, object_shards = beside.get(OBJECTS, (0, 0))
     return Status(
         config,
-        tuple(ledger for ledger in ledgers if ledger),
-        in_spool,
+        tuple(finished.values()),
+        dict(zip(open_shards, spooled, strict=True)),
         read_index(root) is not None,
         beside,
         num_spooled(root, VIEWS, object_shards),
     )
 
 
-def _beside(root: Root) -> dict[str, tuple[int, int]]:
+def _tables_beside(root: Root) -> dict[str, tuple[int, int]]:
+    """Table to (files, files when complete), of the tables that are not the scenes' own."""
     found: dict[str, tuple[int, int]] = {}
     for table, _, count in filter(None, map(parse_shard_name, root.list())):
         if table not in FIELDS:
@@ -81,7 +82,7 @@ def _beside(root: Root) -> dict[str, tuple[int, int]]:
 
 
 def describe(root: Root, status: Status) -> str:
-    """A few lines for people."""
+    """The status in a few lines for people."""
     config, ledgers = status.config, status.ledgers
     share = status.finished_scenes / config.num_scenes
     lines = [

@@ -1,8 +1,6 @@
-"""Are the objects tables what they promise to be? Every row against its asset, every table against those before it."""
+"""Checks the objects tables: every row against its asset, every table against those that it was made from."""
 
-import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -22,10 +20,10 @@ from scenegen.contract.validate_objects import (
     object_view_problems,
 )
 from scenegen.shards.objects import meta_of, tables_of
-from scenegen.verify.views import Problem
+from scenegen.verify.problem import Problem, problems_of_shards
 
 
-def num_object_shards(root: Root) -> int:
+def _num_shards(root: Root) -> int:
     """Shards of the objects tables, 0 without tables. Raises ValueError if two cuts lie in one folder."""
     parsed = [name for name in map(parse_shard_name, root.list()) if name and name[0].startswith(objects.OBJECTS)]
     counts = sorted({count for _, _, count in parsed})
@@ -37,28 +35,22 @@ def num_object_shards(root: Root) -> int:
 def verify_objects(
     root: Root, used: Mapping[str, str] | None = None, images: ShardMeta | None = None, processes: int = 1
 ) -> Iterator[Problem]:
-    """Everything that is wrong with the objects tables below `root`; nothing where there are none.
+    """Everything that is wrong with the objects tables below `root`: shard by shard, then the tables as a whole.
 
-    used: sha256 of the assets that the dataset's scenes show. images: how the scenes were rendered.
+    Without tables, nothing. used: sha256 of each asset that the dataset's scenes show. images: how the scenes were
+    rendered, which the clean views must match.
     """
     try:
-        count = num_object_shards(root)
+        count = _num_shards(root)
     except ValueError as error:
         yield Problem(None, str(error))
         return
-    check = partial(verify_object_shard, root, count)
-    if processes == 1:
-        for shard in range(count):
-            yield from check(shard)
-    else:
-        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-            for problems in pool.map(check, range(count)):
-                yield from problems
+    yield from problems_of_shards(partial(_check_shard, root, count), count, processes)
     if count:
         yield from _as_a_whole(root, count, used or {}, images)
 
 
-def verify_object_shard(root: Root, count: int, shard: int) -> list[Problem]:
+def _check_shard(root: Root, count: int, shard: int) -> list[Problem]:
     """Everything that is wrong with one shard of every table."""
     problems: list[Problem] = []
     geometries: dict[str, ObjectGeometry] = {}
@@ -130,7 +122,7 @@ def _image_problems(name: str, meta: StepMeta, images: ShardMeta) -> Iterator[Pr
 def _file_problems(
     table: str, file: pq.ParquetFile, metas: Mapping[str, StepMeta], geometries: dict[str, ObjectGeometry]
 ) -> Iterator[str]:
-    """geometries: filled from the objects table, and looked at for the others; good assets alone."""
+    """geometries: of the good assets; filled from the objects table, which comes first, and read for the others."""
     yield from schema_problems(file.schema_arrow, objects.object_schema(table))
     if metas[table].step != table:
         yield f"its metadata says that it is of {metas[table].step}"

@@ -1,7 +1,7 @@
-"""`scenegen verify`: print what is wrong with a dataset and what to do about it."""
+"""`scenegen verify` from beginning to end: find what is wrong with a dataset, print it and what to do about it."""
 
 import sys
-from itertools import chain
+from collections.abc import Iterator
 
 from scenegen.contract.records import Scene
 from scenegen.contract.storage import Root
@@ -10,23 +10,24 @@ from scenegen.layout.placement import Library
 from scenegen.layout.spec import SceneSpec
 from scenegen.objects.wanted_assets import used_assets
 from scenegen.scenes.factory import open_library
-from scenegen.shards.config_file import require_config
+from scenegen.shards.config_file import StoredConfig, require_config
 from scenegen.shards.objects import tables_of
 from scenegen.shards.sidecars import estimators_of
 from scenegen.verify.objects import verify_objects
-from scenegen.verify.views import remedy, verify_dataset
+from scenegen.verify.problem import Problem, remedy
+from scenegen.verify.views import verify_dataset
 
 _SHOWN = 50
 
 
 class InterpenetrationAudit:
-    """A second opinion on where objects stand, on the triangle meshes; picklable."""
+    """Checks the poses of the objects again, on their triangle meshes, with an independent engine. Picklable."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
 
     def __call__(self, scene: Scene) -> list[str]:
-        """Sentences, none if no two things are in one place."""
+        """A sentence for each two things that interpenetrate."""
         from scenegen.layout.audit import audit_scene
 
         try:
@@ -36,16 +37,22 @@ class InterpenetrationAudit:
         return [f"{f.kind} of {f.first_id} and {f.second_id}, {f.depth_m * 1000:.2f} mm deep" for f in findings]
 
 
-def verify(root: Root, deep: bool, processes: int, objects: Root) -> bool:
-    """True if the dataset is what it promises to be. objects: where its objects tables are, if it has any."""
-    stored = require_config(root)
+def find_problems(root: Root, stored: StoredConfig, deep: bool, processes: int, objects: Root) -> Iterator[Problem]:
+    """Everything that is wrong with a dataset: its views with their depth sidecars, then its objects tables."""
     audit = InterpenetrationAudit(open_library(stored.config)) if deep else None
+    yield from verify_dataset(root, stored.config, stored.meta, processes, audit)
+    yield from verify_objects(objects, _used_assets(root), stored.meta, processes)
+
+
+def verify(root: Root, deep: bool, processes: int, objects: Root) -> bool:
+    """Print the problems and the advice. True if the dataset is what it promises to be.
+
+    deep: also check that no two objects of a scene interpenetrate. objects: where the objects tables are, if any.
+    Raises SceneGenError if there is no dataset.
+    """
+    stored = require_config(root)
     problems = []
-    checks = chain(
-        verify_dataset(root, stored.config, stored.meta, processes, audit),
-        verify_objects(objects, _used_assets(root), stored.meta, processes),
-    )
-    for problem in checks:
+    for problem in find_problems(root, stored, deep, processes, objects):
         problems.append(problem)
         if len(problems) <= _SHOWN:
             sys.stdout.write(f"{problem}\n")

@@ -1,12 +1,10 @@
-"""Is a dataset what it promises to be? Every hash, every row, every scene once; with `deep`, every scene's geometry."""
+"""Checks the views and scenes of a dataset: every hash, every row, every scene once; on request their geometry."""
 
 import contextlib
 import hashlib
-import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,62 +13,37 @@ import pyarrow.parquet as pq
 
 from scenegen.config import DatasetConfig
 from scenegen.contract.index import ShardFile, list_shards, read_index, shard_name
-from scenegen.contract.objects import OBJECTS
 from scenegen.contract.records import Scene
 from scenegen.contract.schema import ShardMeta, decode_facts, decode_scene, decode_view, table_schema
-from scenegen.contract.sidecar import PREFIX, sidecar_table
 from scenegen.contract.storage import Root
 from scenegen.contract.validate import scene_problems, schema_problems, view_problems
 from scenegen.errors import SceneGenError
-from scenegen.shards.ledger import ShardLedger, ledger_file, read_ledger
+from scenegen.shards.ledger import ShardLedger, read_ledger
 from scenegen.shards.merge import summarise
-from scenegen.shards.sidecars import SidecarFile, estimators_of, sidecar_problems
+from scenegen.verify.problem import Problem, problems_of_shards
+from scenegen.verify.sidecars import sidecar_problems
 
 AuditScene = Callable[[Scene], Sequence[str]]
 """A second opinion on a scene's geometry: sentences, none if all is well."""
 _COPY_CHUNK_BYTES = 16 << 20
-_LISTED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that is not as promised.
-
-    shard: None for the dataset as a whole. beside: the file, if it is a sidecar or an objects table.
-    """
-
-    shard: int | None
-    what: str
-    beside: str = ""
-
-    def __str__(self) -> str:
-        return f"shard {self.shard}: {self.what}" if self.shard is not None else self.what
 
 
 def verify_dataset(
     root: Root, config: DatasetConfig, meta: ShardMeta, processes: int = 1, audit: AuditScene | None = None
 ) -> Iterator[Problem]:
-    """Everything that is wrong, shard by shard, then the dataset as a whole. Nothing is changed.
+    """Everything that is wrong with views, scenes and depth sidecars: shard by shard, then the dataset as a whole.
 
-    audit: looked at for every scene when given (picklable if processes > 1).
+    Nothing is changed. audit: applied to every scene if given; picklable if processes > 1.
     """
-    check = partial(verify_shard, root, config, meta, audit=audit)
-    shards = range(config.num_shards)
-    if processes == 1:
-        for shard in shards:
-            yield from check(shard)
-    else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            for problems in pool.map(check, shards):
-                yield from problems
+    check = partial(_check_shard, root, config, meta, audit=audit)
+    yield from problems_of_shards(check, config.num_shards, processes)
     yield from _index_problems(root, config)
 
 
-def verify_shard(
+def _check_shard(
     root: Root, config: DatasetConfig, meta: ShardMeta, shard: int, audit: AuditScene | None = None
 ) -> list[Problem]:
-    """Everything that is wrong with one shard."""
+    """Everything that is wrong with one shard and its depth sidecars."""
     try:
         ledger = read_ledger(root, shard)
     except SceneGenError as error:
@@ -78,41 +51,8 @@ def verify_shard(
     if ledger is None:
         return [Problem(shard, "not finished: it has no ledger")]
     problems = [Problem(shard, what) for what in _shard_problems(root, config, meta, ledger, audit)]
-    # The maps of a damaged shard have nothing to be checked against.
-    return problems or [*_sidecar_problems(root, config, shard)]
-
-
-def _sidecar_problems(root: Root, config: DatasetConfig, shard: int) -> Iterator[Problem]:
-    """Every estimator that any shard has must be here as well, and be of these views."""
-    views = shard_name("views", shard, config.num_shards)
-    for estimator in estimators_of(root):
-        name = shard_name(sidecar_table(estimator), shard, config.num_shards)
-        for what in sidecar_problems(root, SidecarFile(shard, views, name)):
-            yield Problem(shard, what, name)
-
-
-def remedy(root: Root, problems: Sequence[Problem]) -> str:
-    """What to do about them. First the shards: what lies beside them is made from them."""
-    place = root.location
-    own = [problem for problem in problems if not problem.beside]
-    shards = sorted({problem.shard for problem in own if problem.shard is not None})
-    if shards:
-        names = _listed([ledger_file(shard) for shard in shards])
-        again = f"scenegen render --out {place} --resume-config"
-        return f"Remove {names} below {place}, then make these shards again: {again}"
-    if own:
-        return f"Write the index anew: scenegen merge --out {place}"
-    advice = []
-    for prefix, command in ((PREFIX, "annotate"), (OBJECTS, "objects")):
-        files = sorted({problem.beside for problem in problems if problem.beside.startswith(prefix)})
-        if files:
-            again = f"scenegen {command} --data {place}"
-            advice.append(f"Remove {_listed(files)} below {place}, then make them again as they were made: {again}")
-    return "\n".join(advice)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+    # There is nothing to check the sidecars of a damaged shard against.
+    return problems or [*sidecar_problems(root, shard, config.num_shards)]
 
 
 def _shard_problems(

@@ -22,8 +22,9 @@ import psutil
 
 from scenegen.config import CameraConfig, DatasetConfig, JobConfig, PlacementConfig
 from scenegen.contract.storage import Root
-from scenegen.rendering.run import render
-from scenegen.scenes.factory import describe_dataset, open_studio, shard_meta
+from scenegen.jobs.assignment import Assignment
+from scenegen.rendering.run import ScenesRun, render
+from scenegen.scenes.factory import describe_dataset, open_tools, shard_meta
 from scenegen.scenes.maker import make_scene
 from scenegen.scenes.worker_job import WorkerJob
 from scenegen.verify.views import verify_dataset
@@ -44,11 +45,11 @@ def cpu_seconds(who: int) -> float:
 
 def in_a_loop(config: DatasetConfig) -> float:
     """CPU-seconds of the scenes alone."""
-    studio = open_studio(WorkerJob("", 0, config, shard_meta(config), "cpu", 1))
-    make_scene(studio, config, 0)
+    tools = open_tools(WorkerJob("", 0, config, shard_meta(config), "cpu", 1))
+    make_scene(tools, config, 0)
     before = time.process_time()
     for scene in range(config.num_scenes):
-        make_scene(studio, config, scene)
+        make_scene(tools, config, scene)
     return time.process_time() - before
 
 
@@ -57,7 +58,8 @@ def whole_run(count: int, folder: str) -> None:
     log = Path(folder) / "log.jsonl"
     started = time.monotonic()
     stored = describe_dataset(box_scenes(count))
-    render(Root.open(f"{folder}/data"), stored, JobConfig(workers=1), log)
+    everything = Assignment(0, 1, "benchmark")
+    render(ScenesRun(Root.open(f"{folder}/data"), stored, JobConfig(workers=1), everything, log))
     wall = time.monotonic() - started
     events = [json.loads(line) for line in log.read_text().splitlines()]
     made = [event for event in events if event["event"] == "made"]

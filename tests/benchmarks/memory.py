@@ -21,7 +21,8 @@ from PIL import Image, ImageDraw
 
 from scenegen.config import CameraConfig, DatasetConfig, JobConfig, PlacementConfig, RenderConfig
 from scenegen.contract.storage import Root
-from scenegen.rendering.run import render
+from scenegen.jobs.assignment import Assignment
+from scenegen.rendering.run import ScenesRun, render
 from scenegen.scenes.factory import describe_dataset
 
 RESULTS = Path(__file__).parent / "results"
@@ -62,7 +63,8 @@ def measure(count: int, renderer: str) -> dict:
         log = Path(folder) / "log.jsonl"
         stored = describe_dataset(small_scenes(count, renderer))
         job = JobConfig(workers=1, recycle_scenes=count, recycle_rss_gb=100.0)
-        result = render(Root.open(f"{folder}/data"), stored, job, log)
+        everything = Assignment(0, 1, "benchmark")
+        result = render(ScenesRun(Root.open(f"{folder}/data"), stored, job, everything, log))
         events = [json.loads(line) for line in log.read_text().splitlines()]
     made = [event for event in events if event["event"] == "made"]
     return {

@@ -19,7 +19,7 @@ from scenegen.contract.records import ViewImages
 from scenegen.errors import AssetError, SceneError
 from scenegen.layout.spec import SceneSpec
 from scenegen.scenes.box_renderer import BoxLibrary, BoxRenderer
-from scenegen.scenes.maker import Studio
+from scenegen.scenes.maker import SceneTools
 from scenegen.scenes.worker import serve
 from scenegen.scenes.worker_job import WorkerJob
 
@@ -83,13 +83,13 @@ class TroubledRenderer:
         self._inner.close()
 
 
-def open_studio(job: WorkerJob) -> Studio:
+def open_tools(job: WorkerJob) -> SceneTools:
     library = BoxLibrary(Records())
     troubles = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
     if "file_limit" in troubles:
         resource.setrlimit(resource.RLIMIT_FSIZE, (troubles["file_limit"], troubles["file_limit"]))
-    return Studio(library, ["hdri/sky"], [], TroubledRenderer(library, troubles))
+    return SceneTools(library, ["hdri/sky"], [], TroubledRenderer(library, troubles))
 
 
 if __name__ == "__main__":
-    serve(open_studio)
+    serve(open_tools)

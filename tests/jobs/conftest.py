@@ -11,12 +11,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # test folders are no packages; this one shares its harness
 
-from jobs_harness import HERE, PLAIN, files_of, stored_config, worker_command
+from jobs_harness import HERE, PLAIN, files_of, render, stored_config, worker_command
 
 from scenegen.config import JobConfig
 from scenegen.contract.storage import Root
 from scenegen.jobs.run_result import RunResult
-from scenegen.rendering.run import render
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from jobs_harness import stored_config, worker_command
+from jobs_harness import render, stored_config, worker_command
 
 from scenegen.config import JobConfig
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
-from scenegen.rendering.run import render
 
 folder, num_scenes, address, troubles = sys.argv[1:]
 try:

@@ -1,6 +1,7 @@
 """Small datasets of boxes, and what tests look at."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -9,6 +10,10 @@ from pathlib import Path
 
 from scenegen.config import CameraConfig, DatasetConfig, JobConfig, PlacementConfig
 from scenegen.contract.schema import ShardMeta
+from scenegen.contract.storage import Root
+from scenegen.jobs.assignment import resolve_assignment
+from scenegen.jobs.run_result import RunResult
+from scenegen.rendering import run as rendering
 from scenegen.shards.config_file import StoredConfig
 
 PLAIN = JobConfig(start_pause_s=0.05)
@@ -29,6 +34,12 @@ def stored_config(num_scenes: int = 8, **changes) -> StoredConfig:
 
 def worker_command(**troubles) -> tuple[str, ...]:
     return (sys.executable, str(HERE / "box_worker.py"), json.dumps(troubles))
+
+
+def render(root: Root, stored: StoredConfig, job: JobConfig = PLAIN, **more) -> RunResult:
+    """Make the share of a dataset that the job and the environment give to this process."""
+    assignment = resolve_assignment(job.array, os.environ)
+    return rendering.render(rendering.ScenesRun(root, stored, job, assignment, **more))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from jobs_harness import PLAIN, SMALL, files_of, stored_config, worker_command
+from jobs_harness import PLAIN, SMALL, files_of, render, stored_config, worker_command
 
 from scenegen.annotate.actor import AnnotateWork, Annotator
 from scenegen.annotate.manifest import choose_estimators
@@ -22,10 +22,10 @@ from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
 from scenegen.jobs.resources import Machine
 from scenegen.jobs.run_result import RunResult
 from scenegen.jobs.shard_actors import ActorKind, ActorPlan, make_shards, plan_actors
-from scenegen.rendering.run import render
 from scenegen.shards.config_file import require_config
 from scenegen.shards.sidecars import missing_shards
-from scenegen.verify.views import remedy, verify_dataset
+from scenegen.verify.problem import remedy
+from scenegen.verify.views import verify_dataset
 
 FIRST, SECOND = (f"depth_simulated-0000{shard}-of-00002.parquet" for shard in (0, 1))
 

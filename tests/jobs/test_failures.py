@@ -6,13 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs_harness import PLAIN, files_of, stored_config, worker_command
+from jobs_harness import PLAIN, files_of, render, stored_config, worker_command
 
 from scenegen.config import CameraConfig, JobConfig
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
-from scenegen.rendering.run import render
 from scenegen.verify.views import verify_dataset
 
 LENIENT = JobConfig(max_failed=1.0)

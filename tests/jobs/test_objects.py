@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobs_harness import files_of
+from jobs_harness import files_of, render
 
 from scenegen.config import AssetsConfig, JobConfig
 from scenegen.contract.object_dataset import ObjectDataset
@@ -22,7 +22,6 @@ from scenegen.objects.run import ObjectsRun, make_objects
 from scenegen.objects.steps import Encoders, StepMetas, choose_steps, find_tools
 from scenegen.objects.tools import ToolsWork
 from scenegen.objects.wanted_assets import ScenesMissingError, wanted_assets
-from scenegen.rendering.run import render
 from scenegen.scenes.factory import describe_dataset
 from scenegen.shards.objects import AssetCut
 from scenegen.verify.objects import verify_objects

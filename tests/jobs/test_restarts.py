@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobs_harness import HERE, files_of, stored_config, worker_command
+from jobs_harness import HERE, files_of, render, stored_config, worker_command
 
 from scenegen.config import JobConfig
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, SceneGenError
 from scenegen.jobs.restarts import DiedAtStartError, DoesNotStartError, End, WorkerKilledError, start_patiently
-from scenegen.rendering.run import render
 
 HASTY = JobConfig(start_pause_s=0.02)
 

@@ -17,7 +17,7 @@ from scenegen.errors import SceneGenError
 from scenegen.shards import object_spool
 from scenegen.shards.objects import AssetCut, failures_of, good_assets, is_made, record_failures, write_rows
 from scenegen.verify.objects import verify_objects
-from scenegen.verify.views import remedy
+from scenegen.verify.problem import remedy
 
 FIRST, SECOND = CUT.shards
 NUMBER_OF_FIRST, NUMBER_OF_SECOND = "-00000-of-00002.parquet", "-00001-of-00002.parquet"

@@ -13,7 +13,8 @@ from scenegen.errors import SceneGenError
 from scenegen.shards.ledger import ShardLedger, finished_shard
 from scenegen.shards.merge import merge, remove_leftovers
 from scenegen.shards.writer import assemble_shard
-from scenegen.verify.views import remedy, verify_dataset
+from scenegen.verify.problem import remedy
+from scenegen.verify.views import verify_dataset
 
 CONFIG = tiny_config()
 META = meta_of(CONFIG)

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from scenegen.commands.view import ViewCommand
+from scenegen.commands.view import View
 from scenegen.errors import UsageError
 from scenegen.view.completions_page import find_completions
 from scenegen.view.evaluation import FIGURES
@@ -51,7 +51,7 @@ def page_data(gallery):
 
 def test_completed_scenes_have_a_page_with_their_outcomes_and_files(dataset_dir, tmp_path):
     completed(tmp_path / "made" / "view-7")
-    assert ViewCommand(data=str(dataset_dir), out=tmp_path / "g", completions=tmp_path / "made").run() == 0
+    assert View(data=str(dataset_dir), out=tmp_path / "g", completions=tmp_path / "made").run() == 0
     data = page_data(tmp_path / "g")
     (scene,) = data["scenes"]
     assert data["evaluation"] is None and data["curves"] == {}
@@ -70,7 +70,7 @@ def test_an_evaluation_and_training_curves_beside_the_scenes_are_shown_with_them
         (made / name).parent.mkdir(exist_ok=True)
         (made / name).write_bytes(b"some")
     (made / "evaluation" / "report.json").write_text(json.dumps(EVALUATION))
-    ViewCommand(data=str(dataset_dir), out=tmp_path / "g", completions=made).run()
+    View(data=str(dataset_dir), out=tmp_path / "g", completions=made).run()
     data = page_data(tmp_path / "g")
     assert data["evaluation"]["columns"] == ["CD-O ↓", "objects"]
     assert data["evaluation"]["rows"] == [
@@ -89,7 +89,7 @@ def test_an_evaluation_that_is_none_is_refused_by_name(dataset_dir, tmp_path, te
     (made / "evaluation").mkdir()
     (made / "evaluation" / "report.json").write_text(text)
     with pytest.raises(UsageError, match=r"evaluation/report\.json is no report of fixer-evaluate"):
-        ViewCommand(data=str(dataset_dir), out=tmp_path / "g", completions=made).run()
+        View(data=str(dataset_dir), out=tmp_path / "g", completions=made).run()
 
 
 def test_the_columns_of_an_evaluation_are_among_those_that_fixer_evaluate_writes():
@@ -107,4 +107,4 @@ def test_another_programs_report_is_refused_by_name(dataset_dir, tmp_path):
     folder = completed(tmp_path / "made")
     (folder / "report.json").write_text('{"system": "x"}')
     with pytest.raises(UsageError, match="no report of fixer-complete: it lacks instances, seconds"):
-        ViewCommand(data=str(dataset_dir), out=tmp_path / "g", completions=tmp_path / "made").run()
+        View(data=str(dataset_dir), out=tmp_path / "g", completions=tmp_path / "made").run()

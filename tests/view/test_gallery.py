@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from scenegen.commands.view import ViewCommand
+from scenegen.commands.view import View
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.index import shard_name
 from scenegen.contract.object_dataset import ObjectDataset
@@ -85,7 +85,7 @@ def write_sidecar_of_half_the_depth(folder, dataset):
 
 def test_objects_have_a_page_with_their_views_voxels_and_features(dataset_dir, tmp_path):
     write_tables(dataset_dir)
-    assert ViewCommand(data=str(dataset_dir), out=tmp_path / "g").run() == 0
+    assert View(data=str(dataset_dir), out=tmp_path / "g").run() == 0
     text = (tmp_path / "g" / "objects_data.js").read_text()
     page = json.loads(re.fullmatch(r"const OBJECTS = (.*);\n", text)[1])
     assert [asset["uid"] for asset in page["assets"]] == list(ObjectDataset.open(dataset_dir).uids())
@@ -103,7 +103,7 @@ def test_a_dataset_without_objects_has_no_page_of_them(dataset_dir, tmp_path):
     page = write_gallery(Dataset.open(dataset_dir), tmp_path / "g", max_views=1)
     assert not content(page)["dataset"]["has_objects"] and not (tmp_path / "g" / "objects.html").exists()
     with pytest.raises(FileNotFoundError, match="scenegen objects"):
-        ViewCommand(data=str(dataset_dir), objects=str(tmp_path), out=tmp_path / "g").run()
+        View(data=str(dataset_dir), objects=str(tmp_path), out=tmp_path / "g").run()
 
 
 def test_the_upper_side_of_a_voxel_is_the_brightest_and_near_ones_hide_far_ones():
@@ -164,15 +164,15 @@ def test_neighbouring_ids_have_colours_far_apart():
 
 
 def test_a_contact_sheet_is_one_picture_of_several_views(dataset_dir, tmp_path):
-    assert ViewCommand(data=str(dataset_dir), contact_sheet=tmp_path / "sheet.png").run() == 0
+    assert View(data=str(dataset_dir), contact_sheet=tmp_path / "sheet.png").run() == 0
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (4 * 320, 2 * 240)
 
 
 def test_bad_arguments_are_refused(dataset_dir):
     with pytest.raises(ValueError, match="must end in"):
-        ViewCommand(data=str(dataset_dir), contact_sheet=Path("sheet.txt")).run()
+        View(data=str(dataset_dir), contact_sheet=Path("sheet.txt")).run()
     with pytest.raises(ValueError, match="at least 1"):
-        ViewCommand(data=str(dataset_dir), max_views=0).run()
+        View(data=str(dataset_dir), max_views=0).run()
     with pytest.raises(ValueError, match="--out"):
-        ViewCommand(data="s3://bucket/data").run()
+        View(data="s3://bucket/data").run()
