@@ -1,4 +1,4 @@
-"""From the options of a command to what stages and the loop are given."""
+"""From the options of a command to its stages, and to the options of data and loop."""
 
 from __future__ import annotations
 
@@ -10,22 +10,36 @@ import torch
 
 from models.execution import Execution
 from pipelines.encoders.protocol import ImageEncoders
-from pipelines.train.data.options import DataLocation, DataOptions
-from pipelines.train.initial_weights import Known
+from pipelines.train.data.options import DataOptions
+from pipelines.train.data.readers import DataLocation
+from pipelines.train.data.tables import check_tables
+from pipelines.train.interfaces.stage import Stage
 from pipelines.train.loop.options import LoopOptions
 from pipelines.train.optimisation.distributed import Ranks
 from pipelines.train.outputs.checkpoints import Retention
 from pipelines.train.settings.config import TrainConfig
+from pipelines.train.settings.initial_weights import StageInputs
 from pipelines.train.settings.recipes import Recipe, recipe
 from pipelines.train.settings.sizes import system_sizes
 from pipelines.train.stages.context import StageContext
+from pipelines.train.stages.registry import make_stage
 
-# Whose features are in the voxels: the extractor of `scenegen objects` that is the same network as the encoder.
+# Image encoders -> the extractor of `scenegen objects` that is the same network, for image features in voxels.
 EXTRACTORS = {"official": "dinov2", "efficientnet_lite0": "efficientnet_lite0"}
 _MOST_WORKERS = 16
 
 
-def stage_context(name: str, config: TrainConfig, encoders: ImageEncoders, known: Known) -> StageContext:
+def build_stage(name: str, config: TrainConfig, encoders: ImageEncoders, inputs: StageInputs) -> Stage:
+    """Stage `name`, ready to be trained.
+
+    inputs: initial weights and the results of former stages. Raises UsageError, for example if a table is missing.
+    """
+    context = stage_context(name, config, encoders, inputs)
+    check_tables(name, context.data)
+    return make_stage(name, context)
+
+
+def stage_context(name: str, config: TrainConfig, encoders: ImageEncoders, inputs: StageInputs) -> StageContext:
     """What stage `name` is made from."""
     checkpoint_blocks = config.size == "official" if config.checkpoint_blocks is None else config.checkpoint_blocks
     return StageContext(
@@ -33,15 +47,15 @@ def stage_context(name: str, config: TrainConfig, encoders: ImageEncoders, known
         sizes=system_sizes(config.size, encoders.sizes),
         data=replace(data_options(config), image_px=encoders.sizes.image_px),
         encoders=encoders,
-        weights=known.weights,
-        facts=known.facts,
+        weights=inputs.weights,
+        facts=inputs.facts,
         seed=config.seed,
         execution=Execution(checkpoint_blocks=checkpoint_blocks),
     )
 
 
 def stage_recipe(name: str, config: TrainConfig) -> Recipe:
-    """The recipe with what the command changes of it."""
+    """The recipe of a stage, with the values that the command overrides."""
     asked = {
         "steps": config.max_steps,
         "batch_size": config.batch_size,
@@ -53,7 +67,7 @@ def stage_recipe(name: str, config: TrainConfig) -> Recipe:
 
 
 def data_options(config: TrainConfig) -> DataOptions:
-    """The datasets, and what is drawn from them; the size of images is for the encoders to say."""
+    """The datasets and how samples are drawn from them. Not yet the image size, which follows from the encoders."""
     weights = config.mix or (1.0,) * len(config.shards)
     places = zip(config.shards, config.tables, weights, strict=True)
     return DataOptions(
@@ -67,6 +81,7 @@ def data_options(config: TrainConfig) -> DataOptions:
 
 
 def loop_options(config: TrainConfig, ranks: Ranks) -> LoopOptions:
+    """How each stage of the command is trained."""
     on_cuda = ranks.device.type == "cuda"
     half = config.precision == "bf16" or (config.precision == "auto" and on_cuda)
     return LoopOptions(
@@ -84,10 +99,10 @@ def loop_options(config: TrainConfig, ranks: Ranks) -> LoopOptions:
 
 
 def compute_threads(workers: int, ranks: Ranks) -> int | None:
-    """Threads of this rank on the CPU beside its loading processes; None where they do not matter or are chosen.
+    """Compute threads of this rank on the CPU: the cores that its loading processes leave, at least one.
 
-    A thread that has to wait for its core holds up all others at the end of every operation: on two cores of which one
-    was busy, steps with two threads took four times as long as with one.
+    None on a GPU and where OMP_NUM_THREADS is set. A thread that waits for its core holds up all others at the end of
+    every operation: on two cores of which one was busy, steps with two threads took four times as long as with one.
     """
     if ranks.device.type != "cpu" or "OMP_NUM_THREADS" in os.environ:
         return None
@@ -95,12 +110,12 @@ def compute_threads(workers: int, ranks: Ranks) -> int | None:
 
 
 def _workers(config: TrainConfig, ranks: Ranks) -> int:
-    """Of this rank: the cores that the ranks of this machine leave, shared equally."""
+    """Loading processes of this rank: by default its cores but one."""
     if config.workers != "auto":
         return config.workers
     return max(0, min(_MOST_WORKERS, _cores() - 1))
 
 
 def _cores() -> int:
-    """Of this rank: those of the machine, shared equally by its ranks."""
+    """Cores of this rank: those of the machine, shared equally by its ranks."""
     return len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

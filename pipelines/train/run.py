@@ -1,4 +1,4 @@
-"""A whole run: stages in their order, each on what those before it left, and the pipeline at the end."""
+"""A whole command: its stages in order, each on the results of those before it, then the trained pipeline."""
 
 from __future__ import annotations
 
@@ -17,36 +17,39 @@ from pipelines.encoders.registry import load_encoders
 from pipelines.encoders.remembering import RememberingEncoders
 from pipelines.errors import PipelineError
 from pipelines.names import STAGE_NAMES, EncoderName, StageName
-from pipelines.train.build_stages import compute_threads, data_options, loop_options, stage_context, stage_recipe
+from pipelines.train.build_stages import build_stage, compute_threads, data_options, loop_options, stage_recipe
 from pipelines.train.data import loader
-from pipelines.train.initial_weights import Known, given_pipeline
+from pipelines.train.data.tables import check_tables
+from pipelines.train.interfaces.stage import Stage
 from pipelines.train.loop.dry_run import show_stage
 from pipelines.train.loop.loop import train_stage
-from pipelines.train.loop.signals import stop_on_signal
+from pipelines.train.loop.stopping import stop_on_signal
 from pipelines.train.optimisation.distributed import Ranks, process_group
 from pipelines.train.outputs.atomic import complete_folder
 from pipelines.train.outputs.record import training_record
 from pipelines.train.outputs.release import write_release
 from pipelines.train.outputs.result import finished_stage
 from pipelines.train.settings.config import TrainConfig
-from pipelines.train.settings.datasets import check_tables
-from pipelines.train.stage import Stage
-from pipelines.train.stages.registry import make_stage, missing_networks, stage_entry
+from pipelines.train.settings.initial_weights import StageInputs, initial_pipeline
+from pipelines.train.stages.registry import missing_networks, stage_entry
 from scenegen.contract.object_dataset import ObjectDataset
 
 
 def run(config: TrainConfig) -> None:
-    """Train what is asked for. Raises PipelineError for what a user can act on; Interrupted after a signal."""
+    """Train the stages that the command asks for.
+
+    Raises PipelineError for what a user can act on, and Interrupted after a signal to stop, with everything saved.
+    """
     stop = threading.Event()
     try:
         with process_group(config.device) as ranks, stop_on_signal(stop):
             Run(config, ranks).execute(stop)
-    except CheckpointError as error:  # `models` knows no errors for users, but this one is meant for them
+    except CheckpointError as error:  # its message is for users, though `models` does not know our errors
         raise PipelineError(str(error)) from error
 
 
 def _encoders(name: EncoderName, weights: Mapping[str, str | Path]) -> ImageEncoders:
-    """Raises PipelineError with what this command can do about weights that are missing."""
+    """Raises PipelineError if weights are missing, with the options of this command that help."""
     try:
         return load_encoders(name, weights)
     except MissingEncoderWeights as error:
@@ -59,11 +62,11 @@ class Run:
 
     def __init__(self, config: TrainConfig, ranks: Ranks) -> None:
         self._config, self._ranks = config, ranks
-        for name in config.stages[:1]:  # no use in fetching weights for data that are not there
+        for name in config.stages[:1]:  # before weights are fetched for data that do not exist
             check_tables(name, data_options(config))
-        given = given_pipeline(config.init) if config.init else Known()
-        self._given = replace(given, weights={**given.weights, **config.given_weights})
-        encoders = _encoders(config.encoders, self._given.weights)
+        initial = initial_pipeline(config.init) if config.init else StageInputs()
+        self._initial = replace(initial, weights={**initial.weights, **config.given_weights})
+        encoders = _encoders(config.encoders, self._initial.weights)
         self._encoders = RememberingEncoders(encoders) if ranks.device.type == "cpu" else encoders
         self._options = loop_options(config, ranks)
         threads = compute_threads(self._options.workers, ranks)
@@ -71,15 +74,16 @@ class Run:
             torch.set_num_threads(threads)
 
     def execute(self, stop: threading.Event) -> None:
-        together = self._config.stage == "all"
+        """Train, show or skip each stage, and write the pipeline after `--stage all`. stop: set to stop early."""
+        all_stages = self._config.stage == "all"
         for name in self._config.stages:
-            if together and self._is_given(name):
+            if all_stages and self._is_given(name):
                 self._say(f"{name}: its networks are given, so it is not trained")
             elif self._config.dry_run:
                 self._show(name)
             else:
                 self._train(name, stop)
-        if together and not self._config.dry_run:
+        if all_stages and not self._config.dry_run:
             self._release()
 
     def _train(self, name: StageName, stop: threading.Event) -> None:
@@ -87,12 +91,12 @@ class Run:
         train_stage(self._stage(name), loader, self._options, self._ranks, folder, stop)
 
     def _is_given(self, name: StageName) -> bool:
-        """Whether this stage is an autoencoder that is given: those of TRELLIS are used as they are."""
+        """Whether the initial weights hold what this stage trains, an autoencoder: it is then used as it is."""
         entry = stage_entry(name)
-        return not entry.needs and all(network in self._given.weights for network in entry.makes)
+        return not entry.needs and all(network in self._initial.weights for network in entry.makes)
 
     def _show(self, name: StageName) -> None:
-        missing = missing_networks(name, self._known(name).weights)
+        missing = missing_networks(name, self._inputs(name).weights)
         if missing:
             steps = stage_recipe(name, self._config).steps
             self._say(f"{name}: {steps} steps; more when the stages before it have made {', '.join(missing)}")
@@ -100,27 +104,25 @@ class Run:
             show_stage(self._stage(name), loader, self._options, self._ranks.device, self._say)
 
     def _stage(self, name: StageName) -> Stage:
-        context = stage_context(name, self._config, self._encoders, self._known(name))
-        check_tables(name, context.data)
-        return make_stage(name, context)
+        return build_stage(name, self._config, self._encoders, self._inputs(name))
 
-    def _known(self, name: StageName | None) -> Known:
-        """What is given, and before it the results of the stages that come before `name` (None: of all)."""
-        weights, facts = dict(self._given.weights), dict(self._given.facts)
+    def _inputs(self, name: StageName | None) -> StageInputs:
+        """The initial weights, overridden by the results of the stages that come before `name` (None: of all)."""
+        weights, facts = dict(self._initial.weights), dict(self._initial.facts)
         for former in STAGE_NAMES[: None if name is None else STAGE_NAMES.index(name)]:
             result = finished_stage(self._config.run_dir / former)
             if result:
                 weights.update(result.networks)
                 facts[former] = result.facts
-        return Known(weights, facts)
+        return StageInputs(weights, facts)
 
     def _release(self) -> None:
         target = self._config.run_dir / "pipeline"
         if self._ranks.is_main:
-            known = self._known(None)
+            inputs = self._inputs(None)
             with complete_folder(target) as folder:
                 record = training_record(self._config.run_dir, map(ObjectDataset.open, self._config.tables))
-                write_release(folder, known.weights, known.facts, self._encoders, self._config.half, record)
+                write_release(folder, inputs.weights, inputs.facts, self._encoders, self._config.half, record)
         self._say(f"the trained pipeline is in {target}")
 
     def _say(self, line: str) -> None:

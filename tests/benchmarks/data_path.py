@@ -25,8 +25,8 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
-import pipelines.train.data.crops
-import pipelines.train.data.cubes
+import pipelines.train.data.encoder_images
+import pipelines.train.data.placement
 import pipelines.train.data.points
 import pipelines.train.data.scene_views
 import pipelines.train.data.sources.structure
@@ -53,8 +53,8 @@ PARTS: list[tuple[Any, str, str]] = [  # module, function, what it is
     (pipelines.train.data.scene_views, "resized", "resize scene image"),
     (pipelines.train.data.scene_views, "resized_tensor", "blur scene image"),
     (pipelines.train.data.scene_views, "_nearest", "resize scene ids"),
-    (pipelines.train.data.crops, "resized", "resize crop"),
-    (pipelines.train.data.crops, "squeezed_mask", "resize crop mask"),
+    (pipelines.train.data.encoder_images, "resized", "resize crop"),
+    (pipelines.train.data.encoder_images, "squeezed_mask", "resize crop mask"),
     (pipelines.train.data.points, "interior", "erode the mask"),
     (STRUCTURE, "clean_image", "clean crop, but its decoding"),
     (STRUCTURE, "visible_points", "points, the rest"),

@@ -29,10 +29,10 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from models.execution import Execution, compile_blocks  # noqa: E402
+from pipelines.train.interfaces.stage import LoopRecipe, TrainingModule  # noqa: E402
 from pipelines.train.optimisation.distributed import Ranks  # noqa: E402
 from pipelines.train.optimisation.learner import Learner  # noqa: E402
 from pipelines.train.optimisation.parallel import Parallel  # noqa: E402
-from pipelines.train.stage import LoopRecipe, TrainingModule  # noqa: E402
 from tests.benchmarks.official_size import System  # noqa: E402
 
 RECIPE = LoopRecipe(steps=1000, batch_size=1, learning_rate=1e-5, micro_batch_tokens=1)

@@ -36,16 +36,17 @@ from pipelines.names import SIZE_NAMES, STAGE_NAMES, StageName
 from pipelines.train.build_stages import stage_context
 from pipelines.train.data import loader
 from pipelines.train.data.sources.structure import StructureSource
-from pipelines.train.initial_weights import Known
+from pipelines.train.interfaces.loading import Batch, LoaderOptions, SampleSource, Split
+from pipelines.train.interfaces.stage import Stage, TrainingModule
 from pipelines.train.outputs.metrics_log import METRICS_FILE
 from pipelines.train.outputs.result import finished_stage
 from pipelines.train.run import run
 from pipelines.train.settings.config import TrainConfig
-from pipelines.train.stage import Batch, LoaderOptions, SampleSource, Split, Stage, TrainingModule
-from pipelines.train.stages.decoded import WHITE, TrueViews
+from pipelines.train.settings.initial_weights import StageInputs
+from pipelines.train.stages.decoder_common import WHITE, TrueViews
 from pipelines.train.stages.registry import make_stage
-from pipelines.train.stages.slat import mean_psnr
-from pipelines.train.stages.structure import voxel_scores
+from pipelines.train.stages.slat_common import mean_psnr
+from pipelines.train.stages.structure_common import voxel_scores
 
 RESULTS = Path(__file__).parent / "results"
 ALPHAS = 0.0, 0.2, 0.6, 1.0
@@ -77,7 +78,7 @@ class Benchmark:
                 weights.update(result.networks)
                 facts[former] = result.facts
         encoders = load_encoders(self.config.encoders, {})
-        return make_stage(name, stage_context(name, self.config, encoders, Known(weights, facts)))
+        return make_stage(name, stage_context(name, self.config, encoders, StageInputs(weights, facts)))
 
     def batches(self, source: SampleSource[Any]) -> list[Batch]:
         """The measured samples of a source, as its epoch 0 has them, with their conditions."""

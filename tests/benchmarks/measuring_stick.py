@@ -30,9 +30,9 @@ from trained_stage import trained_stage
 from pipelines.samplers import SamplerConfig
 from pipelines.train.data import loader
 from pipelines.train.data.batches import StructureBatch
+from pipelines.train.interfaces.loading import LoaderOptions
 from pipelines.train.losses.occupancy import cross_entropy_B, dice_B
-from pipelines.train.stage import LoaderOptions
-from pipelines.train.stages.structure import columns, voxel_scores
+from pipelines.train.stages.structure_common import columns, voxel_scores
 
 COMMAND = shlex.join(["python", "tests/benchmarks/measuring_stick.py", *sys.argv[1:]])
 RESULTS = Path(__file__).parent / "results" / "measuring_stick.json"

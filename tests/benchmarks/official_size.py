@@ -37,8 +37,8 @@ from pipelines.train.data.samples import InstanceImages, SampleName, StructureSa
 from pipelines.train.settings.recipes import coarse, texturer
 from pipelines.train.settings.sizes import SystemSizes, system_sizes
 from pipelines.train.stages.completer import CompleterModule
-from pipelines.train.stages.slat import SlatCodec
-from pipelines.train.stages.structure import StructureCodec
+from pipelines.train.stages.slat_common import SlatCodec
+from pipelines.train.stages.structure_common import StructureCodec
 from pipelines.train.stages.texturer import TexturerModule
 
 SizeName = Literal["official", "small", "tiny"]

@@ -27,12 +27,12 @@ from pathlib import Path
 
 import torch
 
+from pipelines.train.interfaces.stage import LoopRecipe
 from pipelines.train.loop.loop import train_stage
 from pipelines.train.optimisation.distributed import process_group
 from pipelines.train.optimisation.learner import Learner
+from pipelines.train.optimisation.metrics import ReportQueue
 from pipelines.train.optimisation.parallel import Parallel
-from pipelines.train.optimisation.report_queue import ReportQueue
-from pipelines.train.stage import LoopRecipe
 from tests.train.loop.spheres import ALONE, OPTIONS, RealLoader, SphereModule, SphereSource, SphereStage, flow_config
 from tests.train.loop.test_ranks import free_port
 

@@ -28,9 +28,9 @@ sys.path.insert(0, str(ROOT))
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError  # noqa: E402
 from pipelines.names import ENCODER_NAMES, SIZE_NAMES, STAGE_NAMES, EncoderName, StageName  # noqa: E402
 from pipelines.train.build_stages import EXTRACTORS  # noqa: E402
-from pipelines.train.data.locations import DataLocation  # noqa: E402
 from pipelines.train.data.options import DataOptions  # noqa: E402
-from pipelines.train.settings.datasets import check_tables  # noqa: E402
+from pipelines.train.data.readers import DataLocation  # noqa: E402
+from pipelines.train.data.tables import check_tables  # noqa: E402
 from scenegen.contract.index import parse_shard_name  # noqa: E402
 from scenegen.contract.objects import FEATURES_PREFIX  # noqa: E402
 

@@ -9,9 +9,9 @@ from typing import Any
 from pipelines.encoders.registry import load_encoders
 from pipelines.names import STAGE_NAMES
 from pipelines.train.build_stages import stage_context
-from pipelines.train.initial_weights import Known
 from pipelines.train.outputs.result import finished_stage
 from pipelines.train.settings.config import TrainConfig
+from pipelines.train.settings.initial_weights import StageInputs
 from pipelines.train.stages.registry import make_stage
 
 
@@ -21,5 +21,5 @@ def trained_stage(name: Any, run_dir: Path, data: Sequence[str], objects: str | 
     config = TrainConfig(shards=tuple(data), objects=tables, size=size, encoders="efficientnet_lite0")
     results = [result for stage in STAGE_NAMES if (result := finished_stage(run_dir / stage))]
     weights = {network: place for result in results for network, place in result.networks.items()}
-    known = Known(weights, {result.stage: result.facts for result in results})
+    known = StageInputs(weights, {result.stage: result.facts for result in results})
     return make_stage(name, stage_context(name, config, load_encoders(config.encoders), known))

@@ -27,8 +27,8 @@ from models.completer import CompleterCondition
 from pipelines.samplers import TIME_SCALE
 from pipelines.train.data import loader
 from pipelines.train.data.batches import StructureBatch
+from pipelines.train.interfaces.loading import LoaderOptions
 from pipelines.train.losses.flow import flow_point, mean_square_B
-from pipelines.train.stage import LoaderOptions
 
 COMMAND = " ".join(["python tests/benchmarks/what_is_seen.py", *sys.argv[1:]])
 RESULTS = Path(__file__).parent / "results" / "what_is_seen.json"

@@ -1,4 +1,4 @@
-"""Which assets are trained on, and which are held out to validate on."""
+"""Which assets are trained on, and which are held out for validation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.errors import UsageError
-from pipelines.train.stage import Split
+from pipelines.train.interfaces.loading import Split
 from scenegen.contract.object_dataset import ObjectDataset
 
 _THIN = ["asset_uid", "split", "status", "num_faces", "num_voxels"]
@@ -15,7 +15,7 @@ _THIN = ["asset_uid", "split", "status", "num_faces", "num_voxels"]
 
 @dataclass(frozen=True, slots=True)
 class AssetFacts:
-    """What is known of an asset without decoding it."""
+    """What is known of an asset without decoding it. split: as stored. num_voxels: in its canonical pose."""
 
     uid: str
     split: str
@@ -24,11 +24,11 @@ class AssetFacts:
 
 
 def usable_assets(objects: ObjectDataset, split: Split, held_out: float) -> dict[str, AssetFacts]:
-    """Assets of one split that did not fail, sorted by uid.
+    """Assets of one split that were prepared without error, by uid, sorted.
 
-    Where the assets are of several splits, that column decides: "train" is trained on, "val" validates (or "test" where
-    there is no "val"). Where all are of one split, `held_out` is the share that validates: the assets with the smallest
-    hashes of their uids, one at least, so that an asset stays on its side when others are added.
+    If the dataset has assets of several splits, the stored split decides: "train" is trained on, "val" validates (or
+    "test" if there is no "val"). If all are of one split, `held_out` is the share that validates, at least one asset:
+    those with the smallest hashes of their uids, so that an asset stays in its split when others are added.
     """
     columns = objects.table("objects", _THIN).to_pydict()
     rows = zip(*(columns[name] for name in _THIN), strict=True)
@@ -51,9 +51,10 @@ def _chosen(assets: Mapping[str, AssetFacts], split: Split, held_out: float) -> 
 
 
 def _uniform(uid: str) -> float:
-    """In [0, 1), by the uid alone."""
+    """A number in [0, 1) that follows from the uid alone."""
     return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:7], "big") / 2**56
 
 
 def nothing_left(what: str, location: str) -> UsageError:
+    """The error for data without training samples."""
     return UsageError(f"{location} has no {what}; look at the filters of the data options and at scenegen status")

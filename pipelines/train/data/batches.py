@@ -1,9 +1,9 @@
-"""Samples of one micro-batch, stacked: bytes until they are on the training device, dense and in [0, 1] there.
+"""Batches: the stacked samples of one micro-batch, stored compactly; stages read them as dense float tensors.
 
-Tensors that end in a shape are as the stage wants them; those that end in `_u8…` or start with `voxel` are as they
-cross the bus. Scattering, gathering and dividing by 255 happen where the batch lies.
+Fields are stored as they travel to the device: images as bytes (`_u8_` in the name), grids as flat indices of their
+occupied voxels (`voxels_`). Properties and methods make dense float32 tensors in [0, 1] of them, on the batch's device.
 
-Shapes: B samples, U distinct scene images among them, S image edge, V N voxels of all samples (one after the other),
+Shapes: B samples, U distinct scene images among them, S image edge, V and N voxels of all samples, one after the other,
 C feature channels, K views, H W their size, P vertices, F faces, R = 64 grid edge, r = 16 latent grid edge.
 """
 
@@ -26,7 +26,7 @@ BatchT = TypeVar("BatchT", bound="Tensors")
 
 
 class Tensors:
-    """A frozen dataclass of tensors (also in tuples) that moves as a whole. Other fields stay as they are."""
+    """Base of frozen dataclasses whose tensors, also nested and in tuples, move to a device together."""
 
     __slots__ = ()
 
@@ -53,7 +53,7 @@ def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class DrawsBatch(Tensors):
-    """The random numbers of `Draws`: time_B and drop_B float32; noise float32 [B, 8, r, r, r] or [N, 8]."""
+    """`Draws`, stacked. time_B, drop_B: float32. noise: float32 [B, 8, r, r, r] or [N, 8]."""
 
     time_B: Tensor
     drop_B: Tensor
@@ -62,10 +62,10 @@ class DrawsBatch(Tensors):
 
 @dataclass(frozen=True, slots=True)
 class ImagesBatch(Tensors):
-    """`InstanceImages`, each distinct scene image once.
+    """`InstanceImages`, stacked; each distinct scene image is stored once.
 
-    scenes_u8_U3SS: uint8. scene_B: int64, which of them a sample sees. scene_masks_u8_BSS, instances_u8_B4SS,
-    cleans_u8_B3SS: uint8.
+    scenes_u8_U3SS, scene_masks_u8_BSS, instances_u8_B4SS, cleans_u8_B3SS: uint8, as in InstanceImages.
+    scene_B: int64, index of each sample's scene image.
     """
 
     scenes_u8_U3SS: Tensor
@@ -76,30 +76,31 @@ class ImagesBatch(Tensors):
 
     @property
     def scenes_U3SS(self) -> Tensor:
-        """float32 in [0, 1]; `result[scene_B]` of what is computed of them is per sample."""
+        """float32 in [0, 1]: the distinct scene images. What is computed from them is indexed by `scene_B`."""
         return _unit(self.scenes_u8_U3SS)
 
     @property
     def scene_B4SS(self) -> Tensor:
-        """float32 in [0, 1], RGB and the mask of the sample's object."""
+        """float32 in [0, 1]: RGB of the scene, and the mask of the sample's object."""
         return torch.cat([self.scenes_U3SS[self.scene_B], _unit(self.scene_masks_u8_BSS)[:, None]], dim=1)
 
     @property
     def instance_B4SS(self) -> Tensor:
-        """float32 in [0, 1], RGB with surroundings and mask."""
+        """float32 in [0, 1]: RGB of the crop, with the surroundings of the object, and its mask."""
         return _unit(self.instances_u8_B4SS)
 
     @property
     def clean_B3SS(self) -> Tensor | None:
-        """float32 in [0, 1], on black."""
+        """float32 in [0, 1]: the clean view, on black."""
         return None if self.cleans_u8_B3SS is None else _unit(self.cleans_u8_B3SS)
 
 
 @dataclass(frozen=True, slots=True)
 class StructureBatch(Tensors):
-    """`StructureSample`s. depth_ratio_B: float32. T_world_cube_B44: float64.
+    """`StructureSample`s, stacked.
 
-    voxels_target_V, voxels_partial_V: int32, flat indices into [B, R, R, R]; confidence_V: float32, of the latter.
+    voxels_target_V, voxels_partial_V: int32, flat indices into [B, R, R, R]. confidence_V: float32, of the partial
+    voxels. depth_ratio_B: float32, alpha. T_world_cube_B44: float64.
     """
 
     names: tuple[SampleName, ...]
@@ -140,11 +141,11 @@ class StructureBatch(Tensors):
         return self.draws.noise
 
     def target_occupancy(self) -> Tensor:
-        """[B, 1, R, R, R] float32 of 0 and 1: the complete surface."""
+        """[B, 1, R, R, R] float32, 0 or 1: voxels of the complete surface."""
         return _dense(self.voxels_target_V, 1.0, len(self))
 
     def partial_occupancy(self) -> Tensor:
-        """[B, 1, R, R, R] float32 of 0 and 1: the visible points."""
+        """[B, 1, R, R, R] float32, 0 or 1: voxels of the visible points."""
         return _dense(self.voxels_partial_V, 1.0, len(self))
 
     def folded_confidence(self) -> Tensor:
@@ -154,7 +155,7 @@ class StructureBatch(Tensors):
 
 @dataclass(frozen=True, slots=True)
 class ShapeBatch(Tensors):
-    """`ShapeSample`s. voxels_target_V: int32, flat indices into [B, R, R, R]; images_u8_B3SS: uint8."""
+    """`ShapeSample`s, stacked. voxels_target_V: int32, flat indices into [B, R, R, R]. images_u8_B3SS: uint8."""
 
     names: tuple[SampleName, ...]
     voxels_target_V: Tensor
@@ -182,16 +183,16 @@ class ShapeBatch(Tensors):
         return self.draws.noise
 
     def target_occupancy(self) -> Tensor:
-        """[B, 1, R, R, R] float32 of 0 and 1."""
+        """[B, 1, R, R, R] float32, 0 or 1: voxels of the shape."""
         return _dense(self.voxels_target_V, 1.0, len(self))
 
 
 @dataclass(frozen=True, slots=True)
 class SparseBatch(Tensors):
-    """What samples on voxels of the structured latent share.
+    """What batches of structured latents share.
 
-    coords_N4: int32 (sample, x, y, z). slat_N8: float32 posterior means, not normalised; or None, and then feats_NC:
-    float16 image features for the frozen encoder.
+    coords_N4: int32 (sample, x, y, z). Either slat_N8 (float32, posterior means, not normalised) or feats_NC (float16,
+    image features for the frozen encoder) is given.
     """
 
     names: tuple[SampleName, ...]
@@ -205,7 +206,7 @@ class SparseBatch(Tensors):
 
     @property
     def voxels(self) -> VoxelSet:
-        """A new one at each call: keep it for all networks of a step, since it holds what is derived from it."""
+        """The voxels of the batch. A new object at each call: keep one for all networks of a step, since it caches."""
         return VoxelSet(self.coords_N4, len(self))
 
     @property
@@ -223,7 +224,7 @@ class SparseBatch(Tensors):
 
 @dataclass(frozen=True, slots=True)
 class LatentBatch(SparseBatch):
-    """`LatentSample`s. images_u8_B3SS: uint8."""
+    """`LatentSample`s, stacked. images_u8_B3SS: uint8."""
 
     images_u8_B3SS: Tensor | None
 
@@ -235,7 +236,7 @@ class LatentBatch(SparseBatch):
 
 @dataclass(frozen=True, slots=True)
 class TextureBatch(SparseBatch):
-    """`TextureSample`s. Poses and intrinsics float64; depths_USS: float32 planar metres of each distinct scene."""
+    """`TextureSample`s, stacked. Poses and intrinsics: float64. depths_USS: float32, metres, of each distinct scene."""
 
     images: ImagesBatch
     T_world_grid_B44: Tensor
@@ -245,15 +246,15 @@ class TextureBatch(SparseBatch):
 
     @property
     def depth_BSS(self) -> Tensor:
-        """float32 planar metres, NaN where nothing is known."""
+        """float32 planar metres of each sample's scene, NaN where depth is unknown."""
         return self.depths_USS[self.images.scene_B]
 
 
 @dataclass(frozen=True, slots=True)
 class RenderBatch(SparseBatch):
-    """`RenderSample`s. rgba_u8_BK4HW: uint8, straight alpha. Poses and intrinsics float64.
+    """`RenderSample`s, stacked. rgba_u8_BK4HW: uint8, straight alpha. Poses and intrinsics: float64.
 
-    vertices: float32 [P, 3] and faces: int64 [F, 3] of each sample; None if the stage does not ask for them.
+    vertices (float32 [P, 3]) and faces (int64 [F, 3]) by sample; None if the stage does not ask for them.
     """
 
     rgba_u8_BK4HW: Tensor
@@ -273,6 +274,7 @@ def _unit(bytes_: Tensor) -> Tensor:
 
 
 def _dense(index_V: Tensor, value: Tensor | float, batch_size: int) -> Tensor:
+    """[B, 1, R, R, R] float32: values at flat indices, zeros elsewhere."""
     grid = torch.zeros(batch_size, 1, RESOLUTION, RESOLUTION, RESOLUTION, device=index_V.device)
-    grid.view(-1)[index_V.long()] = value  # every index once, so the order of writing does not matter
+    grid.view(-1)[index_V.long()] = value  # indices are distinct, so the order of writing does not matter
     return grid

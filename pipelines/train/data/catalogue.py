@@ -1,6 +1,6 @@
-"""Which objects of which views are trained on, from thin columns alone.
+"""The catalogue of samples: which objects of which views are trained on. Images and meshes are not read for it.
 
-Shapes: L samples, I (object, view) pairs of a dataset.
+Shapes: L samples, I (object, view) pairs of a dataset, O objects of its scenes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipelines.train.data.assets import AssetFacts, nothing_left, usable_assets
 from pipelines.train.data.options import DataOptions
 from pipelines.train.data.readers import Readers
-from pipelines.train.stage import Split
+from pipelines.train.interfaces.loading import Split
 from scenegen.contract.dataset import Dataset
 
 Wanted = Callable[[AssetFacts], bool]
@@ -23,10 +23,11 @@ Wanted = Callable[[AssetFacts], bool]
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Samples by number; each an object in a view, or an asset alone (then view_L and instance_L are -1).
+    """Samples by number: each is an object in a view, or a lone asset. Samples of one view follow one another.
 
-    dataset_L: int16, number of the location. view_L: int64 in its dataset. instance_L: int32. asset_L: int32, into
-    `assets`. weight_L: float32, how often a sample is seen in an epoch. Samples of one view stand together.
+    assets: of all samples. dataset_L: int16, number of the location. view_L: int64, number of the view in its dataset.
+    instance_L: int32, id of the object in its view. (View and instance of a lone asset are -1.) asset_L: int32, index
+    into `assets`. weight_L: float32, how often a sample is seen in an epoch.
     """
 
     assets: tuple[AssetFacts, ...]
@@ -43,7 +44,7 @@ class Catalogue:
         return self.assets[self.asset_L[index]]
 
     def groups(self) -> np.ndarray:
-        """[L] int64: samples of one number share a decoded view."""
+        """[L] int64: samples with the same number share a decoded view."""
         changes = (np.diff(self.dataset_L) != 0) | (np.diff(self.view_L) != 0) | (self.view_L[1:] < 0)
         return np.concatenate([[0], changes.cumsum()])[: len(self)]
 
@@ -53,17 +54,15 @@ class Catalogue:
 
 
 def catalogue_of_views(readers: Readers, options: DataOptions, split: Split, wanted: Wanted) -> Catalogue:
-    """Objects that cover enough of a view, of assets of the split that are wanted.
+    """Samples of objects that cover enough of a view, and whose assets are of the split and wanted.
 
-    A location may hold scenes of one split alone. Raises UsageError if none has anything to train on.
+    A location may have scenes of one split alone. Raises UsageError if no location has a training sample.
     """
     parts, assets = [], _Assets()
     for number in range(len(readers)):
         dataset, known = readers.dataset(number), _wanted_assets(readers, number, options, split, wanted)
         view_I, instance_I, uid_I = _visible_objects(dataset, options.min_pixel_ratio)
-        code_of_uid = np.array(
-            [assets.code(known[uid]) if uid in known else -1 for uid in uid_I.dictionary.to_pylist()]
-        )
+        code_of_uid = np.array([assets.add(known[uid]) if uid in known else -1 for uid in uid_I.dictionary.to_pylist()])
         asset_I = code_of_uid[uid_I.indices.to_numpy()] if len(uid_I) else np.zeros(0, int)
         keep = asset_I >= 0
         parts.append(_part(number, view_I[keep], instance_I[keep], asset_I[keep], options))
@@ -75,11 +74,14 @@ def catalogue_of_views(readers: Readers, options: DataOptions, split: Split, wan
 
 
 def catalogue_of_assets(readers: Readers, options: DataOptions, split: Split, wanted: Wanted) -> Catalogue:
-    """Assets of the split that are wanted; one that several locations have is taken from the first."""
+    """Samples of the lone assets of the split that are wanted; if several locations have one, from the first of them.
+
+    Raises UsageError if a location has no training asset.
+    """
     parts, assets, seen = [], _Assets(), set[str]()
     for number in range(len(readers)):
         known = _wanted_assets(readers, number, options, split, wanted)
-        codes = np.array([assets.code(known[uid]) for uid in known if uid not in seen], np.int64)
+        codes = np.array([assets.add(known[uid]) for uid in known if uid not in seen], np.int64)
         seen |= known.keys()
         if split == "train" and not known:
             raise nothing_left("asset to train on", readers.objects(number).root.location)
@@ -89,12 +91,12 @@ def catalogue_of_assets(readers: Readers, options: DataOptions, split: Split, wa
 
 
 class _Assets:
-    """Numbers assets as they come."""
+    """Numbers assets in the order in which they are added."""
 
     def __init__(self) -> None:
         self.facts: list[AssetFacts] = []
 
-    def code(self, asset: AssetFacts) -> int:
+    def add(self, asset: AssetFacts) -> int:
         self.facts.append(asset)
         return len(self.facts) - 1
 
@@ -107,7 +109,7 @@ def _wanted_assets(
 
 
 def _visible_objects(dataset: Dataset, min_pixel_ratio: float) -> tuple[np.ndarray, np.ndarray, pa.DictionaryArray]:
-    """View, instance id and asset uid of every object that covers enough of a view, view by view."""
+    """View number, instance id and asset uid [I] of every object that covers enough of a view, view by view."""
     columns = ["scene_index", "width", "height", "objects.instance_id", "objects.visible_px"]
     views = dataset.table("views", columns).combine_chunks()
     objects = views["objects"].chunk(0) if views.num_rows else pa.array([], pa.list_(pa.struct([])))
@@ -121,7 +123,7 @@ def _visible_objects(dataset: Dataset, min_pixel_ratio: float) -> tuple[np.ndarr
 
 
 def _uids(dataset: Dataset, scene_I: np.ndarray, instance_I: np.ndarray) -> pa.DictionaryArray:
-    """Asset uid of each (scene, instance id)."""
+    """[I]: the asset uid of each pair of scene index and instance id."""
     columns = ["scene_index", "objects.instance_id", "objects.asset_uid"]
     scenes = dataset.table("scenes", columns).combine_chunks()
     objects = scenes["objects"].chunk(0)

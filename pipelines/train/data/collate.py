@@ -1,4 +1,4 @@
-"""Samples to batches.
+"""Stacks samples into batches: one function for each kind of sample.
 
 Shapes: B samples, U distinct scene images, V voxels of all samples, R = 64 grid edge.
 """
@@ -98,7 +98,7 @@ def render_batch(samples: Sequence[RenderSample]) -> RenderBatch:
 
 
 def images_batch(images: Sequence[InstanceImages]) -> ImagesBatch:
-    """Each distinct scene image once."""
+    """Images of all samples, each distinct scene image once."""
     first = _first_of_scene(images)
     number = {scene_id: position for position, scene_id in enumerate(first)}
     return ImagesBatch(
@@ -111,7 +111,7 @@ def images_batch(images: Sequence[InstanceImages]) -> ImagesBatch:
 
 
 def draws_batch(draws: Sequence[Draws], dense: bool) -> DrawsBatch:
-    """dense: noise of one shape is stacked; otherwise it has a row a voxel and is joined."""
+    """dense: noise of equal shapes is stacked; otherwise its rows, one for each voxel, are concatenated."""
     noise = [each.noise for each in draws]
     return DrawsBatch(
         time_B=torch.tensor([each.time for each in draws], dtype=torch.float32),
@@ -121,7 +121,7 @@ def draws_batch(draws: Sequence[Draws], dense: bool) -> DrawsBatch:
 
 
 def flat_voxels(voxels: Sequence[Tensor]) -> Tensor:
-    """[V] int32, flat indices into [B, R, R, R], of the (x, y, z) of each sample."""
+    """[V] int32: flat indices into [B, R, R, R] of the voxels [V, 3] of each sample."""
     stride_3 = torch.tensor([RESOLUTION * RESOLUTION, RESOLUTION, 1], dtype=torch.int32)
     return torch.cat(
         [(each.int() * stride_3).sum(1, dtype=torch.int32) + b * RESOLUTION**3 for b, each in enumerate(voxels)]
@@ -129,13 +129,13 @@ def flat_voxels(voxels: Sequence[Tensor]) -> Tensor:
 
 
 def coords_batch(coords: Sequence[Tensor]) -> Tensor:
-    """[N, 4] int32 (sample, x, y, z)."""
+    """[N, 4] int32 (sample, x, y, z) of the voxels [N, 3] of each sample."""
     rows = [torch.nn.functional.pad(each.int(), (1, 0), value=b) for b, each in enumerate(coords)]
     return torch.cat(rows)
 
 
 def _first_of_scene(images: Sequence[InstanceImages]) -> dict[int, int]:
-    """Scene id to the first sample that shows it, in order."""
+    """By scene id the position of the first sample that shows the scene, in the order of samples."""
     first: dict[int, int] = {}
     for position, each in enumerate(images):
         first.setdefault(each.scene_id, position)
@@ -143,7 +143,7 @@ def _first_of_scene(images: Sequence[InstanceImages]) -> dict[int, int]:
 
 
 def _present(tensors: Sequence[Tensor | None]) -> list[Tensor]:
-    """All of them. A source gives a part to every sample or to none."""
+    """All tensors. Raises ValueError if some are missing: a source gives a part to every sample or to none."""
     found = [each for each in tensors if each is not None]
     if len(found) != len(tensors):
         raise ValueError("some samples of a batch lack what others have; one source must give all or none")

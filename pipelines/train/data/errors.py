@@ -1,4 +1,4 @@
-"""What can be wrong with a sample."""
+"""Why a sample cannot be made from its row."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pipelines.errors import PipelineError
 
 
 class BadRowError(PipelineError):
-    """A row that cannot be read or does not keep its promises: the data are damaged. Names the row and the cause."""
+    """A row cannot be read or breaks the contract: the data are damaged. The message names the row and the cause."""
 
 
 class Rejected(Exception):
-    """A sound row that gives no sample with this seed, such as an object that is larger than its cube.
+    """A sound row gives no sample with this seed, for example because its object is larger than the cube.
 
-    Expected, known only once the row is read, and answered by another sample. reason: one of a few short names.
+    This is expected, known only after reading the row, and answered by another sample. reason: one of a few short
+    phrases, by which rejections are counted.
     """
 
     def __init__(self, reason: str) -> None:
@@ -27,7 +28,7 @@ class Rejected(Exception):
 
 @contextmanager
 def row(place: str) -> Iterator[None]:
-    """What reading and decoding may raise becomes a BadRowError that names the place."""
+    """A context that turns whatever reading and decoding may raise into a BadRowError that names the place."""
     try:
         yield
     except (OSError, ValueError, KeyError, IndexError, TypeError, pa.ArrowException) as error:

@@ -1,7 +1,7 @@
-"""Samples to the training process: made in order by worker processes, the same for any number of them.
+"""The data loader: worker processes make the micro-batches, which are the same for any number of workers.
 
-The training process decides what is made (order.py, plan.py) and hands out micro-batches as tasks; a worker makes one
-whole and sends it back stacked. Nothing depends on which worker makes what.
+The training process decides which samples a micro-batch has (order.py, plan.py) and hands it out as a task; a worker
+loads its samples and sends them back stacked. Nothing depends on which worker does what.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pipelines.errors import PipelineError
-from pipelines.train.data.bad_rows import BadRowPolicy, Trouble, TroubleBook, load_or_replace
+from pipelines.train.data.bad_samples import BadRowPolicy, ProblemCounts, SampleProblems, load_or_replace
 from pipelines.train.data.order import Grouped, SampleOrder
 from pipelines.train.data.plan import micro_batches, plan_step
-from pipelines.train.stage import Batch, LoaderOptions, SampleSource
+from pipelines.train.interfaces.loading import Batch, LoaderOptions, SampleSource
 
-_TASKS_AHEAD = 2  # of each worker
+_TASKS_AHEAD = 2  # per worker
 _DEFAULT_POLICY = BadRowPolicy()
 
 
 @dataclass(frozen=True)
 class Task:
-    """One micro-batch to make. last: of its step."""
+    """One micro-batch to make: numbers and epochs of its B samples. last: whether it is the last of its step."""
 
     index_B: tuple[int, ...]
     epoch_B: tuple[int, ...]
@@ -39,50 +39,52 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Made:
-    """A made micro-batch with the troubles on the way, or the error that ends training."""
+class LoadedBatch:
+    """A micro-batch and the problems with its samples, or the error that ends training.
+
+    samples: their number. last: as in Task.
+    """
 
     batch: Batch | None
     samples: int
-    troubles: tuple[Trouble, ...] = ()
+    problems: tuple[SampleProblems, ...] = ()
     last: bool = True
     error: PipelineError | None = None
 
-    def pin_memory(self) -> Made:
+    def pin_memory(self) -> LoadedBatch:
         return self if self.batch is None else replace(self, batch=self.batch.pin_memory())
 
 
 def training_batches(
     source: SampleSource[Any], options: LoaderOptions, first_step: int
 ) -> Generator[Sequence[Batch], None, None]:
-    """This rank's micro-batches of every step from `first_step`, without end; see `stage.Loader`.
+    """This rank's micro-batches of every step from `first_step`, without end; see `interfaces.loading.Loader`.
 
-    Close it to end its workers.
-    Raises BadRowError and PipelineError by the policy of the source.
+    Close it to end its workers. Raises BadRowError or PipelineError, by the source's policy on bad rows.
     """
-    book = TroubleBook(_policy(source))
+    counts = ProblemCounts(_policy(source))
     step: list[Batch] = []
-    with _made(source, _tasks(source, options, first_step), options) as all_made:
-        for made in all_made:
-            step.append(_checked(made, book))
-            if made.last:
+    with _loaded(source, _tasks(source, options, first_step), options) as batches:
+        for loaded in batches:
+            step.append(_checked(loaded, counts))
+            if loaded.last:
                 yield step
                 step = []
 
 
 def fixed_batches(source: SampleSource[Any], indices: Sequence[int], options: LoaderOptions) -> Iterator[Batch]:
-    """These samples of epoch 0, in order and within the token budget; see `stage.Loader`."""
-    book = TroubleBook(_policy(source))
+    """These samples of epoch 0, in order and within the token budget; see `interfaces.loading.Loader`."""
+    counts = ProblemCounts(_policy(source))
     chosen = np.asarray(indices, np.int64)
     cut = micro_batches(source.costs()[chosen], options.micro_batch_tokens)
     tasks = [Task(tuple(chosen[list(micro)].tolist()), (0,) * len(micro)) for micro in cut]
-    with _made(source, tasks, options) as all_made:
-        for made in all_made:
-            yield _checked(made, book)
+    with _loaded(source, tasks, options) as batches:
+        for loaded in batches:
+            yield _checked(loaded, counts)
 
 
 def _tasks(source: SampleSource[Any], options: LoaderOptions, first_step: int) -> Iterator[Task]:
-    """This rank's micro-batches, step by step. Every rank makes the same plan."""
+    """This rank's micro-batches, step by step. All ranks make the same plan, and each takes its part of it."""
     order = SampleOrder.of(source, options.seed)
     cost_L, step = source.costs(), first_step
     group_L = source.groups() if isinstance(source, Grouped) else np.arange(len(source))
@@ -98,62 +100,65 @@ def _tasks(source: SampleSource[Any], options: LoaderOptions, first_step: int) -
 
 
 @contextmanager
-def _made(source: SampleSource[Any], tasks: Iterable[Task], options: LoaderOptions) -> Iterator[Iterator[Made]]:
-    maker = _Maker(source, options.seed, _policy(source))
+def _loaded(
+    source: SampleSource[Any], tasks: Iterable[Task], options: LoaderOptions
+) -> Iterator[Iterator[LoadedBatch]]:
+    """The tasks' micro-batches, made by workers, or here without workers. The workers end with the context."""
+    maker = _BatchMaker(source, options.seed, _policy(source))
     if options.workers == 0:
-        made = map(maker.__getitem__, tasks)
-        yield map(Made.pin_memory, made) if options.pin_memory else made
+        batches = map(maker.__getitem__, tasks)
+        yield map(LoadedBatch.pin_memory, batches) if options.pin_memory else batches
         return
     loader = DataLoader(
         maker,
         batch_size=None,
         sampler=tasks,
         num_workers=options.workers,
-        collate_fn=_as_it_is,
+        collate_fn=_unchanged,
         pin_memory=options.pin_memory,
         prefetch_factor=_TASKS_AHEAD,
         worker_init_fn=_start_worker,
-        generator=torch.Generator(),  # a loader draws a seed for its workers; not from the training's own
+        generator=torch.Generator(),  # torch draws a seed for the workers; not from the generator of training
     )
     before = set(multiprocessing.active_children())
-    all_made = iter(loader)
+    iterator = iter(loader)
     workers = set(multiprocessing.active_children()) - before
     try:
-        yield all_made
+        yield iterator
     finally:
-        _end(all_made, workers)
+        _end(iterator, workers)
 
 
-def _end(all_made: Any, workers: Iterable[BaseProcess]) -> None:
-    """Every worker has ended after it.
+def _end(iterator: Any, workers: Iterable[BaseProcess]) -> None:
+    """End all workers before returning.
 
-    torch's iterator ends its workers when it is forgotten, which a reference somewhere can put off until the
-    interpreter exits. That then sends SIGTERM, which workers ignore (`_start_worker`), and waits for ever.
+    torch's iterator ends its workers when it is garbage-collected, which any reference can delay until the interpreter
+    exits. The exit then sends SIGTERM, which workers ignore (`_start_worker`), and waits for ever.
     """
-    all_made._shutdown_workers()  # there is no public name for it
+    iterator._shutdown_workers()  # there is no public name for it
     for worker in workers:
         worker.kill()
         worker.join()
 
 
-class _Maker(Dataset[Made]):
-    """Makes tasks, in the training process or in a worker."""
+class _BatchMaker(Dataset[LoadedBatch]):
+    """Makes the micro-batches of tasks, in the training process or in a worker."""
 
     def __init__(self, source: SampleSource[Any], seed: int, policy: BadRowPolicy) -> None:
         self._source, self._seed, self._policy = source, seed, policy
 
-    @torch.autocast("cpu", enabled=False)  # whoever asks may be computing in half precision; stored halves are not that
-    def __getitem__(self, task: Task) -> Made:
+    @torch.autocast("cpu", enabled=False)  # validation asks under autocast, which must not touch stored float16
+    def __getitem__(self, task: Task) -> LoadedBatch:
         pairs = zip(task.index_B, task.epoch_B, strict=True)
         try:
             loaded = [self._load(*pair) for pair in pairs]
-        except PipelineError as error:  # as a value: an exception that crosses processes loses its type and its words
-            return Made(None, 0, error=error)
+        except PipelineError as error:  # as a value: an exception loses its type and message between processes
+            return LoadedBatch(None, 0, error=error)
         batch = self._source.collate([sample for sample, _ in loaded])
-        troubles = tuple(trouble for _, trouble in loaded if trouble != Trouble())
-        return Made(batch, len(loaded), troubles, task.last)
+        problems = tuple(problem for _, problem in loaded if problem != SampleProblems())
+        return LoadedBatch(batch, len(loaded), problems, task.last)
 
-    def _load(self, index: int, epoch: int) -> tuple[Any, Trouble]:
+    def _load(self, index: int, epoch: int) -> tuple[Any, SampleProblems]:
         try:
             return load_or_replace(self._source, index, epoch, self._seed, self._policy)
         except Exception as error:
@@ -161,24 +166,25 @@ class _Maker(Dataset[Made]):
             raise
 
 
-def _checked(made: Made, book: TroubleBook) -> Batch:
-    if made.error is not None:
-        raise made.error
-    assert made.batch is not None
-    book.add(made.samples, made.troubles)
-    return made.batch
+def _checked(loaded: LoadedBatch, counts: ProblemCounts) -> Batch:
+    """The batch, after its problems are counted. Raises the error that it holds instead, if any."""
+    if loaded.error is not None:
+        raise loaded.error
+    assert loaded.batch is not None
+    counts.add(loaded.samples, loaded.problems)
+    return loaded.batch
 
 
 def _policy(source: SampleSource[Any]) -> BadRowPolicy:
     return getattr(source, "policy", _DEFAULT_POLICY)
 
 
-def _as_it_is(made: Any) -> Any:
-    return made
+def _unchanged(loaded: Any) -> Any:
+    return loaded
 
 
 def _start_worker(number: int) -> None:
-    """One thread a worker; signals are for the training process, which saves while its workers still work."""
+    """One thread per worker. Signals are for the training process, which saves while its workers still work."""
     torch.set_num_threads(1)
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)

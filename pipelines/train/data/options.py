@@ -1,4 +1,4 @@
-"""Which data are trained on, and how they are varied."""
+"""The options of the data path: which data are trained on, and how samples are augmented."""
 
 from __future__ import annotations
 
@@ -6,30 +6,32 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pipelines.errors import UsageError
-from pipelines.train.data.locations import DataLocation
 from pipelines.train.data.randomness import RotationAxis
-from pipelines.train.data.readers import Readers
+from pipelines.train.data.readers import DataLocation, Readers
 from scenegen.contract.objects import FEATURES_PREFIX, LATENTS_PREFIX, OBJECTS, VIEWS
 
 AlphaRule = Literal["official", "uniform", "estimate", "truth"]
-"""How the share alpha of estimated depth is drawn: min(1, 1.01 U), U, always 1, always 0; U uniform in [0, 1)."""
+"""How alpha, the share of estimated depth, is drawn, with U uniform in [0, 1): official: min(1, 1.01 U). uniform: U.
+estimate: always 1. truth: always 0."""
 
 Oversize = Literal["reject", "rescale", "squash"]
-"""What becomes of an object that is larger than the coarse cube around its visible part. reject: another sample is
-taken. rescale: the cube grows until the object fits, up to a limit. squash: what sticks out is moved onto the walls
-(official)."""
+"""What happens to an object that is larger than the coarse cube around its visible part. reject: another sample takes
+its place. rescale: the cube grows until the object fits, up to a limit. squash: what lies outside is moved onto the
+walls of the cube (official)."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How a sample's cube is turned and jittered, and how images lose resolution.
+    """How samples are augmented: rotation, scale and shift in the cube, resolution of images, occlusion.
 
-    rotation: probability of a random rotation. axis: about which; "vertical" keeps up up, as it is in scenes whose
-    camera's pose is known. scale: range of the factor on the object's size in its cube.
-    shift: largest move along each axis, in edges of the cube. resize_probability: of scaling an image down to
-    `resize_px` or more and back.
-    hidden: range of the share of a lone object's view that something covers. seen_as: the cube of a lone object; its
-    own bounding cube, or one of the two that a scene would give it, by lot.
+    rotation: probability of a random rotation. axis: of the rotation; "vertical" keeps the up direction, which is known
+    in scenes whose camera pose is known.
+    scale: range of the factor on the object's size in its cube.
+    shift: largest translation along each axis, in edges of the cube.
+    resize_probability: of scaling an image down to an edge of at least `resize_px` and back up.
+    hidden: range of the share of a lone object's view that is covered.
+    seen_as: the cube of a lone object: "whole": its bounding cube; "in_scenes": the coarse or the fine cube that it
+    would have in a scene, at random.
     """
 
     rotation: float = 1.0
@@ -47,19 +49,23 @@ NO_AUGMENTATION = Augmentation(rotation=0.0, scale=(1.0, 1.0), shift=0.0, resize
 
 @dataclass(frozen=True)
 class DataOptions:
-    """What decides a sample beside its number, the seed and the epoch.
+    """What decides a sample, together with its number, the seed and the epoch.
 
-    image_px: edge S of the encoders' images. estimators: depth estimators to draw from; None for all that every shard
-    of a dataset has. alpha: see AlphaRule; a number is always that. oversize: see Oversize.
-    largest_growth: of a rescaled cube, as a factor; objects that need more are rejected.
-    min_pixel_ratio: smallest share of the image that an object must cover. min_interior_px: fewest pixels off its
-    outline. max_voxels: of a structured latent. max_mesh_faces: of a mesh that is voxelised.
-    held_out: share of assets kept for validation where a dataset has only one split.
-    extractor: features in voxels for SLAT stages. latents: table of stored latents; None encodes online.
-    views_per_sample: renders that decoders are trained on.
-    per_view: most objects of one view that come together in a batch; decoding a view is a quarter to a half of the
-    work of its first sample, and encoding its scene a sixth of a step's encoding.
-    bad_rows: raise, or take another sample. bad_row_budget: how many, as a share of what was loaded.
+    image_px: edge S of the encoders' images.
+    estimators: depth estimators to draw from; None for all that every shard of a dataset has.
+    alpha: see AlphaRule, or a fixed number. oversize: see Oversize.
+    largest_growth: largest factor on a rescaled cube; objects that need more are rejected.
+    min_pixel_ratio: smallest share of the image that an object must cover.
+    min_interior_px: smallest number of its pixels that are not on its outline.
+    max_voxels: of a structured latent. max_mesh_faces: of a mesh that is voxelised.
+    held_out: share of the assets that validate, where all assets of a dataset are of one split.
+    extractor: name of the image features in voxels, for SLAT stages.
+    latents: name of the table of stored latents; None to encode features while training.
+    views_per_sample: renders of each sample that decoders are trained on.
+    per_view: largest number of objects of one view that come together in a batch. (Decoding a view is a quarter to a
+    half of the work of its first sample, and encoding its scene a sixth of the image encoding of a step.)
+    bad_rows: "raise" ends training at a row that cannot be read; "replace" takes another sample.
+    bad_row_budget: largest share of such rows among the samples loaded.
     """
 
     locations: tuple[DataLocation, ...]
@@ -93,9 +99,9 @@ class DataOptions:
             raise UsageError(f"a share of {self.held_out:g} of the assets cannot be held out; give one in [0, 1)")
 
     def describe(self) -> dict[str, Any]:
-        """As JSON, for digests: what the data are, but not where they lie; and everything but the rule for bad rows.
+        """What decides the samples, as JSON for digests: the options but for bad rows, and what the data are.
 
-        Reads the data's metadata. Raises UsageError if they are not there.
+        Where the data lie does not matter. Reads their metadata; raises UsageError if they do not exist.
         """
         options = asdict(self)
         for name in ("locations", "bad_rows", "bad_row_budget"):

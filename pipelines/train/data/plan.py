@@ -1,7 +1,7 @@
-"""How the samples of a step are shared by ranks and cut into micro-batches.
+"""How the samples of a step are distributed over ranks and micro-batches.
 
-The samples are decided before (order.py) and losses are weighted over the whole batch, so nothing here changes what is
-learned: only where and how fast.
+order.py has chosen the samples, and losses are weighted over the whole batch, so that the plan does not change what is
+learned, only where and how fast.
 Shapes: B samples of a step.
 """
 
@@ -12,16 +12,17 @@ from collections.abc import Sequence
 import numpy as np
 
 Positions = tuple[int, ...]
-"""Samples by their place in the step's batch."""
+"""Samples of one micro-batch or bundle, by their position in the step's batch."""
 
 
 def plan_step(
     cost_B: np.ndarray, group_B: np.ndarray, world_size: int, micro_batch_tokens: float
 ) -> list[list[Positions]]:
-    """By rank, its micro-batches: the same number for every rank, none empty, of nearly equal cost.
+    """The micro-batches of each rank: equally many for all ranks, none empty, of nearly equal cost.
 
-    Samples of one view stay together where they can. Within the token budget, unless single samples exceed it, or some
-    rank has too few samples for so many micro-batches (which takes a batch that the ranks do not divide).
+    cost_B: tokens of each sample. group_B: its view; samples of one view stay together where possible.
+    micro_batch_tokens: budget of a micro-batch. It is exceeded by a single larger sample, or if some rank has fewer
+    samples than the others need micro-batches, which happens only if the ranks do not divide the batch.
     Raises ValueError for fewer samples than ranks.
     """
     if len(cost_B) < world_size:
@@ -37,7 +38,7 @@ def plan_step(
 
 
 def micro_batches(cost_B: np.ndarray, micro_batch_tokens: float) -> list[Positions]:
-    """Consecutive samples within the token budget."""
+    """Samples in their order, cut into micro-batches within the token budget."""
     cut: list[list[int]] = [[]]
     for position, cost in enumerate(cost_B):
         if cut[-1] and cost_B[cut[-1]].sum() + cost > micro_batch_tokens:
@@ -47,6 +48,7 @@ def micro_batches(cost_B: np.ndarray, micro_batch_tokens: float) -> list[Positio
 
 
 def _micro_batches(bundles: Sequence[Positions], cost_B: np.ndarray, count: int) -> list[Positions]:
+    """The samples of a rank in `count` micro-batches."""
     samples = sum(map(len, bundles))
     smaller = _cut(bundles, largest=max(1, samples // count))
     spread = _spread(smaller, cost_B, count, room=samples)
@@ -54,7 +56,7 @@ def _micro_batches(bundles: Sequence[Positions], cost_B: np.ndarray, count: int)
 
 
 def _bundles(group_B: np.ndarray, largest: int) -> list[Positions]:
-    """Runs of samples of one view, cut where they are too long to give every bin one."""
+    """Runs of samples of one view, cut into bundles of at most `largest` samples."""
     borders = np.flatnonzero(np.diff(group_B)) + 1
     return _cut([tuple(map(int, run)) for run in np.split(np.arange(len(group_B)), borders)], largest)
 
@@ -64,9 +66,9 @@ def _cut(bundles: Sequence[Positions], largest: int) -> list[Positions]:
 
 
 def _spread(bundles: Sequence[Positions], cost_B: np.ndarray, bins: int, room: int) -> list[list[Positions]]:
-    """Bundles to bins, the most expensive first and always to the cheapest bin with room (Graham 1969).
+    """Bundles in bins: the most expensive bundle first, each into the cheapest bin with room (Graham 1969).
 
-    room: most samples of a bin. A bundle that fits nowhere is taken apart.
+    room: largest number of samples in a bin. A bundle that fits nowhere is split into its samples.
     """
     waiting = sorted(bundles, key=lambda bundle: (-cost_B[list(bundle)].sum(), bundle), reverse=True)
     filled: list[list[Positions]] = [[] for _ in range(bins)]

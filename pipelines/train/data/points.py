@@ -1,6 +1,6 @@
-"""The visible points of an object, from mixed true and estimated depth.
+"""The visible points of an object, from a mix of true and estimated depth.
 
-Shapes: h w window around the object, P points.
+Shapes: h w window of the image around the object, P points.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from scenegen.contract.sidecar import GROUND_TRUTH
 
 @dataclass(frozen=True)
 class VisiblePoints:
-    """points_P3: float32 world metres. confidence_P: float32, 1 inside the mask, 0.5 on its outline.
+    """The visible points of one object.
 
-    depth_ratio: alpha, the share of estimated depth. estimator: whose; "gt" with alpha 0.
+    points_P3: float32, world coordinates in metres. confidence_P: float32, 1 inside the mask, 0.5 on its outline.
+    depth_ratio: alpha, the share of estimated depth. estimator: whose depth it is; "gt" with alpha 0.
     """
 
     points_P3: np.ndarray
@@ -34,7 +35,7 @@ class VisiblePoints:
 
 
 def draw_alpha(rng: np.random.Generator, rule: AlphaRule | float) -> float:
-    """One number is drawn in any case."""
+    """A random alpha in [0, 1], or the fixed one. One random number is drawn in any case."""
     uniform = rng.random()
     if isinstance(rule, float):
         return rule
@@ -46,8 +47,8 @@ def draw_alpha(rng: np.random.Generator, rule: AlphaRule | float) -> float:
 def visible_points(view: SceneView, seen: ViewObject, alpha: float) -> VisiblePoints:
     """The pixels of an object as points: depth = alpha * estimate + (1 - alpha) * truth.
 
-    The estimate is the one aligned to the image and to this instance. Pixels where it gives nothing are left out; if
-    the instance could not be aligned at all, the truth is used and said to be (alpha 0, "gt").
+    The estimate is aligned to the image and to this instance. Pixels without an estimate are left out. If the instance
+    could not be aligned, the true depth is used, and the result says so (alpha 0, "gt").
     """
     left, upper, right, lower = seen.facts.visible_box_px
     window = slice(upper, lower), slice(left, right)
@@ -66,7 +67,7 @@ def visible_points(view: SceneView, seen: ViewObject, alpha: float) -> VisiblePo
 
 
 def moved(points_P3: np.ndarray, linear_33: np.ndarray, offset_3: np.ndarray) -> np.ndarray:
-    """[P, 3] float32: linear p + offset. Column after column in memory, which makes bounds and comparisons quick."""
+    """[P, 3] float32: linear @ p + offset. Column-major in memory, which makes bounds and comparisons quick."""
     moved_3P = np.empty((3, len(points_P3)), np.float32)
     np.matmul(linear_33.astype(np.float32), points_P3.T, out=moved_3P)
     moved_3P += offset_3.astype(np.float32)[:, None]
@@ -76,9 +77,10 @@ def moved(points_P3: np.ndarray, linear_33: np.ndarray, offset_3: np.ndarray) ->
 def unprojected(
     depth_hw: np.ndarray, mask_hw: np.ndarray, corner_px: tuple[int, int], K_px: np.ndarray, T_outer_cam: np.ndarray
 ) -> np.ndarray:
-    """[P, 3] float32: the pixels of a mask at their planar depth, outside the camera.
+    """[P, 3] float32: the pixels of a mask at their planar depth, in the frame around the camera.
 
-    corner_px: column and row of the window's first pixel in the image of K_px. T_outer_cam: OpenCV axes.
+    corner_px: column and row of the window's first pixel in the image that K_px (3, 3) is of. T_outer_cam: (4, 4),
+    camera (OpenCV axes) to the frame around it.
     """
     rows, columns = np.nonzero(mask_hw)
     K, T = K_px.astype(np.float32), T_outer_cam.astype(np.float32)
@@ -90,7 +92,7 @@ def unprojected(
 
 
 def _aligned(view: SceneView, instance_id: int, window: tuple[slice, slice]) -> np.ndarray:
-    """(h, w) float32 metres, NaN where there is none; only the window of the map is worked on."""
+    """(h, w) float32: the aligned estimate in metres in a window of the image, NaN where there is none."""
     whole = view.estimate
     confidence = None if whole.confidence is None else whole.confidence[window]
     part = replace(whole, map=whole.map[window], confidence=confidence)

@@ -1,6 +1,6 @@
-"""Every random number of a sample, as a function of the seed and of what the number is for.
+"""Random numbers as functions of the seed and of what they are for.
 
-Generators are made where they are used and kept by no one, so order, workers and resuming cannot change them.
+Generators are made where they are used and never kept, so that order, workers and resuming cannot change them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RotationAxis = Literal["any", "vertical"]
 
 
 class Stream(IntEnum):
-    """What a generator is for; two streams share no numbers."""
+    """The purpose of a generator; two streams share no numbers."""
 
     STEP = 0
     SAMPLE = 1
@@ -27,20 +27,21 @@ class Stream(IntEnum):
 
 
 def generator(seed: int, stream: Stream, *key: int) -> np.random.Generator:
+    """A generator of its own for each seed, purpose and key, such as (epoch, sample)."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, *key)))
 
 
 def draw_step(seed: int, epoch: int, index: int, noise_shape: tuple[int, ...]) -> Draws:
-    """What the training step needs for one sample."""
+    """The random numbers that the training step needs for one sample. noise_shape: of its latent."""
     rng = generator(seed, Stream.STEP, epoch, index)
     time, drop = float(rng.standard_normal()), float(rng.random())
     return Draws(time, drop, torch.from_numpy(rng.standard_normal(noise_shape, np.float32)))
 
 
 def random_rotation(rng: np.random.Generator, axis: RotationAxis = "any") -> np.ndarray:
-    """(3, 3) float64, uniform on SO(3), or among those about the vertical: up stays up.
+    """(3, 3) float64: a random rotation, uniform on SO(3), or about the vertical (z) axis alone.
 
-    The matrix of a normalised quaternion of four normal numbers; for the vertical of the first and the last of them.
+    Made from a quaternion of four normal numbers, normalised; for the vertical axis only the first and the last.
     """
     quaternion = rng.standard_normal(4)
     if axis == "vertical":

@@ -1,23 +1,40 @@
-"""The open datasets of one process."""
+"""Where datasets lie, and the open datasets of one process."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.errors import UsageError
-from pipelines.train.data.locations import DataLocation
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.objects import OBJECTS
 
 
+@dataclass(frozen=True)
+class DataLocation:
+    """One dataset.
+
+    shards: folder or URI of the views. objects: folder or URI of the objects tables; None if they are in `shards`.
+    weight: how often each of its samples is seen in an epoch; may be a fraction.
+    """
+
+    shards: str
+    objects: str | None = None
+    weight: float = 1.0
+
+    @property
+    def objects_location(self) -> str:
+        return self.objects if self.objects is not None else self.shards
+
+
 class Readers:
     """Datasets and objects tables by the number of their location.
 
-    Each process opens its own: open files do not survive a fork to workers when they lie in an object store, and
-    cannot be pickled at all.
+    Each process opens its own files: open files of an object store do not survive a fork to workers, and none can be
+    pickled.
     """
 
     def __init__(self, locations: Sequence[DataLocation]) -> None:
@@ -28,23 +45,23 @@ class Readers:
         return len(self._locations)
 
     def dataset(self, number: int) -> Dataset:
-        """Raises UsageError if there is none."""
+        """The scenes of a location. Raises UsageError if there are none."""
         self._check_process()
         if number not in self._datasets:
             self._datasets[number] = _opened(Dataset, self._locations[number].shards)
         return self._datasets[number]
 
     def objects(self, number: int) -> ObjectDataset:
-        """Raises UsageError if there are none."""
+        """The objects tables of a location. Raises UsageError if there are none."""
         self._check_process()
         if number not in self._objects:
             self._objects[number] = _opened(ObjectDataset, self._locations[number].objects_location)
         return self._objects[number]
 
     def describe(self, tables: Collection[str]) -> list[dict[str, Any]]:
-        """What each location holds, as JSON: the same for copies of the same data, and for no others.
+        """What each location holds, as JSON; equal for copies of the same data and for no others.
 
-        tables: of objects, those that are used; tables beside them may come and go.
+        tables: names of the objects tables to describe; others do not matter.
         """
         return [self._described(number, tables) for number in range(len(self))]
 

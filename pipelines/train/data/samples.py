@@ -1,10 +1,10 @@
-"""What a data worker makes: one training sample each, decoded, cropped, voxelised and augmented.
+"""Training samples as the data workers make them: decoded, cropped, voxelised and augmented.
 
-Everything is small and exact: images uint8, grids as the coordinates of their occupied voxels. All random numbers of a
-sample are drawn in the worker from (seed, epoch, sample), so that the training process draws none and resuming needs
-no generator's state. All tensors are on the CPU.
+They are stored compactly and without loss: images as uint8, grids as the coordinates of their occupied voxels. All
+random numbers of a sample are drawn in the worker, from (seed, epoch, sample), so that the training process draws none
+and resuming needs no state of a generator. All tensors are on the CPU.
 
-Shapes: S image edge of the encoders, V N voxels of the 64^3 grid (uint8 indices, sorted by x, y, z), C feature
+Shapes: S image edge of the encoders, V and N voxels of the 64^3 grid (uint8 indices, sorted by x, y, z), C feature
 channels, K views, H W their size. Grid frame: the unit cube [-0.5, 0.5]^3 of the stage; a voxel's centre is
 (index + 0.5) / 64 - 0.5.
 """
@@ -18,10 +18,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class SampleName:
-    """Where a sample comes from, for logs, bad rows and reports.
+    """Where a sample comes from, for messages and reports.
 
-    view: number of the view in its dataset; instance_id: in that view; both -1 for samples of an asset alone.
-    variant: the rotation or clean view that was drawn.
+    dataset: number of the location. view: number of the view in its dataset. instance_id: of the object in that view.
+    (View and instance of a lone asset are -1.) variant: number of the clean view that was drawn.
     """
 
     dataset: int
@@ -35,9 +35,9 @@ class SampleName:
 class Draws:
     """The random numbers that a training step needs for one sample.
 
-    time: standard normal; the recipe's FlowPath makes t of it. drop: uniform in [0, 1); the condition is dropped
-    when it is below the recipe's probability. noise: standard normal float32, in the shape of the latent
-    ([8, 16, 16, 16], or [N, 8]).
+    time: standard normal, from which the recipe's FlowPath makes t. drop: uniform in [0, 1); the condition is dropped
+    if it is below the recipe's probability. noise: float32, standard normal, of the shape of the latent:
+    [8, 16, 16, 16] or [N, 8].
     """
 
     time: float
@@ -47,12 +47,13 @@ class Draws:
 
 @dataclass(frozen=True, slots=True)
 class InstanceImages:
-    """What the image encoders see of one object; masks are 0 or 255.
+    """The images of one object for the image encoders, all uint8; masks are 0 or 255.
 
-    scene_id: equal for samples with the same scene image, which is then stored and encoded once. scene_3SS: uint8, the
-    whole image squeezed to a square; scene_mask_SS: uint8, the object's mask in it. instance_4SS: uint8, RGB and mask,
-    a square around the object with its surroundings. clean_3SS: uint8, an unoccluded render of the asset on black, for
-    the alignment loss; None if the stage does not ask for it.
+    scene_id: equal for samples with the same scene image, which is then stored and encoded once.
+    scene_3SS: the whole image, resized to a square. scene_mask_SS: the object's mask in it.
+    instance_4SS: RGB and mask of a square crop around the object, with its surroundings.
+    clean_3SS: a clean view (an unoccluded render of the asset on black), for the alignment loss; None if the stage does
+    not ask for it.
     """
 
     scene_id: int
@@ -64,12 +65,13 @@ class InstanceImages:
 
 @dataclass(frozen=True, slots=True)
 class StructureSample:
-    """One object seen in a scene (or alone), in the cube of its stage: coarse, fine, or the canonical one.
+    """One object seen in a scene, or a lone one, in the cube of its stage.
 
-    target_V3: uint8, the voxels of the complete surface. partial_V3: uint8, those of the visible points;
-    confidence_V: float32 in (0, 1], the mean confidence of their points.
-    depth_ratio: the share alpha of estimated depth in the points. estimator: whose depth it was.
-    T_world_cube: [4, 4] float64, stage cube, augmented, to world (metres; canonical lengths for an object alone).
+    target_V3: uint8, voxels of the complete surface. partial_V3: uint8, voxels of the visible points.
+    confidence_V: float32 in (0, 1], mean confidence of the points in each of these.
+    depth_ratio: alpha, the share of estimated depth in the points. estimator: whose depth it is; "gt" with alpha 0.
+    T_world_cube: [4, 4] float64 similarity, augmented cube to world, in metres (for a lone object, to canonical
+    coordinates).
     """
 
     name: SampleName
@@ -85,9 +87,9 @@ class StructureSample:
 
 @dataclass(frozen=True, slots=True)
 class ShapeSample:
-    """An asset's voxels, turned or not, with one clean image of it: structure VAE and structure base.
+    """The voxels of an asset, rotated or not, and one clean view of it, for structure VAE and structure base.
 
-    image_3SS: uint8 on black; None if the stage does not ask for it.
+    target_V3: uint8. image_3SS: uint8, on black; None if the stage does not ask for it.
     """
 
     name: SampleName
@@ -98,10 +100,10 @@ class ShapeSample:
 
 @dataclass(frozen=True, slots=True)
 class LatentSample:
-    """An asset's structured latent, turned or not, with one clean image of it: SLAT base.
+    """The structured latent of an asset, rotated or not, and one clean view of it, for the SLAT base.
 
-    coords_N3: uint8. slat_N8: float32 posterior mean as stored, not normalised; or None, and then feats_NC (float16
-    image features in these voxels) is given for the stage's frozen encoder to make it.
+    coords_N3: uint8. Either slat_N8 (float32, posterior mean as stored, not normalised) or feats_NC (float16, image
+    features in the voxels, which the stage's frozen encoder makes a latent of) is given. image_3SS: uint8, on black.
     """
 
     name: SampleName
@@ -114,12 +116,12 @@ class LatentSample:
 
 @dataclass(frozen=True, slots=True)
 class TextureSample:
-    """A structured latent and the scene it is seen in: texturer.
+    """The structured latent of an object seen in a scene, for the texturer.
 
-    The first five as in LatentSample. T_world_grid: [4, 4] float64, grid frame to world (a similarity).
-    T_world_cam: [4, 4] float64, OpenCV. K_norm: [3, 3] float64, rows divided by the image's width and height.
-    depth_SS: float32, planar metres, nearest-resized like the mask of the scene image, NaN where nothing is known:
-    ground truth in training, for the depth test of visibility.
+    coords_N3, slat_N8, feats_NC: as in LatentSample. T_world_grid: [4, 4] float64 similarity, grid frame to world.
+    T_world_cam: [4, 4] float64, OpenCV axes. K_norm: [3, 3] float64, rows divided by the image's width and height.
+    depth_SS: float32, true planar depth in metres for the depth test of visibility, resized (nearest) like the mask of
+    the scene; NaN where it is unknown.
     """
 
     name: SampleName
@@ -136,10 +138,11 @@ class TextureSample:
 
 @dataclass(frozen=True, slots=True)
 class RenderSample:
-    """A structured latent and what it must decode to: SLAT VAE, Gaussian decoder, mesh decoder.
+    """A structured latent and what it must decode to, for SLAT VAE, Gaussian decoder and mesh decoder.
 
-    rgba_K4HW: uint8, straight alpha. K_norm_K33, T_grid_cam_K44: float64, camera (OpenCV) to grid frame.
-    vertices_P3: float32 and faces_F3: int32 in the grid frame; None if the stage does not ask for them.
+    coords_N3, slat_N8, feats_NC: as in LatentSample. rgba_K4HW: uint8, views with straight alpha.
+    K_norm_K33: float64, as in TextureSample. T_grid_cam_K44: float64, camera (OpenCV axes) to grid frame.
+    vertices_P3 (float32, in the grid frame) and faces_F3 (int32): None if the stage does not ask for them.
     """
 
     name: SampleName

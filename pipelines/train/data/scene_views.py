@@ -1,8 +1,8 @@
-"""Decoded views of scenes, kept while samples of the same view follow one another.
+"""Decoded views of scenes, cached while samples of the same view follow one another.
 
-What is random about a view (which estimator, how much resolution its image loses) is drawn once per view and epoch, so
-that the samples of a view can share the work, here and in the image encoders.
-Shapes: H W image, S encoders' image edge.
+What is random about a view (the depth estimator, and the resolution that its image is reduced to) is drawn once per
+view and epoch, so that the samples of a view share the work, here and in the image encoders.
+Shapes: H W image, S edge of the encoders' images.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ _IMAGES = ("rgb", "depth_m", "instance_id")
 class SceneView:
     """One view in one epoch.
 
-    place: for messages. scene_id: the same for all samples that see the same (equally blurred) image. blurred_px: edge
-    to which its image was scaled down and back before the encoders see it; None if it was not. estimator: "" if all
-    depth is the truth. images, ids: by size, once made.
+    place: of its row, for messages. scene_id: random; samples with the same one have the same scene image.
+    number: of the view in its dataset. blurred_px: edge that its image is scaled down to and back up before the
+    encoders see it; None for none. estimator: of the depth to mix in; "" for true depth alone.
+    images, ids: caches of resized maps by size.
     """
 
     place: str
@@ -66,7 +67,7 @@ class SceneView:
 
     @cached_property
     def estimate(self) -> DepthEstimate:
-        """The estimator's map. Raises BadRowError."""
+        """The estimator's depth map. Raises BadRowError."""
         with errors.row(f"{self.place}, depth of {self.estimator}"):
             return self.dataset.depth_estimate(self.number, self.estimator)
 
@@ -74,7 +75,7 @@ class SceneView:
         return next(each for each in self.view.objects if each.instance_id == instance_id)
 
     def image_3SS(self, size: int) -> Tensor:
-        """uint8: the whole image as a square. The same tensor for every sample of the view."""
+        """uint8: the whole image, resized to a square. All samples of the view share this tensor."""
         if size not in self.images:
             image_3SS = resized(self.rgb, size)
             if self.blurred_px is not None:
@@ -83,29 +84,30 @@ class SceneView:
         return self.images[size]
 
     def mask_SS(self, instance_id: int, size: int) -> Tensor:
-        """uint8, 0 or 255: the mask of one object as a square, as blurred as the image."""
+        """uint8, 0 or 255: the mask of one object, resized to a square and blurred like the image."""
         if size not in self.ids:
             ids_SS = _nearest(self.instance_id.astype(np.int32), size)
             self.ids[size] = ids_SS if self.blurred_px is None else _nearest(_nearest(ids_SS, self.blurred_px), size)
         return torch.from_numpy((self.ids[size] == instance_id).astype(np.uint8) * 255)
 
     def depth_SS(self, size: int) -> Tensor:
-        """float32 true depth, nearest-resized like masks."""
+        """float32: true planar depth in metres, resized (nearest) like masks."""
         return torch.from_numpy(_nearest(self.depth_m, size))
 
 
 def _nearest(map_HW: np.ndarray, size: int) -> np.ndarray:
-    """A whole 32-bit map as a square. Of ids, compared afterwards, it is `squeezed_mask` of the comparison.
+    """A 32-bit map, resized to a square with nearest neighbours.
 
-    (Pillow rounds 16-bit images another way.)
+    Resizing ids and comparing them gives the same mask as comparing them and then `squeezed_mask`. (Pillow rounds
+    differently for 16-bit images.)
     """
     return np.array(Image.fromarray(map_HW).resize((size, size), Image.Resampling.NEAREST))
 
 
 class SceneViews:
-    """Views by number, the last ones kept.
+    """Decoded views by number, with a cache of the last ones.
 
-    with_estimates: draw an estimator for each view. Raises UsageError if one that is asked for is missing.
+    with_estimates: draw a depth estimator for each view. Raises UsageError if one that is asked for is missing.
     """
 
     def __init__(self, readers: Readers, options: DataOptions, seed: int, with_estimates: bool = True) -> None:
@@ -115,7 +117,7 @@ class SceneViews:
         self._kept: OrderedDict[tuple[int, int, int], SceneView] = OrderedDict()
 
     def get(self, dataset: int, number: int, epoch: int) -> SceneView:
-        """Raises BadRowError."""
+        """A view by the number of its dataset and its number in it. Raises BadRowError."""
         key = dataset, number, epoch
         if key not in self._kept:
             self._kept[key] = self._read(*key)
@@ -136,7 +138,7 @@ class SceneViews:
 
 
 def estimators_of(dataset: Dataset, options: DataOptions) -> tuple[str, ...]:
-    """Whose depth to draw from; () when alpha is always 0. Raises UsageError if an estimator is missing."""
+    """The depth estimators to draw from; () if alpha is always 0. Raises UsageError if one is missing."""
     if options.alpha == "truth":
         return ()
     known = dataset.estimators()
@@ -153,7 +155,7 @@ def estimators_of(dataset: Dataset, options: DataOptions) -> tuple[str, ...]:
 
 
 def blurred_px(rng: np.random.Generator, augmentation: Augmentation, size: int) -> int | None:
-    """The edge to scale an image down to and back, or None. Both numbers are drawn in any case."""
+    """A random edge to scale an image down to and back up, or None. Both numbers are drawn in any case."""
     wanted, edge = rng.random() < augmentation.resize_probability, rng.random()
     lowest = min(augmentation.resize_px, size)
     return int(lowest + edge * (size - lowest)) if wanted else None

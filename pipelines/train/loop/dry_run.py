@@ -1,4 +1,4 @@
-"""What a stage would do: samples, networks, memory, and one batch seen through the loss. Trains nothing."""
+"""The dry run of a stage: its samples, networks and memory, and the loss of one batch. Trains nothing."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipelines.train.interfaces.loading import Batch, Loader
+from pipelines.train.interfaces.stage import Losses, Stage, TrainingModule
 from pipelines.train.loop.options import LoopOptions, loader_options
 from pipelines.train.optimisation.distributed import Ranks
-from pipelines.train.stage import Batch, Loader, Losses, Stage, TrainingModule
 
-# Of a trained parameter: itself, gradient, two moments, average, all float32.
+# Bytes of a trained parameter: weight, gradient, two moments, average, all float32.
 _BYTES_TRAINED, _BYTES_FROZEN = 5 * 4, 4
 
 
 def show_stage(
     stage: Stage, loader: Loader, options: LoopOptions, device: torch.device, say: Callable[[str], None]
 ) -> None:
-    """Print it, as if this process trained alone."""
+    """Describe a stage line by line, as if this process trained alone. say: prints a line."""
     recipe, module = stage.recipe, stage.module()
     say(
         f"{stage.name}: {recipe.steps} steps of batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, "
@@ -49,13 +50,15 @@ def show_stage(
 
 
 @dataclass(frozen=True)
-class _Tried:
+class _Trial:
+    """saved_bytes: of activations that autograd keeps for the backward pass."""
+
     losses: Losses
     saved_bytes: int
 
 
-def _try(module: TrainingModule, batch: Batch, options: LoopOptions) -> _Tried:
-    """One forward and backward pass, and what it keeps in memory between the two."""
+def _try(module: TrainingModule, batch: Batch, options: LoopOptions) -> _Trial:
+    """One forward and backward pass of a micro-batch."""
     half = options.precision != torch.float32
     device = next(module.parameters()).device
     with _saved_storages() as saved, torch.autocast(device.type, options.precision, enabled=half):
@@ -63,7 +66,7 @@ def _try(module: TrainingModule, batch: Batch, options: LoopOptions) -> _Tried:
         known = {p.untyped_storage().data_ptr() for p in _parameters((module, *module.frozen()))}
         total = sum(size for place, size in saved.items() if place not in known)
     losses.loss_B.mean().backward()
-    return _Tried(losses, total)
+    return _Trial(losses, total)
 
 
 def _memory(module: TrainingModule, saved_bytes: int) -> Iterator[str]:
@@ -77,7 +80,7 @@ def _memory(module: TrainingModule, saved_bytes: int) -> Iterator[str]:
 
 @contextmanager
 def _saved_storages() -> Iterator[Mapping[int, int]]:
-    """Bytes by address of what autograd keeps for the backward pass."""
+    """Bytes by address of the storages that autograd saves for the backward pass in this context."""
     saved: dict[int, int] = {}
 
     def remember(tensor: Tensor) -> Tensor:

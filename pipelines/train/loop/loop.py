@@ -1,17 +1,17 @@
-"""The training of one stage: steps, validation, checkpoints, result.
+"""The training loop of one stage: steps, validation, checkpoints, result.
 
-STAGE/
-    config.json       what decides the result, with its digest
-    assets.json       uids of the assets that it is trained on, and of those that validate it
-    metrics.jsonl, tensorboard/, curves.png
-    snapshots/step-00001000/*.png
-    checkpoints/step-00001000/    see checkpoints.py
-    result/           final networks (EMA) and result.json, when it is finished; see result.py
+It writes into the folder of the stage (see pipelines/train/outputs):
+
+    config.json, assets.json      record.py
+    metrics.jsonl, tensorboard/   metrics_log.py
+    curves.png                    curves.py
+    snapshots/step-00001000/      pictures of validation samples, drawn by the stage
+    checkpoints/step-00001000/    checkpoints.py
+    result/                       result.py; written when the stage is finished
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
@@ -22,32 +22,33 @@ from typing import Any
 
 from models.execution import compile_blocks
 from pipelines.errors import Interrupted, PipelineError, UsageError
-from pipelines.train.loop.clock import Clock, TimeLimit
+from pipelines.train.interfaces.loading import Batch, Loader
+from pipelines.train.interfaces.stage import Stage
 from pipelines.train.loop.options import LoopOptions, describe_run, loader_options
+from pipelines.train.loop.stopping import StopAgreement, TimeLimit
 from pipelines.train.loop.validation import Validation
-from pipelines.train.optimisation.distributed import Ranks, StopAgreement
+from pipelines.train.optimisation.distributed import Ranks
 from pipelines.train.optimisation.learner import Learner
+from pipelines.train.optimisation.metrics import ReportQueue, StepMetrics
 from pipelines.train.optimisation.parallel import Parallel
-from pipelines.train.optimisation.report_queue import ReportQueue, StepMetrics
-from pipelines.train.outputs.atomic import make_writable, write_text
+from pipelines.train.outputs.atomic import make_writable
 from pipelines.train.outputs.checkpoints import Checkpoints, Networks
 from pipelines.train.outputs.curves import draw_curves
-from pipelines.train.outputs.identity import digest
 from pipelines.train.outputs.metrics_log import METRICS_FILE, MetricsLog, duration
-from pipelines.train.outputs.result import finished_stage, write_result
-from pipelines.train.stage import Batch, Loader, NamesAssets, Split, Stage, StageResult
+from pipelines.train.outputs.record import write_record
+from pipelines.train.outputs.result import StageResult, finished_stage, write_result
 
-ASSETS_FILE = "assets.json"
 _DRAW_EVERY_S = 60.0
 
 
 def train_stage(
     stage: Stage, loader: Loader, options: LoopOptions, ranks: Ranks, folder: Path, stop: threading.Event
 ) -> StageResult:
-    """Train a stage to the end, or as far as its seconds reach, from where it was left. Called by all ranks.
+    """Train a stage to its last step or to the end of its time, from its newest checkpoint if it has one.
 
-    Raises Interrupted, with everything saved, after the step in which `stop` was set on any rank, and UsageError if
-    the folder holds something else than this run.
+    Called by all ranks. folder: of the stage. stop: set to stop after the step at hand.
+    Raises Interrupted, with everything saved, when `stop` was set on any rank; UsageError if the folder holds another
+    run; PipelineError if too many steps in a row are not finite or a file cannot be written.
     """
     if stage.recipe.batch_size < ranks.world_size:
         raise UsageError(
@@ -57,7 +58,7 @@ def train_stage(
     if ranks.is_main:
         make_writable(folder)
     description = describe_run(stage, options)
-    enough = stage.recipe.steps if options.seconds is None else 1  # what time ended is finished: others build on it
+    enough = stage.recipe.steps if options.seconds is None else 1  # a stage that time ended is finished, too
     done = finished_stage(folder, description, enough)
     if done is None:
         return StageTraining(stage, loader, options, ranks, folder, description).run(stop)
@@ -67,7 +68,7 @@ def train_stage(
 
 
 class StageTraining:
-    """One stage being trained by this rank."""
+    """One stage while it is trained, on this rank."""
 
     def __init__(
         self,
@@ -89,15 +90,13 @@ class StageTraining:
         self._log: MetricsLog | None = None
         self._drawn_at = time.monotonic()
         if ranks.is_main:
-            content = {"digest": digest(description), "steps": self._recipe.steps, **description}
-            write_text(folder / "config.json", json.dumps(content, indent=1) + "\n")
-            write_text(folder / ASSETS_FILE, json.dumps(_assets(stage), indent=1) + "\n")
+            write_record(folder, stage, description)
             self._log = MetricsLog(folder, stage.name, self._first_step, self._recipe.steps, options.seconds)
 
     def run(self, stop: threading.Event) -> StageResult:
-        """The steps that are left, and the result."""
+        """Train the remaining steps and write the result."""
         try:
-            self._greet()
+            self._announce()
             source = self._stage.source("train")
             with closing(self._loader.training_batches(source, self._batch_options, self._first_step)) as batches:
                 reached = self._train(batches, stop)
@@ -107,7 +106,7 @@ class StageTraining:
                 self._log.close()
 
     def _start(self) -> tuple[int, Learner]:
-        """Steps done before, and the learner in their state."""
+        """Steps that the checkpoint to resume from has done (0 without one), and the learner in its state."""
         checkpoint = self._checkpoint()
         first_step = self._checkpoints.step_of(checkpoint) if checkpoint else 0
         if checkpoint:
@@ -118,7 +117,7 @@ class StageTraining:
         return first_step, learner
 
     def _checkpoint(self) -> Path | None:
-        """Where to go on from; all ranks take what rank 0 sees."""
+        """The checkpoint to resume from, as rank 0 sees it."""
         newest: Path | None = self._ranks.from_main(self._checkpoints.newest())
         if self._options.resume == "never" and newest:
             raise UsageError(f"--resume never, but {newest} is there; choose another --run-dir, or leave --resume out")
@@ -135,17 +134,17 @@ class StageTraining:
         return Parallel(module, self._ranks, self._options.strategy)
 
     def _train(self, batches: Iterator[Sequence[Batch]], stop: threading.Event) -> int:
-        """Steps done when it ends: the recipe's, or those that its seconds allow."""
-        agreement, queue, clock = StopAgreement(self._ranks), ReportQueue(self._ranks.device), Clock()
+        """Take steps until the recipe's last one or the end of the time; returns the number of steps done."""
+        agreement, queue, clock = StopAgreement(self._ranks), ReportQueue(self._ranks.device), _Clock()
         time_limit = TimeLimit(self._options.seconds, self._ranks)
         done = self._first_step
         for done in range(self._first_step + 1, self._recipe.steps + 1):
-            queue.put(self._learner.step(done - 1, clock.waiting_for(batches)))
+            queue.put(self._learner.step(done - 1, clock.next_of(batches)))
             last = done == self._recipe.steps or time_limit.is_over()
             asked = agreement.any_asked(stop.is_set()) and not last
             due = asked or last or done % self._every == 0
             if due or done % self._options.log_every == 0:
-                self._look_at(queue.take(wait=due), clock)
+                self._log_steps(queue.take(wait=due), clock)
             if due:
                 saved = self._save(done)
                 if asked:
@@ -156,15 +155,15 @@ class StageTraining:
                 break
         return done
 
-    def _look_at(self, steps: Sequence[StepMetrics], clock: Clock) -> None:
-        """Log the steps that the device has finished; raise PipelineError if too many were left out."""
+    def _log_steps(self, steps: Sequence[StepMetrics], clock: _Clock) -> None:
+        """Log steps that the device has finished. Raises PipelineError if too many in a row were skipped."""
         if self._log and steps:
             self._log.train(steps, **clock.rates(len(steps), self._recipe.batch_size))
         if steps and steps[-1].skipped_in_a_row >= self._options.max_skipped:
             raise PipelineError(self._not_finite(steps[-1]))
 
     def _save(self, done: int) -> Path | None:
-        """Called by all ranks; rank 0 writes, and the others need not wait."""
+        """Save a checkpoint. Called by all ranks; rank 0 writes, and the others do not wait for it."""
         parallel = self._learner.parallel
         weights, state = parallel.gathered(parallel.weights()), self._learner.state()
         return self._checkpoints.save(done, self._networks, weights, state) if self._ranks.is_main else None
@@ -182,14 +181,14 @@ class StageTraining:
             self._drawn_at = time.monotonic()
 
     def _finish(self, steps: int) -> StageResult:
-        """Measure the facts and write the result, of so many steps."""
+        """Measure the facts and write the result, which is of `steps` steps."""
         learner = self._learner
         averages = learner.parallel.gathered(learner.ema.averages)
         with learner.averaged() as module, closing(self._fact_batches()) as batches:
             facts = self._stage.facts(module, batches) if self._ranks.is_main else {}
         if self._ranks.is_main:
             write_result(self._folder, self._stage.name, steps, self._networks, averages, facts, self._description)
-        self._ranks.gather(None)  # nobody looks for the result before it is there
+        self._ranks.gather(None)  # a barrier: no rank looks for the result before it is written
         result = finished_stage(self._folder, self._description, steps)
         if result is None:
             raise PipelineError(f"rank {self._ranks.rank} does not see {self._folder}; all ranks need one file system")
@@ -198,23 +197,23 @@ class StageTraining:
         return result
 
     def _fact_batches(self) -> Generator[Batch, None, None]:
-        """Training samples from the first step on, as if this were the only rank."""
+        """All ranks' training samples, from the first step on and without end."""
         alone = loader_options(self._recipe, self._options, Ranks(0, 1, self._ranks.device))
         with closing(self._loader.training_batches(self._stage.source("train"), alone, 0)) as steps:
             for micro_batches in steps:
                 for batch in micro_batches:
                     yield batch.to(self._ranks.device, non_blocking=True)
 
-    def _greet(self) -> None:
+    def _announce(self) -> None:
         if not self._log:
             return
         recipe, name = self._recipe, self._stage.name
         millions = sum(parameter.numel() for parameter in self._learner.parallel.module.parameters()) / 1e6
-        goes_on = f", going on from step {self._first_step}" if self._first_step else ""
+        resuming = f", going on from step {self._first_step}" if self._first_step else ""
         limit = f", for {duration(self._options.seconds)}" if self._options.seconds is not None else ""
         self._log.say(
             f"{name}: {recipe.steps} steps of batch {recipe.batch_size}, {millions:.3g} M parameters, "
-            f"{self._ranks.world_size} x {self._ranks.device.type}{goes_on}{limit}"
+            f"{self._ranks.world_size} x {self._ranks.device.type}{resuming}{limit}"
         )
         if not len(self._validation):
             self._log.say(f"{name}: no held-out asset fits this stage, so nothing is validated")
@@ -229,7 +228,25 @@ class StageTraining:
         )
 
 
-def _assets(stage: Stage) -> dict[Split, list[str]]:
-    """Whose shapes each split shows; nothing of sources that do not say."""
-    sources: dict[Split, Any] = {"train": stage.source("train"), "val": stage.source("val")}
-    return {split: [*one.asset_uids()] for split, one in sources.items() if isinstance(one, NamesAssets)}
+class _Clock:
+    """The speed of some steps, and the share of their time that was spent waiting for data."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self._since, self._waited_s = time.monotonic(), 0.0
+
+    def next_of(self, batches: Iterator[Sequence[Batch]]) -> Sequence[Batch]:
+        """The micro-batches of the next step; the time that this takes counts as waiting."""
+        before = time.monotonic()
+        micro_batches = next(batches)
+        self._waited_s += time.monotonic() - before
+        return micro_batches
+
+    def rates(self, steps: int, batch_size: int) -> dict[str, float]:
+        """Samples a second, and the share (0 to 1) of waiting, since the last restart; restarts the clock."""
+        elapsed = max(time.monotonic() - self._since, 1e-9)
+        rates = {"samples_per_s": steps * batch_size / elapsed, "data_wait": self._waited_s / elapsed}
+        self.restart()
+        return rates

@@ -1,4 +1,4 @@
-"""How a stage is trained, and what of that decides its result."""
+"""The options of the loop, and the description of a run: what decides its result."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from typing import Any
 
 import torch
 
+from pipelines.train.interfaces.loading import LoaderOptions
+from pipelines.train.interfaces.stage import LoopRecipe, Stage
 from pipelines.train.optimisation.distributed import Ranks
 from pipelines.train.optimisation.parallel import Strategy
 from pipelines.train.outputs.checkpoints import Retention
-from pipelines.train.outputs.identity import as_json
-from pipelines.train.settings.datasets import only_what_is_read
-from pipelines.train.stage import LoaderOptions, LoopRecipe, Stage
+from pipelines.train.outputs.description import as_json
 
-_NOT_DECIDING = ("steps", "micro_batch_tokens")
+_NOT_DECIDING = ("steps", "micro_batch_tokens")  # fields of LoopRecipe that may change when a run resumes
 
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """How a stage is trained. Of these, seed and precision decide the result.
+    """How a stage is trained. Only `seed` and `precision` decide the result.
 
-    precision: of forward passes; weights are float32. every: steps between two validations with a checkpoint, None for
-    a tenth of all, between 10 and 1000. log_every: steps of one line of the metrics. max_skipped: steps in a row whose
-    gradient was not finite, after which training ends with an error. seconds: after which the stage is finished at the
-    step it has reached. resume: "auto" goes on from the newest
-    checkpoint, "never" refuses a folder that has one, a path is a checkpoint to go on from.
+    precision: of forward passes; weights are float32.
+    compile_blocks: torch.compile the repeated blocks. workers: loading processes of each rank.
+    seconds: time limit, after which the stage is finished at the step it has reached; None for no limit.
+    resume: "auto" from the newest checkpoint; "never" refuses a folder that has one; or the path of a checkpoint.
+    every: steps between two validations, each with a checkpoint; None for a tenth of all steps, from 10 to 1000.
+    log_every: steps between two lines of the metrics. validation_samples: at most, over all ranks.
+    max_skipped: so many steps in a row that are not finite end training with an error.
     """
 
     seed: int = 0
@@ -43,7 +45,7 @@ class LoopOptions:
 
 
 def describe_run(stage: Stage, options: LoopOptions) -> dict[str, Any]:
-    """What decides the result of a stage, and is compared before anything goes on."""
+    """What decides the result of a stage, as JSON. A run with another description does not resume from it."""
     described = stage.describe()
     read_by_loop = {field.name: getattr(stage.recipe, field.name) for field in fields(LoopRecipe)}
     recipe = {**read_by_loop, **described.get("recipe", {})}
@@ -53,13 +55,13 @@ def describe_run(stage: Stage, options: LoopOptions) -> dict[str, Any]:
             **described,
             "stage": stage.name,
             "precision": precision,
-            "data": only_what_is_read(stage.name, described.get("data", {})),
             "recipe": {name: value for name, value in recipe.items() if name not in _NOT_DECIDING},
         }
     )
 
 
 def loader_options(recipe: LoopRecipe, options: LoopOptions, ranks: Ranks) -> LoaderOptions:
+    """How this rank's batches are made."""
     return LoaderOptions(
         seed=options.seed,
         batch_size=recipe.batch_size,

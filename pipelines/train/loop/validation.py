@@ -1,4 +1,4 @@
-"""Held-out assets, with the averaged weights: the same samples, times and noise every time."""
+"""Validation on held-out assets with the averaged weights; samples, times and noise are the same every time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipelines.train.interfaces.loading import Batch, Loader, LoaderOptions
+from pipelines.train.interfaces.stage import Stage
 from pipelines.train.optimisation.distributed import Ranks
 from pipelines.train.optimisation.learner import Learner
-from pipelines.train.optimisation.loss_sums import loss_names, means, weighted_sums
-from pipelines.train.stage import Batch, Loader, LoaderOptions, Stage
+from pipelines.train.optimisation.metrics import loss_names, means, weighted_sums
 
 
 class Validation:
     """This rank's share of the validation samples, loaded once and kept in main memory.
 
-    num_samples: evenly spread over the held-out ones. A stage without held-out samples has an empty validation.
+    num_samples: at most, over all ranks; evenly spaced among the held-out samples. Empty for a stage without them.
     """
 
     def __init__(self, stage: Stage, loader: Loader, options: LoaderOptions, num_samples: int, ranks: Ranks) -> None:
@@ -29,11 +30,11 @@ class Validation:
         self._loaded: list[Batch] | None = None
 
     def __len__(self) -> int:
-        """Validation samples of all ranks."""
+        """Number of validation samples of all ranks."""
         return len(self._indices)
 
     def run(self, learner: Learner) -> dict[str, float]:
-        """Means over the samples of all ranks: the losses (also by bin of t) and the stage's own measures."""
+        """Means over the samples of all ranks, by name: the losses (also by bin of t) and the stage's own measures."""
         with learner.averaged() as module:
             names: tuple[str, ...] = ()
             sums = []
@@ -49,7 +50,7 @@ class Validation:
         return {**found, **_means_of_samples([values for *_, values in shares])}
 
     def snapshot(self, learner: Learner, folder: Path) -> list[Path]:
-        """Pictures of the first batch, by rank 0."""
+        """Pictures of the first batch, written by rank 0; on other ranks an empty list."""
         with learner.averaged() as module:
             first = next(self._batches(), None) if self._ranks.is_main else None
             if first is None:
@@ -70,7 +71,7 @@ def _plain(measured: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
 
 
 def _means_of_samples(shares: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, float]:
-    """The mean of each name over the values of all ranks; NaN stands for a sample without a value."""
+    """The mean of each measure over the samples of all ranks; NaN marks a sample without a value."""
     together: dict[str, list[float]] = {}
     for share in shares:
         for name, values in share.items():

@@ -1,4 +1,4 @@
-"""Rectified flow: one point of the path and its velocity, the error per sample, and conditions that are dropped.
+"""Rectified flow: a point on a sample's path and its velocity, the squared error, and dropped conditions.
 
 Shapes: B samples, N rows of sparse latents, ... the shape of a latent.
 """
@@ -20,7 +20,7 @@ ConditionT = TypeVar("ConditionT", bound=Condition)
 
 @dataclass(frozen=True)
 class FlowPoint:
-    """Where a sample is on its path: x_t, the velocity that a network is to predict there, and t in [0, 1]."""
+    """Samples on their paths: x_t and the velocity there, both of the latents' shape; t_B in [0, 1], 1 is noise."""
 
     x_t: Tensor
     velocity: Tensor
@@ -28,34 +28,39 @@ class FlowPoint:
 
     @property
     def network_time_B(self) -> Tensor:
-        """As the networks take it."""
+        """t in the unit of the networks."""
         return TIME_SCALE * self.t_B
 
 
 def flow_point(
     path: FlowPath, x_0: Tensor, noise: Tensor, time_B: Tensor, spread: Callable[[Tensor], Tensor] = lambda t: t
 ) -> FlowPoint:
-    """time_B: standard normal draws. spread: from a value per sample to one per row of x_0, for sparse latents."""
+    """The points of samples on their paths at random times.
+
+    x_0: latents. noise: standard normal, of the same shape. time_B: standard normal draws, from which `path` makes t.
+    spread: from a value per sample to one per row of x_0, for sparse latents.
+    """
     t_B = path.times(time_B)
     return FlowPoint(path.interpolate(x_0, noise, spread(t_B)), path.velocity(x_0, noise), t_B)
 
 
 def mean_square_B(prediction: Tensor, target: Tensor) -> Tensor:
-    """[B]: the squared error averaged over everything but the samples."""
+    """[B]: the squared error, averaged over all dimensions but the first."""
     return (prediction.float() - target).square().flatten(1).mean(1)
 
 
 def drop_rows(value: Tensor, drop: Tensor) -> Tensor:
-    """Zeros in the rows that `drop` (bool, one per row) names."""
+    """The value with zeros in the rows where `drop` (bool, one per row) is true."""
     return value.masked_fill(drop.view(-1, *(1,) * (value.ndim - 1)), 0)
 
 
 def drop_condition(
     cond: ConditionT, drop_B: Tensor, spread: Mapping[str, Callable[[Tensor], Tensor]] | None = None
 ) -> ConditionT:
-    """Zeros for everything that is known of the samples in `drop_B` (bool): all of it or nothing, for guidance.
+    """The condition with zeros in all its tensors for the samples where `drop_B` (bool) is true.
 
-    spread: for tensors with a row per voxel instead of per sample, by field name: from a value per sample to rows.
+    A sample's condition is dropped as a whole, for classifier-free guidance.
+    spread: by name of a field whose rows are voxels: from a value per sample to one per row.
     """
     present = {field.name: getattr(cond, field.name) for field in fields(cond)}
     spread = spread or {}

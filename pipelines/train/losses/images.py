@@ -1,4 +1,4 @@
-"""How far one picture is from another: absolute difference, structural similarity, and features of a network.
+"""Differences between pictures: absolute difference, structural similarity, perceptual distance; and PSNR.
 
 Shapes: B pictures, C channels, H W their size; values in [0, 1].
 """
@@ -20,7 +20,7 @@ SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 
 @dataclass(frozen=True)
 class ImageWeights:
-    """Of the absolute difference, of 1 - SSIM, and of the perceptual distance."""
+    """Weights of the absolute difference, of 1 - SSIM, and of the perceptual distance."""
 
     absolute: float = 1.0
     ssim: float = 0.2
@@ -29,13 +29,13 @@ class ImageWeights:
 
 @dataclass(frozen=True)
 class ImageLoss:
-    """Weighted sum of the three. Without a `distance` the perceptual part is left out, and has no term."""
+    """The weighted sum of the three. distance: None leaves out the perceptual part and its term."""
 
     weights: ImageWeights
     distance: PerceptualDistance | None = None
 
     def __call__(self, prediction_BCHW: Tensor, target_BCHW: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss [B], and its parts [B] unweighted by name. C is 3."""
+        """The loss [B], and its unweighted parts [B] by name, of RGB pictures (C = 3)."""
         with torch.autocast(prediction_BCHW.device.type, enabled=False):  # variances need all digits
             terms = {
                 "absolute": (prediction_BCHW - target_BCHW).abs().flatten(1).mean(1),
@@ -51,7 +51,7 @@ class ImageLoss:
 def ssim_B(prediction_BCHW: Tensor, target_BCHW: Tensor) -> Tensor:
     """[B] mean structural similarity (Wang et al. 2004): Gaussian window of 11 pixels, zeros beyond the border.
 
-    In float32 whatever the precision around it: variances are small differences of large numbers.
+    Always computed in float32, because variances are small differences of large numbers.
     """
     prediction_BCHW, target_BCHW = prediction_BCHW.float(), target_BCHW.float()
     window_11KK = _window(prediction_BCHW)

@@ -1,4 +1,4 @@
-"""A decoded mesh against the true one, seen from some cameras.
+"""The losses of a decoded mesh: its renders against those of the true mesh, signed distances, regularisers.
 
 Shapes: K views, H W their size, V grid corners, P vertices, F faces.
 Source: TRELLIS's mesh decoder training, which 3D-Fixer keeps; where ours differs, the docstring says so.
@@ -23,8 +23,11 @@ COLOURS = 3  # the first attributes of a decoded mesh; its predicted normals fol
 
 @dataclass(frozen=True)
 class MeshWeights:
-    """Of each term. colour: of the image losses of colours and of predicted normal maps. regulariser: of FlexiCubes'
-    own (corner disagreement + 0.5 L_dev + 0.2 |weights|)."""
+    """The weight of each term.
+
+    colour: of the image losses of colours and of predicted normal maps. regulariser: of the regularisers of FlexiCubes
+    (corner disagreement + 0.5 L_dev + 0.2 |weights|).
+    """
 
     mask: float = 1.0
     depth: float = 10.0
@@ -36,8 +39,12 @@ class MeshWeights:
 
 @dataclass(frozen=True)
 class MeshViews:
-    """The true mesh and how it looks. renders: geometry alone, one a view. pictures_K3HW: what cameras saw of the
-    asset, over `background`, a grey. normals_K3HW: see `normal_image`."""
+    """The true mesh and its views. Lengths in edges of the cube.
+
+    vertices_P3: float32. faces_F3: int64. views: K cameras. renders: of the geometry, one for each view.
+    pictures_K3HW: what the cameras saw of the asset, over a grey of brightness `background` (scalar).
+    normals_K3HW: see `normal_image`.
+    """
 
     vertices_P3: Tensor
     faces_F3: Tensor
@@ -57,6 +64,7 @@ class MeshViews:
         pictures_K3HW: Tensor,
         background: Tensor,
     ) -> Self:
+        """Render the true mesh from each view."""
         renders = [render_mesh(vertices_P3, faces_F3, view) for view in views]
         pairs = zip(renders, views, strict=True)
         normals = torch.stack([normal_image(facing_camera(r, view), r.covered_HW) for r, view in pairs])
@@ -65,14 +73,17 @@ class MeshViews:
 
 @dataclass(frozen=True)
 class MeshLoss:
-    """All terms for one object. resolution: of the decoder's grid."""
+    """All losses of one object. resolution: of the decoder's grid, in cells along an edge."""
 
     image: ImageLoss
     weights: MeshWeights
     resolution: int
 
     def __call__(self, mesh: Mesh, truth: MeshViews) -> tuple[Tensor, dict[str, Tensor]]:
-        """A scalar, and its parts unweighted by name. Raises ValueError for a mesh that was not made for training."""
+        """The loss and, by name, its unweighted parts; all scalars.
+
+        Raises ValueError for a mesh that was not extracted for training.
+        """
         if mesh.training is None:
             raise ValueError("the losses need what FlexiCubes gives in training; extract the mesh with training=True")
         renders = draw(mesh, truth.views, truth.background)
@@ -92,7 +103,7 @@ class MeshLoss:
 
 
 def draw(mesh: Mesh, views: Sequence[View], background: Tensor) -> list[MeshRender]:
-    """A decoded mesh with its colours over a grey of this brightness, and its predicted normals over black."""
+    """Renders of a decoded mesh: colours over a grey of brightness `background`, predicted normals over black."""
     behind = torch.cat([background.expand(COLOURS), torch.zeros_like(background).expand(COLOURS)])
     return [render_mesh(mesh.vertices_V3, mesh.faces_F3, view, mesh.attributes_VA, behind) for view in views]
 
@@ -103,9 +114,9 @@ def mask_term(pictures: Sequence[MeshRender], truths: Sequence[MeshRender]) -> T
 
 
 def depth_term(pictures: Sequence[MeshRender], truths: Sequence[MeshRender], resolution: int) -> Tensor:
-    """Smooth L1 of depth, bent at half a cell of the decoder's grid, over the whole image; 0 where not both cover.
+    """Smooth L1 of depth with beta of half a cell of the decoder's grid; mean over the image, 0 where not both cover.
 
-    Where one covers alone, a difference to the depth of nothing would have no gradient that helps; the mask has.
+    Where only one covers a pixel, depth has no useful gradient, but the mask has.
     """
     beta = 1 / (2 * resolution)
     parts = []
@@ -117,13 +128,14 @@ def depth_term(pictures: Sequence[MeshRender], truths: Sequence[MeshRender], res
 
 
 def tsdf_term(training: MeshTraining, truths: Sequence[MeshRender], views: Sequence[View], resolution: int) -> Tensor:
-    """Squared difference, in cells, of the SDF at grid corners and their distance along z to what a camera sees.
+    """Squared difference, in cells, between the SDF at grid corners and their distance along z to the true surface.
 
-    Only corners within a cell of the observed surface count; positive is in front of it.
+    The true surface is what each camera sees; distances are positive in front of it. Only corners that are less than
+    `1 / resolution` of the cube away from it count.
     """
     parts = []
     for truth, view in zip(truths, views, strict=True):
-        with torch.autocast(training.corner_V3.device.type, enabled=False):  # half precision would miss the cells
+        with torch.autocast(training.corner_V3.device.type, enabled=False):  # half precision is coarser than cells
             corner_V3 = view.to_camera(training.corner_V3)
         K = view.K_px.to(corner_V3)
         height, width = truth.depth_HW.shape
@@ -140,14 +152,14 @@ def tsdf_term(training: MeshTraining, truths: Sequence[MeshRender], views: Seque
 
 
 def normal_image(normal_3HW: Tensor, covered_HW: Tensor) -> Tensor:
-    """[3, H, W] in [0, 1]: normals as colours, black where there is nothing."""
+    """[3, H, W] in [0, 1]: normals as colours, black in pixels that nothing covers."""
     return (normal_3HW / 2 + 0.5) * covered_HW
 
 
 def facing_camera(render: MeshRender, view: View) -> Tensor:
-    """[3, H, W] normals, those that face away turned round.
+    """[3, H, W]: the normals of a render, flipped where they point away from the camera.
 
-    Meshes of the wild have faces that wind either way, and what is seen of a solid faces the camera.
+    Collected meshes have faces of either winding order, but every visible side of a solid faces the camera.
     """
     rays_3HW = view.to(render.normal_3HW.device).rays_3HW().to(render.normal_3HW)
     away_HW = (render.normal_3HW * rays_3HW).sum(0) > 0
@@ -155,7 +167,7 @@ def facing_camera(render: MeshRender, view: View) -> Tensor:
 
 
 def _attributes(renders: Sequence[MeshRender]) -> Tensor:
-    """[K, 6, H, W]"""
+    """[K, 6, H, W]: colours and predicted normals. Raises ValueError for a mesh without colours."""
     images = [render.attributes_AHW for render in renders]
     if any(image is None for image in images):
         raise ValueError("the mesh decoder must predict colours; give its config use_color=True")

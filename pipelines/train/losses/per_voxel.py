@@ -1,4 +1,4 @@
-"""Averages over the voxels of a sample."""
+"""The mean over the voxels of a sample."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from torch import Tensor
 
 
 def voxel_mean_B(values_NC: Tensor, lengths: Sequence[int]) -> Tensor:
-    """[B] mean over all values of each sample's voxels; rows lie sample after sample. A sample without voxels gets 0.
+    """[B]: the mean over all values of each sample's voxels; 0 for a sample without voxels.
 
-    Every sample counts the same, however many voxels it has: the released training does so too, since its micro-batch
-    is one sample.
+    values_NC: rows of one sample after the other. lengths: number of rows of each sample.
+    Every sample has the same weight, however many voxels it has, as in the official training, whose micro-batches are
+    single samples.
     """
     return torch.stack([part.sum() / max(part.numel(), 1) for part in values_NC.split(list(lengths))])

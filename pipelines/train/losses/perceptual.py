@@ -1,7 +1,7 @@
-"""Distances between pictures in the features of a frozen network.
+"""Perceptual distances: between pictures, in the features of a frozen network.
 
-LPIPS needs weights that are not ours to ship; without them the same kind of distance is measured with a network whose
-weights come with a package, and goes by that network's name.
+LPIPS needs weights that we may not ship. Without them, a distance of the same kind is measured with a network whose
+weights come with a package, and is named after that network.
 
 Shapes: B pictures [B, 3, H, W] in [0, 1].
 """
@@ -23,16 +23,16 @@ LPIPS_SHIFT, LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of
 
 
 class PerceptualDistance(Protocol):
-    """name: of the loss term in logs."""
+    """A distance between pictures. name: of the loss term in logs."""
 
     name: str
 
     def __call__(self, prediction_B3HW: Tensor, target_B3HW: Tensor) -> Tensor:
-        """[B]"""
+        """[B] distances."""
         ...
 
     def networks(self) -> tuple[nn.Module, ...]:
-        """To be moved to a device."""
+        """Frozen networks, to be moved to the training device."""
         ...
 
 
@@ -53,7 +53,7 @@ class EfficientNetDistance:
         return (self._network,)
 
     def __call__(self, prediction_B3HW: Tensor, target_B3HW: Tensor) -> Tensor:
-        """[B] in [0, 4]"""
+        """[B] distances in [0, 4]."""
         predicted = self._network.maps(prediction_B3HW)
         with torch.no_grad():
             wanted = self._network.maps(target_B3HW)
@@ -75,7 +75,7 @@ class Lpips(nn.Module):
     def from_files(cls, vgg16: str | Path, linear: str | Path) -> Self:
         """vgg16: torchvision's ImageNet weights. linear: the `lpips` package's v0.1/vgg.pth.
 
-        Raises PipelineError for files of something else.
+        Raises PipelineError if the files hold other weights.
         """
         network = cls()
         stored = torch.load(vgg16, map_location="cpu", weights_only=True)
@@ -94,7 +94,7 @@ class Lpips(nn.Module):
         return (self,)
 
     def forward(self, prediction_B3HW: Tensor, target_B3HW: Tensor) -> Tensor:
-        """[B]"""
+        """[B] distances."""
         predicted = self._maps(prediction_B3HW)
         with torch.no_grad():
             wanted = self._maps(target_B3HW)
@@ -117,7 +117,7 @@ class Lpips(nn.Module):
 
 
 def _vgg16() -> nn.Sequential:
-    """The convolutional part, numbered as torchvision does, without the last pooling."""
+    """VGG-16 without its classifier and its last pooling; layers are numbered as in torchvision."""
     layers: list[nn.Module] = []
     width = 3
     for widths in VGG_WIDTHS:
@@ -130,5 +130,5 @@ def _vgg16() -> nn.Sequential:
 
 
 def _unit_difference(a_BCHW: Tensor, b_BCHW: Tensor) -> Tensor:
-    """[B, C, H, W] squared difference of features of length 1."""
+    """[B, C, H, W]: squared difference of features normalised to length 1 over the channels."""
     return (F.normalize(a_BCHW.float(), dim=1) - F.normalize(b_BCHW.float(), dim=1)).square()

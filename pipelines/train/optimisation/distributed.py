@@ -1,4 +1,4 @@
-"""The ranks of a run, as torchrun starts them; one process without torchrun is rank 0 of 1."""
+"""The ranks of a run, as torchrun starts them. Without torchrun, the process is rank 0 of 1."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIMEOUT = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among the ranks."""
+    """This process among the ranks of a run. device: the one that it trains on."""
 
     rank: int
     world_size: int
@@ -39,7 +39,7 @@ class Ranks:
         return values
 
     def gather(self, value: Any) -> list[Any]:
-        """The picklable values of all ranks, in their order, on every rank."""
+        """The picklable values of all ranks, in the order of ranks, on every rank."""
         if self.world_size == 1:
             return [value]
         values: list[Any] = [None] * self.world_size
@@ -47,37 +47,13 @@ class Ranks:
         return values
 
     def from_main(self, value: Any) -> Any:
-        """What rank 0 says."""
+        """Rank 0's value, on every rank."""
         return self.gather(value if self.is_main else None)[0]
-
-
-class StopAgreement:
-    """Lets all ranks stop after the same step, though a signal reaches them at different times or only one of them.
-
-    The question of a step is answered at the next one, over a CPU group, so that neither the host nor the device waits.
-    """
-
-    def __init__(self, ranks: Ranks) -> None:
-        self._group = dist.new_group(backend="gloo") if ranks.world_size > 1 else None
-        self._asked = torch.zeros(1, dtype=torch.int32)
-        self._pending: dist.Work | None = None
-
-    def any_asked(self, asked: bool) -> bool:
-        """Whether any rank was asked to stop by the time of the call before (a single rank: by now)."""
-        if self._group is None:
-            return asked
-        if self._pending is not None:
-            self._pending.wait()
-            if self._asked.item():
-                return True
-        self._asked.fill_(asked)
-        self._pending = dist.all_reduce(self._asked, group=self._group, async_op=True)
-        return False
 
 
 @contextmanager
 def process_group(device: DeviceName, environment: Mapping[str, str] = os.environ) -> Iterator[Ranks]:
-    """Join the ranks that torchrun started, if it did. Raises UsageError if CUDA is asked for and missing."""
+    """Join the ranks that torchrun started, if there are any. Raises UsageError if CUDA is asked for and missing."""
     world_size = int(environment.get("WORLD_SIZE", "1"))
     chosen = choose_device(device, int(environment.get("LOCAL_RANK", "0")))
     if world_size == 1:
@@ -95,7 +71,10 @@ def process_group(device: DeviceName, environment: Mapping[str, str] = os.enviro
 
 
 def choose_device(device: DeviceName, local_rank: int) -> torch.device:
-    """The device of a rank: its GPU if there is one ("auto"), or what was asked for."""
+    """The device of a rank: the one asked for; for "auto" the rank's GPU, or the CPU of a machine without GPUs.
+
+    Raises UsageError if there is no such GPU.
+    """
     if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():

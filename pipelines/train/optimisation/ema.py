@@ -1,4 +1,4 @@
-"""The moving average of the weights that validation and the next stage use."""
+"""The exponential moving average (EMA) of the weights, which validation and later stages use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from torch import Tensor
 class Ema:
     """average <- d average + (1 - d) weight, with d = min(decay, (1 + step) / (10 + step)).
 
-    The second bound lets a short run forget its initial weights; it passes 0.9999 at step 89,990.
-    The average lies beside the weights, on their device and in their shards.
+    The second bound lets a short run forget its initial weights; it reaches 0.9999 at step 89,990.
+
+    averages: one tensor for each weight, of its shape, device and sharding.
     """
 
     def __init__(self, weights: Sequence[Tensor], decay: float) -> None:
@@ -28,16 +29,16 @@ class Ema:
 
     @contextmanager
     def in_place_of(self, weights: Sequence[Tensor]) -> Iterator[None]:
-        """Inside, the networks compute with the average. Exact: contents are exchanged there and back."""
-        _exchange(self.averages, weights)
+        """A context in which the weights hold the averages; both are swapped back exactly at its end."""
+        _swap(self.averages, weights)
         try:
             yield
         finally:
-            _exchange(self.averages, weights)
+            _swap(self.averages, weights)
 
 
 @torch.no_grad()
-def _exchange(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
+def _swap(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
     for a, b in zip(ours, theirs, strict=True):
         kept = a.clone()
         a.copy_(b)

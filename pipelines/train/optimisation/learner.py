@@ -1,6 +1,6 @@
-"""What training changes: weights, optimiser, moving average, history of the gradient; one step, and their state.
+"""One optimiser step, and everything that it changes: weights, optimiser state, EMA, history of gradient norms.
 
-Nothing in a step waits for the device. What a step reports stays there until the log fetches it.
+Nothing in a step waits for the device. Its report stays there until the log fetches it (metrics.py).
 """
 
 from __future__ import annotations
@@ -12,35 +12,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipelines.train.optimisation.clipping import AdaptiveClip
+from pipelines.train.interfaces.loading import Batch
+from pipelines.train.interfaces.stage import LoopRecipe, TrainingModule
 from pipelines.train.optimisation.distributed import Ranks
 from pipelines.train.optimisation.ema import Ema
-from pipelines.train.optimisation.loss_sums import loss_names, weighted_sums
-from pipelines.train.optimisation.optimiser import AdamW, AdamWState
+from pipelines.train.optimisation.metrics import StepReport, loss_names, weighted_sums
+from pipelines.train.optimisation.optimiser import AdamW, AdamWState, AdaptiveClip
 from pipelines.train.optimisation.parallel import Parallel
-from pipelines.train.stage import Batch, LoopRecipe, TrainingModule
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """Of one step, on the device, the same on all ranks.
-
-    names: of the losses in `sums` (see loss_sums.py). gradient: float32 [3], norm of the mean gradient, limit it was
-    clipped to, and how many steps in a row, this one included, were left out because they were not finite.
-    """
-
-    step: int
-    names: tuple[str, ...]
-    sums: Tensor
-    gradient: Tensor
 
 
 @dataclass(frozen=True)
 class LearnerState:
-    """Everything that the next step depends on beside the weights, whole and on the CPU.
+    """Everything but the weights that the next step depends on, as whole tensors on the CPU.
 
-    average, momentum, variance: by parameter, as in `Parallel.gathered`. scalars: updates, clip_norms, clip_count,
-    skipped_in_a_row.
+    average (EMA), momentum, variance: by name of the parameter, as `Parallel.gathered` gives them.
+    scalars: "updates", "clip_norms" [window], "clip_count", "skipped_in_a_row".
     """
 
     average: Mapping[str, Tensor]
@@ -50,7 +36,7 @@ class LearnerState:
 
 
 class Learner:
-    """Trains a wrapped module by a recipe."""
+    """Trains a module, wrapped for its ranks, by a recipe."""
 
     def __init__(self, parallel: Parallel, recipe: LoopRecipe, ranks: Ranks, precision: torch.dtype) -> None:
         self.parallel, self._ranks, self._precision = parallel, ranks, precision
@@ -61,7 +47,7 @@ class Learner:
         self.ema = Ema(parallel.weights(), recipe.ema_decay)
 
     def autocast(self) -> AbstractContextManager[None]:
-        """The precision of forward passes; weights stay float32."""
+        """The context of forward passes, in the chosen precision; weights stay float32."""
         return torch.autocast(self._ranks.device.type, self._precision, enabled=self._precision != torch.float32)
 
     def step(self, step: int, micro_batches: Sequence[Batch]) -> StepReport:
@@ -71,7 +57,10 @@ class Learner:
         return StepReport(step, names, sums, self._update(step, weight=sums[0], loss=sums[1]))
 
     def _gradients(self, micro_batches: Sequence[Batch]) -> tuple[tuple[str, ...], Tensor]:
-        """Leave the gradient of the weighted sum of losses (averaged over ranks) in the module."""
+        """Backpropagate the weighted sum of losses; returns the names and sums of what is logged.
+
+        The gradients, averaged over ranks, are left in the module.
+        """
         names: tuple[str, ...] = ()
         sums: list[Tensor] = []
         for index, batch in enumerate(micro_batches):
@@ -87,7 +76,11 @@ class Learner:
 
     @torch.no_grad()
     def _update(self, step: int, weight: Tensor, loss: Tensor) -> Tensor:
-        """weight, loss: summed over the global batch; dividing by the weight makes a mean of the summed gradient."""
+        """Clip and apply the gradients; returns `StepReport.gradient`.
+
+        weight, loss: scalars, summed over the global batch. Dividing by the weight turns the summed gradient into that
+        of the weighted mean.
+        """
         weights, gradients = self.parallel.weights(), self.parallel.gradients()
         to_mean = (self._ranks.world_size / weight).float()
         norm = self.parallel.norm(gradients) * to_mean
@@ -104,7 +97,7 @@ class Learner:
 
     @contextmanager
     def averaged(self) -> Iterator[TrainingModule]:
-        """The module with its averaged weights, whole on every rank; eval mode, no gradients, under autocast."""
+        """The module with its averaged weights, whole on every rank; in eval mode, without gradients, autocast."""
         with (
             self.ema.in_place_of(self.parallel.weights()),
             self.parallel.whole() as module,
@@ -114,7 +107,7 @@ class Learner:
             yield module
 
     def state(self) -> LearnerState:
-        """Called by all ranks; empty mappings of tensors elsewhere than on rank 0."""
+        """Called by all ranks. Only on rank 0 it holds the tensors by parameter; elsewhere these mappings are empty."""
         gathered = self.parallel.gathered
         return LearnerState(
             average=gathered(self.ema.averages),
@@ -129,7 +122,7 @@ class Learner:
         )
 
     def restore(self, state: LearnerState) -> None:
-        """Go on from a state that every rank has read; the weights are those of the module already."""
+        """Resume from a state that every rank has read; the module holds the weights already."""
         device, scalars = self._ranks.device, state.scalars
         self._state = AdamWState.restored(
             self.parallel.parts(state.momentum), self.parallel.parts(state.variance), scalars["updates"].item()

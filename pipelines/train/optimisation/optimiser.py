@@ -1,8 +1,8 @@
-"""AdamW on plain tensors, in one fused kernel that also scales the gradient and leaves out steps that are not finite.
+"""AdamW on plain tensors with gradient clipping; steps whose gradient is not finite are skipped.
 
-`torch.optim.adamw.adamw` is used as a function: its fused kernels take the scale and the verdict as tensors, so that
-clipping and skipping need no copy of the gradient and no wait for the device. Being given this rank's parts, it serves
-shards and whole weights alike.
+`torch.optim.adamw.adamw` is used as a function: its fused kernel takes the scale of the gradient and the verdict "not
+finite" as tensors, so that clipping and skipping need no copy of the gradient and do not wait for the device. It works
+on this rank's parts of the weights, which are whole weights under DDP and shards under FSDP.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ _EPSILON = 1e-8
 
 @dataclass(frozen=True)
 class AdamWState:
-    """momentum, variance: like the weights. updates: steps that were not left out, one scalar for each weight."""
+    """First and second moments of the gradient.
+
+    momentum, variance: one tensor for each weight, of its shape. updates: number of steps that were not skipped, one
+    float32 scalar for each weight, as the fused kernel wants it.
+    """
 
     momentum: list[Tensor]
     variance: list[Tensor]
@@ -37,7 +41,7 @@ class AdamWState:
 
 @dataclass(frozen=True)
 class AdamW:
-    """The rule; the state is apart."""
+    """The update rule. It holds no state; see AdamWState."""
 
     learning_rate: float
     betas: tuple[float, float]
@@ -45,7 +49,7 @@ class AdamW:
     warmup_steps: int
 
     def rate(self, step: int) -> float:
-        """Of optimiser step `step` (from 0): linear growth, then constant."""
+        """The learning rate of optimiser step `step` (from 0): linear growth, then constant."""
         return self.learning_rate * min(1.0, (step + 1) / (self.warmup_steps + 1))
 
     @torch.no_grad()
@@ -58,9 +62,9 @@ class AdamW:
         scale: Tensor,
         finite: Tensor,
     ) -> None:
-        """Change weights and state in place by `scale` times the gradients, or nothing at all if not `finite`.
+        """Update weights and state in place with `scale` times the gradients, or change neither if not `finite`.
 
-        scale: float32 scalar; finite: bool scalar. The gradients are changed.
+        scale: float32 scalar; finite: bool scalar, both on the device. The gradients are scaled in place.
         """
         adamw(
             weights,
@@ -80,3 +84,35 @@ class AdamW:
             eps=_EPSILON,
             maximize=False,
         )
+
+
+class AdaptiveClip:
+    """The largest norm that a gradient may have: `max_norm`, and later what is usual in this run.
+
+    After `window` steps the limit is the smaller of `max_norm` and the `quantile` of the norms of the last `window`
+    steps (published: norm 1, 95th percentile of the last 1000). quantile None: `max_norm` alone. The history stays on
+    the device, so that clipping never waits for it.
+
+    norms: float32 [window], a ring buffer of unclipped norms. count: int64 scalar, number of norms ever recorded;
+    norms that are not finite are not recorded.
+    """
+
+    def __init__(self, max_norm: float, quantile: float | None, window: int, device: torch.device) -> None:
+        self._max_norm, self._quantile, self._window = max_norm, quantile, window
+        self.norms = torch.zeros(window, device=device)
+        self.count = torch.zeros((), dtype=torch.int64, device=device)
+        self._places = torch.arange(window, device=device)
+
+    def limit(self) -> Tensor:
+        """float32 scalar: the limit for the next gradient."""
+        fixed = torch.full_like(self.norms[0], self._max_norm)
+        if self._quantile is None:
+            return fixed
+        usual = torch.quantile(self.norms, self._quantile)
+        return torch.where(self.count >= self._window, torch.minimum(usual, fixed), fixed)
+
+    def record(self, norm: Tensor, finite: Tensor) -> None:
+        """Add the norm of a gradient before clipping to the history, if `finite` (bool scalar)."""
+        here = (self._places == self.count % self._window) & finite
+        self.norms = torch.where(here, norm.to(self.norms.dtype), self.norms)
+        self.count = self.count + finite

@@ -1,7 +1,7 @@
-"""A training module on its device, shared by several ranks: whole on each (DDP), or in shards (FSDP2).
+"""DDP and FSDP2 behind one interface: a training module whole on every rank, or in shards.
 
-What the optimiser and the moving average touch is always a list of plain tensors, this rank's part of every trained
-parameter, in the order of `names`; only this file knows whether a part is the whole.
+Optimiser and EMA always work on a list of plain tensors: this rank's part of every trained parameter, in the order of
+`names`. Only this file knows whether a part is the whole parameter.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from pipelines.errors import UsageError
+from pipelines.train.interfaces.loading import Batch
+from pipelines.train.interfaces.stage import Losses, TrainingModule
 from pipelines.train.optimisation.distributed import Ranks
-from pipelines.train.stage import Batch, Losses, TrainingModule
 
 Strategy = Literal["ddp", "fsdp"]
 
 
 class Parallel:
-    """Wraps a module that is on its device already and equal on all ranks.
+    """Wraps a module that is on its device already and has equal weights on all ranks.
 
-    module: the module itself. names: its trained parameters.
+    module: the module itself. names: of its trained parameters. sharded: whether each rank holds a part of them.
+    Raises UsageError if no parameter is trained.
     """
 
     def __init__(self, module: TrainingModule, ranks: Ranks, strategy: Strategy) -> None:
@@ -50,7 +52,7 @@ class Parallel:
 
     @contextmanager
     def accumulating(self, last: bool) -> Iterator[None]:
-        """Around forward and backward of a micro-batch: gradients travel between ranks only with the last of a step."""
+        """Context of one micro-batch: gradients are reduced over ranks only with the last one of a step."""
         if self._ddp is not None and not last:
             with self._ddp.no_sync():
                 yield
@@ -64,7 +66,10 @@ class Parallel:
         return [_part(parameter.detach()) for parameter in self._parameters]
 
     def gradients(self) -> list[Tensor]:
-        """Of the weights, averaged over ranks (not over samples)."""
+        """This rank's part of every gradient, averaged over ranks (not over samples).
+
+        Raises RuntimeError if a trained parameter has none.
+        """
         missing = [name for name, p in zip(self.names, self._parameters, strict=True) if p.grad is None]
         if missing:
             raise RuntimeError(f"no gradient reached {', '.join(missing)}; freeze them or use them in the loss")
@@ -74,7 +79,7 @@ class Parallel:
         self.module.zero_grad(set_to_none=True)
 
     def norm(self, tensors: Sequence[Tensor]) -> Tensor:
-        """The Euclidean norm of everything that parts like those of `weights()` or `gradients()` make up."""
+        """Scalar: the Euclidean norm over all ranks of parts like those of `weights()` or `gradients()`."""
         norms = torch.stack(torch._foreach_norm(list(tensors)))
         if not self.sharded:
             return torch.linalg.vector_norm(norms)
@@ -100,7 +105,7 @@ class Parallel:
 
     @contextmanager
     def whole(self) -> Iterator[TrainingModule]:
-        """The module with all its weights on every rank, for a stage to call parts of it as it likes."""
+        """The module in eval mode with all its weights on every rank, so that a stage may call any part of it."""
         shards = [m for m in self.module.modules() if isinstance(m, FSDPModule)]
         for shard in shards:
             shard.set_reshard_after_forward(False, recurse=False)
@@ -117,7 +122,7 @@ class Parallel:
 
 
 def _replicate(module: TrainingModule, ranks: Ranks) -> DistributedDataParallel:
-    """Buffers are constants of the networks and never travel."""
+    """DDP. Buffers are constants of the networks, so they are not broadcast."""
     ids = [ranks.device] if ranks.device.type == "cuda" else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # newer releases rename broadcast_buffers; older know only this
@@ -125,7 +130,7 @@ def _replicate(module: TrainingModule, ranks: Ranks) -> DistributedDataParallel:
 
 
 def _shard(module: TrainingModule) -> None:
-    """By blocks, then the rest. Weights of all ranks become those of rank 0."""
+    """FSDP2: each block is a unit, the rest is another. Weights of all ranks become those of rank 0."""
     for parameter in module.parameters():
         dist.broadcast(parameter.detach(), src=0)
     for block in module.blocks():

@@ -1,4 +1,4 @@
-"""Files and folders that are there complete, or not at all, whatever kills the process or the machine."""
+"""Atomic writes: a file or folder is complete or absent, even if the process or the machine is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pipelines.errors import PipelineError
 
 @contextmanager
 def complete_folder(target: Path) -> Iterator[Path]:
-    """A folder to fill; at the end it is synced to the disk and takes the place of `target`.
+    """A temporary folder to fill; at the end of the context it is synced to the disk and renamed to `target`.
 
-    A `target` that exists is replaced. What an earlier, killed attempt left is removed. Raises PipelineError if the
-    disk does not take it.
+    An existing `target` is replaced. What an earlier, killed attempt left is removed. Raises PipelineError if it cannot
+    be written.
     """
     partial, replaced = (target.with_name(f".{target.name}.{word}") for word in ("partial", "replaced"))
     try:
@@ -37,7 +37,7 @@ def complete_folder(target: Path) -> Iterator[Path]:
 
 
 def make_writable(folder: Path) -> None:
-    """Make a folder, if it is not there. Raises PipelineError if it cannot be written into."""
+    """Make the folder if it does not exist. Raises PipelineError if nothing can be written into it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder):
@@ -47,7 +47,7 @@ def make_writable(folder: Path) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Replace a file's content at once."""
+    """Replace a file's content atomically."""
     partial = target.with_name(f".{target.name}.partial")
     partial.write_text(text)
     _sync(partial)

@@ -1,12 +1,12 @@
-"""Checkpoints: folders that hold all that a run goes on from.
+"""Checkpoints: folders that hold everything that a run resumes from.
 
     STAGE/checkpoints/step-00001000/
-        trainer.json          step, description of the run, its digest
+        trainer.json                             step, description of the run, its digest
         networks/NAME.json, NAME.safetensors     weights, in the official layout
-        ema/NAME.json, NAME.safetensors          their moving average, likewise
-        optimiser.safetensors                    momentum/..., variance/..., and scalars
+        ema/NAME.json, NAME.safetensors          their moving averages, in the same layout
+        optimiser.safetensors                    momentum/..., variance/..., scalars/...
 
-A folder is renamed into place when everything in it is on the disk, so one that is there is complete.
+A folder is renamed into place when everything in it is on the disk, so every folder with that name is complete.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from models.checkpoints import load_state, locate, read_state, write_network
 from pipelines.errors import UsageError
+from pipelines.train.interfaces.stage import TrainingModule
 from pipelines.train.optimisation.learner import LearnerState
 from pipelines.train.outputs.atomic import complete_folder
-from pipelines.train.outputs.identity import as_json, differences, digest
-from pipelines.train.stage import TrainingModule
+from pipelines.train.outputs.description import as_json, digest, refuse_another
 
 _FORMAT = 1
 _GROUPS = ("momentum", "variance")
@@ -35,7 +35,7 @@ _GROUPS = ("momentum", "variance")
 class Networks:
     """The networks of a stage as parts of its training module.
 
-    by_name: as `Stage.networks`. prefixes: of their parameters' names in the module, by network.
+    by_name: as `Stage.networks`. prefixes: by network, the prefix that its parameters' names have in the module.
     """
 
     by_name: Mapping[str, nn.Module]
@@ -54,19 +54,19 @@ class Networks:
         return cls(dict(networks), prefixes)
 
     def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """In the official layout, with these trained parameters (whole, by name in the module)."""
+        """Write all networks in the official layout. weights: whole trained parameters by their name in the module."""
         for name, network in self.by_name.items():
             write_network(network, folder / name, self._of_network(name, weights))
 
     def load(self, folder: Path) -> None:
-        """Give the networks their weights. Called before the module is wrapped."""
+        """Load weights that `write` stored into the networks. Called before the module is wrapped."""
         for name, network in self.by_name.items():
             device = next(network.parameters()).device
             _, file = locate(folder / name)
             load_state(network, read_state(file)[0], str(file), device=device)
 
     def read(self, folder: Path) -> dict[str, Tensor]:
-        """Weights and buffers by their name in the module."""
+        """Stored weights and buffers by their name in the module."""
         return {
             self.prefixes[name] + key: value
             for name in self.by_name
@@ -80,27 +80,30 @@ class Networks:
 
 @dataclass(frozen=True)
 class Retention:
-    """Which checkpoints stay: the newest `last`; and for good, those whose step is a multiple of `every` (0: none)."""
+    """Which checkpoints are kept: the `last` newest, and those whose step is a multiple of `every` (0: no others)."""
 
     last: int = 3
     every: int = 0
 
 
 class Checkpoints:
-    """The checkpoints of one stage of one run. `description`: what the run is, see `Stage.describe`."""
+    """The checkpoints of one stage of one run. description: of the run, see `Stage.describe`."""
 
     def __init__(self, folder: Path, description: Mapping[str, Any], retention: Retention) -> None:
         self.folder, self._description, self._retention = folder, as_json(description), retention
 
     def all(self) -> list[Path]:
-        """Complete ones, oldest first."""
+        """All complete checkpoints, oldest first."""
         return sorted(self.folder.glob("step-*"))
 
     def newest(self) -> Path | None:
         return next(reversed(self.all()), None)
 
     def save(self, step: int, networks: Networks, weights: Mapping[str, Tensor], state: LearnerState) -> Path:
-        """Write the state after `step` steps, and drop what need not stay. On rank 0."""
+        """Write the state after `step` steps and remove checkpoints that are not kept. Called on rank 0 only.
+
+        weights: whole trained parameters by their name in the module.
+        """
         target = self.folder / f"step-{step:08d}"
         with complete_folder(target) as folder:
             networks.write(folder / "networks", weights)
@@ -113,7 +116,7 @@ class Checkpoints:
         return target
 
     def step_of(self, checkpoint: Path) -> int:
-        """Its number of steps. Raises UsageError, with every difference, for one of another run."""
+        """Steps done in a checkpoint. Raises UsageError for one of another run, with every difference."""
         try:
             stored = json.loads((checkpoint / "trainer.json").read_text())
         except FileNotFoundError:
@@ -125,7 +128,7 @@ class Checkpoints:
         return int(stored["step"])
 
     def state(self, checkpoint: Path, networks: Networks) -> LearnerState:
-        """What a learner goes on from; its networks are read with `Networks.load`."""
+        """The state that a learner resumes from; the weights are read with `Networks.load`."""
         from safetensors.torch import load_file
 
         tensors = load_file(checkpoint / "optimiser.safetensors")
@@ -140,17 +143,6 @@ class Checkpoints:
             step = int(path.name.removeprefix("step-"))
             if not self._retention.every or step % self._retention.every:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def refuse_another(stored: Mapping[str, Any], asked: Mapping[str, Any], where: str) -> None:
-    """Raises UsageError that shows what differs, line by line."""
-    lines = differences(stored, as_json(asked))
-    if lines:
-        listed = "\n  ".join(lines)
-        raise UsageError(
-            f"{where} was made by another run:\n  {listed}\n"
-            "Choose another --run-dir, or run with what is stored (before the arrow)"
-        )
 
 
 def _write_tensors(file: Path, state: LearnerState) -> None:

@@ -1,4 +1,4 @@
-"""The curves of a stage as one picture, drawn from its metrics file."""
+"""The training curves of a stage as one picture, drawn from its metrics file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.train.optimisation.loss_sums import NUM_TIME_BINS
+from pipelines.train.optimisation.metrics import NUM_TIME_BINS
 from pipelines.train.outputs.metrics_log import read_metrics
 
 _COLUMNS, _PANEL_INCHES, _DPI = 3, (4.2, 3.0), 100
@@ -55,7 +55,7 @@ def _panels(train: Lines, validation: Lines) -> dict[str, Callable[[Any], None]]
 
 
 def families(validation: Lines) -> dict[str, list[str]]:
-    """Measures by the name that theirs begin with: what belongs together (iou, iou_visible_only) shares a panel."""
+    """Measures by panel: those whose names begin with that of another (iou, iou_visible_only) share its panel."""
     families: dict[str, list[str]] = {}
     for name in sorted({name for line in validation for name in line} - _NOT_MEASURES):
         if not name.startswith("loss_t"):
@@ -76,7 +76,7 @@ def _draw_loss(axes: Any, train: Lines, validation: Lines) -> None:
 
 
 def _draw_by_time(axes: Any, validation: Lines) -> None:
-    """The first, middle and last validation, so that one sees where in t it still learns."""
+    """The first, middle and last validation, which show at which t the network still learns."""
     centres = (np.arange(NUM_TIME_BINS) + 0.5) / NUM_TIME_BINS
     chosen = {0: "C7", len(validation) // 2: "C9", len(validation) - 1: "C1"}
     for index, colour in chosen.items():
@@ -96,7 +96,10 @@ def _draw_gradient(axes: Any, train: Lines) -> None:
 
 
 def _measure(names: Sequence[str], train: Lines, validation: Lines) -> Callable[[Any], None]:
-    """In training too, where it is logged there. Names after the first are labelled by what they add to it."""
+    """A function that draws measures, with the training curve of the first one where it is logged.
+
+    Names after the first are labelled by what they add to it.
+    """
 
     def draw(axes: Any) -> None:
         first = names[0]
@@ -125,7 +128,7 @@ def _by_time(line: Mapping[str, Any]) -> dict[int, float]:
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """Exponential mean, without the pull of its start."""
+    """Exponential moving average with bias correction."""
     smooth, mean, weight = np.empty_like(values), 0.0, 0.0
     for index, value in enumerate(values):
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * value

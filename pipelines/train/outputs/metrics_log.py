@@ -1,4 +1,4 @@
-"""What a stage's training says: JSON lines for machines, TensorBoard, and a bar or lines for people."""
+"""The log of a stage: JSON lines for programs, TensorBoard, and a progress bar or lines for people."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from typing import Any, TextIO
 import numpy as np
 from tqdm import tqdm
 
-from pipelines.train.optimisation.report_queue import StepMetrics
+from pipelines.train.optimisation.metrics import StepMetrics
 from pipelines.train.outputs.atomic import write_text
 
 METRICS_FILE = "metrics.jsonl"
 _LINE_EVERY_S = 20.0
-_SHOWN = 8  # values of a validation that are told; all are logged
+_SHOWN = 8  # values of a validation that are printed; all are logged
 
 
 class MetricsLog:
     """The log of one stage; made by rank 0 only.
 
-    folder: of the stage. first_step: steps done before; what was logged of later ones (by a run that was killed after
-    its last checkpoint) is dropped. total_steps: of the stage. seconds: that it has from now on, if there is a limit.
+    folder: of the stage. first_step: steps done before; lines of later steps, which a run logged that was killed after
+    its last checkpoint, are dropped. total_steps: of the stage. seconds: its time limit from now on; None for no limit.
+    stream: where lines for people go.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class MetricsLog:
         )
 
     def say(self, line: str) -> None:
-        """A line for people."""
+        """Print a line for people, above the progress bar if there is one."""
         if self._bar:
             self._bar.write(line, file=self._stream)
         else:
@@ -61,7 +62,7 @@ class MetricsLog:
             self._stream.flush()
 
     def train(self, steps: Sequence[StepMetrics], **more: float) -> None:
-        """Means over some steps, left-out ones apart; `more`: rates and the like."""
+        """Log the means over some steps; skipped ones are only counted. more: further values, such as rates."""
         if not steps:
             return
         counted = [metrics for metrics in steps if not metrics.skipped_in_a_row]
@@ -75,15 +76,17 @@ class MetricsLog:
         values["skipped"] = float(len(steps) - len(counted))
         step = steps[-1].step
         self._write("train", step, values)
-        self._tell(step, values)
+        self._print_progress(step, values)
 
     def validation(self, step: int, values: Mapping[str, float]) -> None:
+        """Log the losses and measures of a validation."""
         self._write("validation", step, values)
         named = [f"{name} {value:.4g}" for name, value in values.items() if not name.startswith("loss_t")]
         more = f", {len(named) - _SHOWN} more in {METRICS_FILE}" if len(named) > _SHOWN else ""
         self.say(f"{self._name}: step {step}, held-out assets: {', '.join(named[:_SHOWN])}{more}")
 
     def pictures(self, step: int, files: Sequence[Path]) -> None:
+        """Add picture files to TensorBoard."""
         from PIL import Image
 
         if self._board:
@@ -105,7 +108,7 @@ class MetricsLog:
             for name, value in values.items():
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
-    def _tell(self, step: int, values: Mapping[str, float]) -> None:
+    def _print_progress(self, step: int, values: Mapping[str, float]) -> None:
         shown = f"loss {values['loss']:.4g}" if "loss" in values else "no step counted"
         if values["skipped"]:
             shown += f", {values['skipped']:.0f} steps left out (gradient not finite)"
@@ -126,7 +129,7 @@ class MetricsLog:
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics file; a last line that was cut off by a kill is left out."""
+    """The lines of a metrics file, without a last line that a killed process left unfinished."""
     if not file.exists():
         return []
     lines = file.read_text().split("\n")
@@ -134,7 +137,7 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
 
 
 def duration(seconds: float) -> str:
-    """12.3 s, 5 min, 3.4 h."""
+    """Seconds for people: 12.3 s, 5 min, 3.4 h."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     if seconds < 2 * 3600:
@@ -149,7 +152,7 @@ def _keep_until(file: Path, step: int) -> None:
 
 
 def _board(folder: Path, first_step: int, stream: TextIO) -> Any:
-    """A TensorBoard writer; None, said once, without the package."""
+    """A TensorBoard writer; without the package a line on `stream`, and None."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -1,32 +1,48 @@
-"""How a finished run was trained and on whose assets, from the records that its stages left."""
+"""How a run was trained and on which assets: each stage records it, and the pipeline's record is read from that.
+
+STAGE/config.json     what decides the stage's result, with a digest, and the steps that were asked for
+STAGE/assets.json     uids of the assets that it is trained on, and of those that validate it
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines.names import STAGE_NAMES
-from pipelines.train.loop.loop import ASSETS_FILE
+from pipelines.train.interfaces.loading import NamesAssets, Split
+from pipelines.train.interfaces.stage import Stage
+from pipelines.train.outputs.atomic import write_text
+from pipelines.train.outputs.description import digest
 from pipelines.train.outputs.metrics_log import METRICS_FILE
 from pipelines.train.outputs.result import steps_of_result
 from scenegen.contract.object_dataset import ObjectDataset
 
-_SECONDS_AN_HOUR = 3600
+_CONFIG_FILE, _ASSETS_FILE = "config.json", "assets.json"
+_SECONDS_PER_HOUR = 3600
+
+
+def write_record(folder: Path, stage: Stage, description: Mapping[str, Any]) -> None:
+    """Write config.json and assets.json of a stage into its folder. description: as compared when it resumes."""
+    config = {"digest": digest(description), "steps": stage.recipe.steps, **description}
+    write_text(folder / _CONFIG_FILE, json.dumps(config, indent=1) + "\n")
+    write_text(folder / _ASSETS_FILE, json.dumps(_assets(stage), indent=1) + "\n")
 
 
 def training_record(run_dir: Path, objects: Iterable[ObjectDataset]) -> dict[str, Any]:
-    """As JSON: of each stage its steps, batch, hours and number of assets; then all assets that were trained on, by
-    uid, and their licences.
+    """The record of a whole run, as JSON.
 
-    objects: the tables that the run was trained on, which know the licences.
+    "stages": by stage its steps, batch size, hours and number of training assets. "assets": uids of all assets that
+    any stage was trained on. "licences": of these assets.
+    objects: the tables that the run was trained on, which hold the licences.
     """
     stages, seen = {}, set[str]()
     for name in STAGE_NAMES:
         folder = run_dir / name
-        if (folder / ASSETS_FILE).exists():
-            config, assets = (json.loads((folder / file).read_text()) for file in ("config.json", ASSETS_FILE))
+        if (folder / _ASSETS_FILE).exists():
+            config, assets = (json.loads((folder / file).read_text()) for file in (_CONFIG_FILE, _ASSETS_FILE))
             trained_on = assets.get("train", [])
             stages[name] = {
                 "steps": steps_of_result(folder),
@@ -40,16 +56,23 @@ def training_record(run_dir: Path, objects: Iterable[ObjectDataset]) -> dict[str
     return {"stages": stages, "licences": licences, "assets": sorted(seen)}
 
 
+def _assets(stage: Stage) -> dict[Split, list[str]]:
+    """Asset uids by split; nothing for sources that do not name their assets."""
+    sources: dict[Split, Any] = {"train": stage.source("train"), "val": stage.source("val")}
+    return {split: [*one.asset_uids()] for split, one in sources.items() if isinstance(one, NamesAssets)}
+
+
 def _licences(objects: ObjectDataset) -> Iterable[tuple[str, str]]:
+    """(uid, licence) of every asset."""
     columns = objects.table("objects", ["asset_uid", "licence"]).to_pydict()
     return zip(columns["asset_uid"], columns["licence"], strict=True)
 
 
 def _hours(metrics: Path, batch_size: int) -> float:
-    """Of steps, without validations: by the speed that was logged every few steps."""
+    """Time of the steps without validations, from the speed that was logged every few steps."""
     done, seconds = 0, 0.0
     for line in map(json.loads, metrics.read_text().splitlines()):
         if line["kind"] == "train":
             seconds += (line["step"] - done) * batch_size / line["samples_per_s"]
             done = line["step"]
-    return seconds / _SECONDS_AN_HOUR
+    return seconds / _SECONDS_PER_HOUR

@@ -1,8 +1,8 @@
-"""What a finished run leaves for `fixer-complete`: all networks of a system in the official pipeline layout.
+"""The trained pipeline, for `fixer-complete`: all networks of a system in the official pipeline layout.
 
 Beside the official arguments, pipeline.json says which image encoders the networks were trained with (`encoders`) and
-how the system calls itself (`title`); everything made with it carries that name. `training.json`, where there is one,
-says how it was trained and on whose assets.
+how the system is named (`title`) in everything made with it. `training.json`, if it exists, says how the networks were
+trained and on which assets.
 """
 
 from __future__ import annotations
@@ -21,30 +21,18 @@ from pipelines.errors import PipelineError
 from pipelines.latent_statistics import OFFICIAL_SLAT
 from pipelines.names import SIZE_NAMES, SizeName
 from pipelines.samplers import SamplerConfig
+from pipelines.train.settings.initial_weights import OFFICIAL_KEYS
 from pipelines.train.settings.sizes import official, system_sizes
 
 PIPELINE_CLASS = "ThreeDFixerPipeline"
 TRAINING_FILE = "training.json"
 
-# Our name of a network -> its key in an official pipeline.json.
-KEYS = {
-    "structure_encoder": "sparse_structure_encoder",
-    "structure_decoder": "sparse_structure_decoder",
-    "structure_flow": "sparse_structure_flow_model",
-    "coarse_completer": "scene_sparse_structure_flow_coarse_model",
-    "fine_completer": "scene_sparse_structure_flow_fine_model",
-    "slat_encoder": "slat_encoder",
-    "gaussian_decoder": "slat_decoder_gs",
-    "mesh_decoder": "slat_decoder_mesh",
-    "slat_flow": "slat_flow_model",
-    "texturer": "scene_slat_flow_model",
-}
 _SAMPLERS = {  # official name -> the stage whose samples it draws
     "coarse_sparse_structure_sampler": "coarse",
     "sparse_structure_sampler": "fine",
     "slat_sampler": "texturer",
 }
-# Their mesh decoders have learned no colours, and their completers not to contradict the image.
+# Sizes whose mesh decoders have not learned colours, and whose completers contradict the image.
 _BRIEFLY_TRAINED: tuple[SizeName, ...] = ("tiny", "compact", "dense")
 _OFFICIAL_ENCODERS = {"image_cond_model": "dinov2_vitl14_reg", "scene_cond_model": "Ruicheng/moge-2-vitl"}
 
@@ -57,21 +45,21 @@ def write_release(
     half: bool = False,
     training: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write `folder`, which exists, from trained or given networks.
+    """Write the pipeline into `folder`, which exists.
 
-    weights: place of each network by our name. facts: of the stages that were trained, by stage: "sampler" of a flow,
-    and the statistics of the latents of a SLAT autoencoder.
+    weights: path or hub id of each network, by our name. facts: by stage that was trained, see `Stage.facts`: the
+    "sampler" of a flow, and the statistics of the latents of the SLAT autoencoder.
     half: store the weights in half precision; they are float32 again when they are read.
-    training: how each stage was trained (steps, hours, assets), as JSON; None writes no such file.
+    training: see `training_record`; None writes no training.json.
     Raises PipelineError if a network is missing, CheckpointError if half precision cannot hold a weight.
     """
-    missing = [name for name in KEYS if name not in weights]
+    missing = [name for name in OFFICIAL_KEYS if name not in weights]
     if missing:
         raise PipelineError(
             f"a pipeline needs {', '.join(missing)} as well; train the stages that make them, or give them with --init"
         )
     configs: dict[str, Any] = {}
-    for name, key in KEYS.items():  # one at a time: together they need more memory than one machine may have
+    for name, key in OFFICIAL_KEYS.items():  # one at a time: together they need more memory than one machine may have
         network: nn.Module = read_network(weights[name])
         configs[name] = network.config
         write_network(network, folder / "ckpts" / key, half=half)
@@ -86,13 +74,13 @@ def write_release(
         **{official: _sampler(facts.get(stage, {}).get("sampler")) for official, stage in _SAMPLERS.items()},
         "slat_normalization": _statistics(facts, configs["slat_encoder"] == official(encoders.sizes).slat_encoder),
     }
-    write_pipeline_file(folder, PIPELINE_CLASS, {key: f"ckpts/{key}" for key in KEYS.values()}, args)
+    write_pipeline_file(folder, PIPELINE_CLASS, {key: f"ckpts/{key}" for key in OFFICIAL_KEYS.values()}, args)
     if training is not None:
         (folder / TRAINING_FILE).write_text(json.dumps(training, indent=1) + "\n")
 
 
 def _title(configs: Mapping[str, Any], encoders: ImageEncoders, steps: int | None) -> str:
-    """Named by its size, if it is one of ours, and by how long its coarse stage was trained, if that is known."""
+    """The name of the system: its size, its encoders, and the steps of its coarse stage if they are known."""
     trained = "" if steps is None else f", {steps} steps of the coarse stage"
     size = _size(configs, encoders)
     which = "a size of its own" if size is None else f"size {size}"
@@ -100,7 +88,7 @@ def _title(configs: Mapping[str, Any], encoders: ImageEncoders, steps: int | Non
 
 
 def _size(configs: Mapping[str, Any], encoders: ImageEncoders) -> SizeName | None:
-    """Which of ours it is."""
+    """The size whose configs all networks have; None if there is no such size."""
     for name in SIZE_NAMES:
         sizes = system_sizes(name, encoders.sizes)
         if all(config == sizes.config_of(network) for network, config in configs.items()):
@@ -109,7 +97,7 @@ def _size(configs: Mapping[str, Any], encoders: ImageEncoders) -> SizeName | Non
 
 
 def _sampler(stated: Mapping[str, Any] | None) -> dict[str, Any]:
-    """In the official form; the official values for stages that were not trained."""
+    """The sampler of a stage in the official form; with the official values for a stage that was not trained."""
     values = {**asdict(SamplerConfig()), **(stated or {})}
     return {
         "name": "FlowEulerGuidanceIntervalSampler",
@@ -125,7 +113,10 @@ def _sampler(stated: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _statistics(facts: Mapping[str, Mapping[str, Any]], is_official: bool) -> dict[str, Any]:
-    """Of the latents: measured where their encoder was trained, the released ones for an encoder of that size."""
+    """Mean and deviation of the latents: those measured with their encoder, or the released ones for its size.
+
+    Raises PipelineError if there are neither.
+    """
     measured = facts.get("slat_vae", {}).get("slat_normalization")
     if measured is None and not is_official:
         raise PipelineError("mean and deviation of the latents of this slat_encoder are not known; train slat_vae here")

@@ -1,26 +1,38 @@
-"""What a finished stage leaves: its final networks, and what is known of them."""
+"""The result of a finished stage: its final (averaged) networks, and what was measured of them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from pipelines.train.outputs.atomic import complete_folder
-from pipelines.train.outputs.checkpoints import Networks, refuse_another
-from pipelines.train.outputs.identity import as_json
-from pipelines.train.stage import StageResult
+from pipelines.train.outputs.checkpoints import Networks
+from pipelines.train.outputs.description import as_json, refuse_another
 
 _FOLDER, _FILE = "result", "result.json"
 
 
-def finished_stage(folder: Path, description: Mapping[str, Any] | None = None, steps: int = 0) -> StageResult | None:
-    """The result in a stage's folder, if it has one of at least so many steps.
+@dataclass(frozen=True)
+class StageResult:
+    """A trained stage.
 
-    Raises UsageError if it was trained as something else than `description` (None: anything will do).
+    networks: where its final networks (EMA) are, by name, in the official layout. facts: see `Stage.facts`.
+    """
+
+    stage: str
+    networks: Mapping[str, Path]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def finished_stage(folder: Path, description: Mapping[str, Any] | None = None, steps: int = 0) -> StageResult | None:
+    """The result in a stage's folder, or None without a result of at least `steps` steps.
+
+    Raises UsageError if it was trained with another description than `description` (None accepts any).
     """
     file = folder / _FOLDER / _FILE
     if not file.exists():
@@ -35,7 +47,7 @@ def finished_stage(folder: Path, description: Mapping[str, Any] | None = None, s
 
 
 def steps_of_result(folder: Path) -> int:
-    """Of the result in a stage's folder; fewer than its config asks for, if its time was over before. 0 without one."""
+    """Steps of the result in a stage's folder: fewer than its config says if its time was over first; 0 without one."""
     file = folder / _FOLDER / _FILE
     return int(json.loads(file.read_text())["step"]) if file.exists() else 0
 
@@ -49,7 +61,7 @@ def write_result(
     facts: Mapping[str, Any],
     description: Mapping[str, Any],
 ) -> None:
-    """Write `folder`/result/ at once. weights: whole trained parameters by their name in the module."""
+    """Write FOLDER/result/ atomically. weights: whole trained parameters by their name in the module."""
     content = {
         "stage": stage,
         "step": steps,

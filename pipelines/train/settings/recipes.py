@@ -1,6 +1,6 @@
-"""How each stage is trained: one function a stage, with the published numbers; smaller systems scale them.
+"""The recipe of each stage: a function with the published numbers for each, and how smaller systems scale them.
 
-Where the supplement and the released configs differ, a recipe holds both and says which one it takes.
+Where the supplement and the released configs differ, a recipe holds both and says which one it uses.
 Sources: 3D-Fixer supplement section 1 ("supplement"); the configs released with 3D-Fixer ("3D-Fixer configs") and with
 TRELLIS ("TRELLIS configs"), whose step counts are upper limits.
 """
@@ -17,18 +17,18 @@ from pipelines.flow_matching import FlowPath
 from pipelines.names import SizeName
 from pipelines.samplers import SamplerConfig
 from pipelines.train.data.options import NO_AUGMENTATION, Augmentation
+from pipelines.train.data.sources.common import STRUCTURE_TOKENS
+from pipelines.train.interfaces.stage import LoopRecipe
+from pipelines.train.losses.gaussians import GaussianWeights
 from pipelines.train.losses.images import ImageWeights
 from pipelines.train.losses.meshes import MeshWeights
-from pipelines.train.losses.splats import GaussianWeights
-from pipelines.train.stage import LoopRecipe
 
-STRUCTURE_TOKENS = 4096.0  # cost of a structure sample: the voxels of the latent grid
 GRADIENT_BATCH = 128  # of every published stage
 
 
 @dataclass(frozen=True)
 class Published:
-    """Steps and learning rate of a stage as one source states them."""
+    """Steps and learning rate of a stage, as one source states them."""
 
     source: str
     steps: int
@@ -37,10 +37,11 @@ class Published:
 
 @dataclass(frozen=True)
 class Recipe(LoopRecipe):
-    """What the loop reads, and where it comes from: `stated` by each source, `takes` names the one that is used.
+    """What every stage needs: the numbers that the loop reads, and their source.
 
-    augmentation: how samples are varied; None leaves it to the data options.
-    quick_start: fresh networks that have a `start_quickly` begin with it, for runs of some hundreds of steps.
+    takes: the source whose numbers are used. stated: the numbers of every source.
+    augmentation: of the samples; None leaves it to the data options.
+    quick_start: fresh networks call `start_quickly` if they have it, for runs of some hundreds of steps.
     """
 
     takes: str = ""
@@ -51,11 +52,13 @@ class Recipe(LoopRecipe):
 
 @dataclass(frozen=True)
 class FlowRecipe(Recipe):
-    """A rectified flow.
+    """Of a rectified flow.
 
-    drop_condition: probability that a sample's whole condition is zeroed, for classifier-free guidance.
-    alignment_weight: of the feature alignment with the base that sees the clean object; 0 is none.
-    sampler: how samples are drawn for the stage's own measures, in validation only.
+    path: the distribution of training times t. drop_condition: probability that a sample's whole condition is zeroed,
+    for classifier-free guidance.
+    alignment_weight: weight of the loss that aligns features with the base's features of the clean object; 0: without.
+    reference_compat: which bugs of the official code are reproduced.
+    sampler: how samples are drawn for the stage's own measures; validation only.
     """
 
     path: FlowPath = field(default_factory=FlowPath)
@@ -67,10 +70,11 @@ class FlowRecipe(Recipe):
 
 @dataclass(frozen=True)
 class StructureVaeRecipe(Recipe):
-    """dice_weight, cross_entropy_weight: of the occupancy losses. kl_weight: of the divergence per latent value.
+    """Of the structure VAE.
 
-    crop: edge of the part of the grid around an occupied voxel that a sample is trained on; None for the whole grid.
-    initial_log_variance: of the posterior of a fresh encoder; at 0 its noise would drown the mean for long.
+    dice_weight, cross_entropy_weight: of the occupancy losses. kl_weight: of the KL divergence per latent value.
+    crop: edge, in voxels, of the part of the grid around an occupied voxel that is trained on; None: the whole grid.
+    initial_log_variance: of the posterior of a fresh encoder. At 0, its noise would hide the mean for a long time.
     """
 
     dice_weight: float = 1.0
@@ -82,23 +86,23 @@ class StructureVaeRecipe(Recipe):
 
 @dataclass(frozen=True)
 class SlatRecipe(Recipe):
-    """max_voxels: larger structured latents are left out, where the data allow larger ones."""
+    """Of a stage of structured latents. max_voxels: larger ones are left out (the data options may allow fewer)."""
 
     max_voxels: int = 32_768
 
 
 @dataclass(frozen=True)
 class SlatFlowRecipe(FlowRecipe, SlatRecipe):
-    """A rectified flow of structured latents."""
+    """Of a rectified flow of structured latents."""
 
 
 @dataclass(frozen=True)
 class DecoderRecipe(SlatRecipe):
-    """A decoder of structured latents, trained on pictures.
+    """Of a decoder of structured latents, trained on pictures.
 
-    views, view_px: how many a sample, and their edge where they are stored larger (None: as they are).
-    image: of the loss between pictures. perceptual: the distance in it where no weights of LPIPS are given; None leaves
-    it out.
+    views: pictures of each sample. view_px: their edge if they are stored larger; None: as they are stored.
+    image: weights of the loss between pictures. perceptual: its perceptual distance if no weights of LPIPS are given;
+    None for none.
     """
 
     views: int = 4
@@ -109,10 +113,11 @@ class DecoderRecipe(SlatRecipe):
 
 @dataclass(frozen=True)
 class GaussianRecipe(DecoderRecipe):
-    """Of the decoder alone, or with its encoder; the latter's part is:
+    """Of the Gaussian decoder, alone or with the SLAT encoder; the last three are for the encoder.
 
-    kl_weight: of the divergence per latent value. initial_log_variance: as in StructureVaeRecipe.
-    statistics_samples: how many samples the statistics of latents are measured over.
+    gaussians: weights of the regularisers. kl_weight: of the KL divergence per latent value.
+    initial_log_variance: as in StructureVaeRecipe.
+    statistics_samples: number of samples that the statistics of latents are measured over.
     """
 
     gaussians: GaussianWeights = field(default_factory=GaussianWeights)
@@ -123,21 +128,23 @@ class GaussianRecipe(DecoderRecipe):
 
 @dataclass(frozen=True)
 class MeshRecipe(DecoderRecipe):
+    """Of the mesh decoder. mesh: weights of its losses."""
+
     mesh: MeshWeights = field(default_factory=MeshWeights)
 
 
 def structure_vae() -> StructureVaeRecipe:
-    """Sparse-structure VAE from scratch; neither source of 3D-Fixer trains it."""
+    """The structure VAE, trained from scratch; neither source of 3D-Fixer trains it."""
     return _taking(StructureVaeRecipe, Published("TRELLIS configs", 1_000_000, 1e-4))
 
 
 def structure_base() -> FlowRecipe:
-    """A: TRELLIS's structure flow on turned assets."""
+    """A: TRELLIS's structure flow, on rotated assets."""
     return _taking(FlowRecipe, Published("supplement", 150_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5))
 
 
 def object_pretraining() -> FlowRecipe:
-    """E: the control branch on assets alone, before it sees scenes. No alignment loss."""
+    """E: pre-training of the control branch on lone objects, before scenes. Without alignment loss."""
     return _taking(FlowRecipe, Published("supplement", 100_000, 5e-5), Published("3D-Fixer configs", 100_000, 1e-5))
 
 
@@ -153,25 +160,25 @@ def fine() -> FlowRecipe:
 
 
 def slat_vae() -> GaussianRecipe:
-    """SLAT encoder and Gaussian decoder from scratch; neither source of 3D-Fixer trains the encoder."""
+    """SLAT encoder and Gaussian decoder, trained from scratch; neither source of 3D-Fixer trains the encoder."""
     return replace(_taking(GaussianRecipe, Published("TRELLIS configs", 1_000_000, 1e-4)), kl_weight=1e-6)
 
 
 def slat_base() -> SlatFlowRecipe:
-    """B: TRELLIS's SLAT flow on turned assets."""
+    """B: TRELLIS's SLAT flow, on rotated assets."""
     stated = Published("supplement", 450_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5)
     return _taking(SlatFlowRecipe, *stated)
 
 
 def gaussian_decoder() -> GaussianRecipe:
-    """C: the Gaussian decoder on turned assets, behind the frozen encoder. No divergence, as released."""
+    """C: the Gaussian decoder on rotated assets, after the frozen encoder. Without KL divergence, as released."""
     return _taking(
         GaussianRecipe, Published("supplement", 80_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5)
     )
 
 
 def mesh_decoder() -> MeshRecipe:
-    """D: the mesh decoder on turned assets."""
+    """D: the mesh decoder, on rotated assets."""
     return _taking(MeshRecipe, Published("supplement", 80_000, 1e-5), Published("3D-Fixer configs", 1_000_000, 1e-5))
 
 
@@ -194,7 +201,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "texturer": texturer,
 }
 
-# Steps, batch and learning rate of smaller systems, found by trying (pipelines/train/stages/README.md).
+# Steps, batch size and learning rate of smaller systems, found by trying (pipelines/train/stages/README.md).
 _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
     "tiny": {
         "structure_vae": (800, 4, 1e-3),
@@ -247,7 +254,7 @@ _SCALED: dict[SizeName, dict[str, tuple[int, int, float]]] = {
 }
 
 
-# What else smaller systems have otherwise, where a recipe has it: less of everything that a step costs.
+# Other fields that all recipes of a smaller system override if they have them: a step costs less.
 _COMPACT: dict[str, Any] = {
     "crop": 32,
     "max_voxels": 8000,
@@ -272,20 +279,20 @@ _SMALLER: dict[SizeName, dict[str, Any]] = {
     "small": {"crop": 32, "max_voxels": 16_384, "view_px": 256},
 }
 
-# Worlds are z up when images are completed, too, so that few steps are not spent on objects that lie on their sides.
+# Images are completed in a world whose z axis points up, so short runs need not learn objects that lie on their sides.
 _UPRIGHT = Augmentation(axis="vertical", resize_probability=0.0)
-# A small network's latents are noisy where it has to choose, and its mean answer is the better one: it is sampled in
-# one step from noise, and trained most at the times that this step looks at. What the mean leaves out, guidance brings
-# back; of structured latents, which few steps teach to take no noise away, the noise is left out (stages/README.md).
+# Where the answer is uncertain, samples of a small network are noisy, and its mean answer is better. So it is sampled
+# in one step from noise, and trained mostly at times near noise. Guidance restores what the mean leaves out. Short
+# training does not teach the texturer to denoise, so its sampling starts from zeros, not noise (stages/README.md).
 _NEARLY_NOISE = FlowPath(t_mean=2.5)
 _IN_ONE_STEP = SamplerConfig(steps=1, guidance=3.0)
 _WITHOUT_NOISE = SamplerConfig(steps=1, guidance=0.0, noise_scale=0.0)
 _AS_IN_SCENES = replace(_UPRIGHT, hidden=(0.0, 0.7), seen_as="in_scenes")
-# The fine cube is that of coarse voxels; a few wrong ones far out make the object small in it.
+# The fine cube bounds the coarse voxels; a few wrong voxels far out make the object small in it.
 _OF_COARSE_VOXELS = replace(_UPRIGHT, scale=(0.8, 1.05))
 
-# What single stages have otherwise. A strong divergence costs sharpness that few steps cannot use, and leaves latents
-# of half the variance, that much less for a flow to learn; turned objects are left to runs with steps for them.
+# Fields that single stages of a smaller system override. A strong KL divergence costs sharpness that short training
+# cannot use, and halves the variance of the latents, so a flow has less to learn. Rotated objects need longer training.
 _OWN_OF_COMPACT: dict[str, dict[str, Any]] = {
     name: {"augmentation": _UPRIGHT, "warmup_steps": warmup, **own}
     for name, warmup, own in (
@@ -304,7 +311,7 @@ _OWN_OF_COMPACT: dict[str, dict[str, Any]] = {
 _OWN: dict[SizeName, dict[str, dict[str, Any]]] = {
     "tiny": {
         "structure_vae": {"cross_entropy_weight": 1.0, "kl_weight": 0.15},
-        "mesh_decoder": {"max_voxels": 4000},  # of a step's seconds, all but a few go with the number of voxels
+        "mesh_decoder": {"max_voxels": 4000},  # nearly all of a step's time is proportional to the voxels
         **{name: {"augmentation": NO_AUGMENTATION} for name in ("structure_base", "object", "coarse", "fine")},
     },
     "compact": _OWN_OF_COMPACT,
@@ -313,7 +320,7 @@ _OWN: dict[SizeName, dict[str, dict[str, Any]]] = {
 
 
 def recipe(stage: str, size: SizeName) -> Recipe:
-    """The published recipe of a stage, with steps, batch and learning rate for the size.
+    """The recipe of a stage: the published one for size official, scaled for smaller sizes.
 
     Raises UsageError for an unknown stage.
     """
@@ -338,7 +345,7 @@ RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 
 def _taking(kind: type[RecipeT], taken: Published, *others: Published) -> RecipeT:
-    """A recipe with the numbers of the first source."""
+    """A recipe that uses the numbers of `taken`, and also states those of the other sources."""
     return kind(
         steps=taken.steps,
         batch_size=GRADIENT_BATCH,

@@ -1,8 +1,8 @@
-"""How large the networks of a system are. What they read of images follows from the encoders.
+"""The sizes of a system: the configs of all its networks. Widths of image features follow from the encoders.
 
-`official`: the released configs; their parameter counts are tested. `small`: one GPU, hours. `dense`: one GPU,
-minutes. `compact`: two CPU cores, some hours; the checkpoint that comes with this package. `tiny`: one CPU core,
-minutes; for tests. The grids (64^3 voxels, 16^3 x 8 and 8-channel latents) are the same in all.
+`official`: the released configs; tests check their parameter counts. `small`: one GPU, hours. `dense`: one GPU,
+minutes. `compact`: two CPU cores, some hours; the size of the packaged checkpoint. `tiny`: one CPU core, minutes; for
+tests. All have the same grids: 64^3 voxels, structure latents of 16^3 x 8, structured latents of 8 channels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipelines.errors import UsageError
 from pipelines.names import SIZE_NAMES, SizeName
 
 GRID, LATENT_GRID, LATENT_CHANNELS = 64, 16, 8
-OFFICIAL_GAUSSIANS = 32  # a voxel; fewer start as much larger as it takes to cover the same area
+OFFICIAL_GAUSSIANS = 32  # per voxel; fewer Gaussians start larger, so that they cover the same area
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class SystemSizes:
     texturer: TexturerConfig
 
     def config_of(self, network: str) -> Any:
-        """Of a network by its name in runs; the three completers share one."""
+        """The config of a network by its name in runs; the three completers share one."""
         return getattr(self, "completer" if network.endswith("_completer") else network)
 
 
 def system_sizes(name: str, encoders: EncoderSizes) -> SystemSizes:
-    """Raises UsageError for an unknown name."""
+    """The configs of a size by its name. Raises UsageError for an unknown one."""
     makers = {"tiny": tiny, "compact": compact, "dense": dense, "small": small, "official": official}
     if name not in makers:
         raise UsageError(f"unknown size {name!r}; choose one of {', '.join(SIZE_NAMES)}")
@@ -69,7 +69,7 @@ def official(encoders: EncoderSizes) -> SystemSizes:
 
 
 def small(encoders: EncoderSizes) -> SystemSizes:
-    """About a hundredth of the official size; the structure networks see patches of 2^3 latents."""
+    """About a hundredth of the official size; the structure networks have a token for every 2^3 latents."""
     return _system(
         "small",
         encoders,
@@ -84,16 +84,17 @@ def small(encoders: EncoderSizes) -> SystemSizes:
 
 
 def dense(encoders: EncoderSizes) -> SystemSizes:
-    """Of compact's widths, but a token a latent as in the official size: eight times the tokens, minutes on one GPU."""
+    """Compact's widths, but a token for every latent as in the official size: eight times the tokens."""
     wide = compact(encoders)
     flow, branch = replace(wide.structure_flow, patch_size=1), replace(wide.completer, patch_size=1)
     return replace(wide, name="dense", structure_flow=flow, completer=branch)
 
 
 def compact(encoders: EncoderSizes) -> SystemSizes:
-    """What two CPU cores train in three hours, and complete an object with in a few seconds.
+    """Two CPU cores train it in three hours, and complete an object with it in a few seconds.
 
-    The branch reaches all but the last block of the base, and meshes come from a grid of 128^3: a quarter of the faces.
+    The branch controls all but the last block of the base. Meshes are extracted from a grid of 128^3 instead of 256^3,
+    which gives a quarter of the faces.
     """
     return _system(
         "compact",
@@ -151,7 +152,12 @@ def _system(
     sparse_branch_blocks: int | None = None,
     mesh_upsamples: int = 2,
 ) -> SystemSizes:
-    """sparse_flow, sparse_branch_blocks: of the flows of structured latents, where they differ from the structure's."""
+    """All networks of a system.
+
+    flow, patch_size, branch_blocks: of the structure flow and its branch. vae: of the structure. trunk: of the SLAT
+    encoder and decoders. io_channels: of the SLAT flow's outer blocks. gaussians: per voxel.
+    sparse_flow, sparse_branch_blocks: of the SLAT flow and its branch where they differ from the structure's.
+    """
     latent = {"in_channels": LATENT_CHANNELS, "out_channels": LATENT_CHANNELS}
     shared = {**latent, **flow, "cond_channels": encoders.width, "qk_rms_norm": True}
     sparse = {**shared, **(sparse_flow or {}), "resolution": GRID, "patch_size": 2, "io_block_channels": (io_channels,)}

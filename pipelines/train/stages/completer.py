@@ -19,20 +19,21 @@ from pipelines.conditioning import encode_images, structure_condition
 from pipelines.encoders.protocol import ImageEncoders
 from pipelines.samplers import TIME_SCALE, sample_euler
 from pipelines.train.data.batches import StructureBatch
-from pipelines.train.data.sources.lone_objects import ObjectStructureSource
+from pipelines.train.data.sources.lone_objects import LoneObjectSource
 from pipelines.train.data.sources.structure import StructureSource
+from pipelines.train.interfaces.loading import SampleSource, Split
+from pipelines.train.interfaces.stage import Losses, TrainingModule
 from pipelines.train.losses.flow import drop_condition, flow_point, mean_square_B
-from pipelines.train.outputs.pictures import voxel_table
 from pipelines.train.settings.recipes import FlowRecipe
-from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
-from pipelines.train.stages.structure import StructureCodec, columns, voxel_scores
+from pipelines.train.stages.pictures import voxel_table
+from pipelines.train.stages.structure_common import StructureCodec, columns, voxel_scores
 
 ALPHA_BINS = 4
 
 
 class CompleterModule(TrainingModule):
-    """The trained branch, and the frozen networks around it."""
+    """The control branch, which is trained, and the frozen networks around it."""
 
     def __init__(
         self,
@@ -68,15 +69,15 @@ class CompleterModule(TrainingModule):
 
     @torch.no_grad()
     def condition(self, batch: StructureBatch) -> CompleterCondition:
-        """What is known of each object, by the frozen encoders."""
-        given = batch.images
+        """The condition on what is known of each object, from the frozen encoders."""
+        seen = batch.images
         images = encode_images(
             self._encoders,
-            given.instance_B4SS,
-            given.scene_B4SS,
-            given.scenes_U3SS,
-            given.scene_B,
-            given.clean_B3SS if self._recipe.alignment_weight else None,
+            seen.instance_B4SS,
+            seen.scene_B4SS,
+            seen.scenes_U3SS,
+            seen.scene_B,
+            seen.clean_B3SS if self._recipe.alignment_weight else None,
         )
         return structure_condition(
             images.tokens_4BTD,
@@ -88,21 +89,21 @@ class CompleterModule(TrainingModule):
 
     @torch.no_grad()
     def complete(self, batch: StructureBatch) -> Tensor:
-        """Completed voxels [B, 1, 64, 64, 64] bool, sampled from the batch's own noise."""
-        (base,), ratio_B, known = self._base, TIME_SCALE * batch.depth_ratio_B, self.condition(batch)
-        cond, nothing = (self.branch.prepare(c, base) for c in (known, known.zeroed()))
+        """[B, 1, 64, 64, 64] bool: completed voxels, sampled from the batch's own noise."""
+        (base,), ratio_B, condition = self._base, TIME_SCALE * batch.depth_ratio_B, self.condition(batch)
+        cond, no_cond = (self.branch.prepare(c, base) for c in (condition, condition.zeroed()))
         latent = sample_euler(
             lambda x, t_B: self.branch(x, t_B, cond, ratio_B, base),
             batch.noise,
             len(ratio_B),
             self._recipe.sampler,
-            negative=lambda x, t_B: self.branch(x, t_B, nothing, ratio_B, base),
+            negative=lambda x, t_B: self.branch(x, t_B, no_cond, ratio_B, base),
         )
         return self._codec.decode(latent)
 
 
 class CompleterStage(StageBase):
-    """Implements `Stage` for "object", "coarse" and "fine", which differ in their samples and recipes."""
+    """Implements `Stage` for "object", "coarse" and "fine", which differ in samples and recipes."""
 
     def __init__(self, entry: StageEntry, context: StageContext) -> None:
         super().__init__(entry, context)
@@ -111,7 +112,7 @@ class CompleterStage(StageBase):
     def source(self, split: Split) -> SampleSource[Any]:
         data, seed = self.context.data, self.context.seed
         if self.name == "object":
-            return ObjectStructureSource(data, split, seed)
+            return LoneObjectSource(data, split, seed)
         stage: Literal["coarse", "fine"] = "coarse" if self.name == "coarse" else "fine"
         return StructureSource(data, split, seed, stage=stage, clean=self.recipe.alignment_weight > 0)
 
@@ -122,7 +123,7 @@ class CompleterStage(StageBase):
         return CompleterModule(self._branch(base), base, codec, self.context.encoders, self.recipe)
 
     def _branch(self, base: SparseStructureFlow) -> StructureCompleter:
-        """The first given of what it may start from, or else as a copy of the base that changes nothing yet."""
+        """From the first available initial weights, or else a copy of the base that does not change its output yet."""
         for name in self.entry.starts_from:
             if name in self.context.weights:
                 return self.context.trained(name, StructureCompleter)
@@ -135,11 +136,11 @@ class CompleterStage(StageBase):
         return {self.entry.makes[0]: self._module.branch}
 
     def measure(self, module: CompleterModule, batches: Iterable[StructureBatch]) -> Mapping[str, Sequence[float]]:
-        """Scores of sampled completions, the IoU by alpha, and the visible voxels' own scores as a baseline."""
+        """Scores of sampled completions, their IoU by alpha, and as a baseline the scores of the visible voxels."""
         return columns([row for batch in batches for row in _measured(module, batch)])
 
     def snapshot(self, module: CompleterModule, batch: StructureBatch, folder: Path) -> list[Path]:
-        """Crop, visible voxels, completion and target, one object a row."""
+        """Crop, visible voxels, completion and target, a row for each object."""
         grids = {
             "visible": batch.partial_occupancy(),
             "completed": module.complete(batch),
@@ -151,7 +152,7 @@ class CompleterStage(StageBase):
 
 
 def _measured(module: CompleterModule, batch: StructureBatch) -> list[dict[str, float]]:
-    """By sample of the batch."""
+    """The measures of each sample of a batch, by name."""
     target = batch.target_occupancy()
     completed = voxel_scores(module.complete(batch), target)
     visible = voxel_scores(batch.partial_occupancy(), target)
@@ -162,5 +163,5 @@ def _measured(module: CompleterModule, batch: StructureBatch) -> list[dict[str, 
 
 
 def _alpha_bin(alpha: float) -> str:
-    """Lower end of the bin; exactly estimated depth, as at inference, is a bin of its own."""
+    """The lower end of alpha's bin. Alpha 1 (estimated depth alone, as in completion) is a bin of its own."""
     return "1" if alpha == 1 else f"{int(alpha * ALPHA_BINS) / ALPHA_BINS:.2f}"

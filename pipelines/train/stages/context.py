@@ -1,4 +1,4 @@
-"""What every stage is made from, and what they all do with it."""
+"""What every stage is made from: its entry in the registry, its context, and a base class."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from models.weights import freeze
 from pipelines.encoders.protocol import ImageEncoders
 from pipelines.errors import PipelineError, UsageError
 from pipelines.train.data.options import DataOptions
-from pipelines.train.outputs.identity import differences
+from pipelines.train.data.tables import only_what_is_read
+from pipelines.train.outputs.description import differences
 from pipelines.train.settings.recipes import FlowRecipe, Recipe
 from pipelines.train.settings.sizes import SystemSizes
 
-_NOT_DECIDING = ("micro_batch_tokens", "sampler")  # fields of recipes: memory, and what validation draws
+_NOT_DECIDING = ("micro_batch_tokens", "sampler")  # fields of recipes that do not decide what is trained
 
 
 @runtime_checkable
 class StartsQuickly(Protocol):
-    """A network with a start of its own for runs of some hundreds of steps."""
+    """A network with initial weights of its own for runs of some hundreds of steps."""
 
     def start_quickly(self) -> object: ...
 
@@ -40,12 +41,12 @@ RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 @dataclass(frozen=True)
 class StageEntry:
-    """A stage in the registry.
+    """A stage in the registry; `makes` and the fields below it are names of networks.
 
-    place: `module:Class`, called with (entry, context).
-    makes: networks that it trains. needs: networks that must be there.
-    starts_from: networks that it goes on from where they are there, the first one found; without any it starts afresh.
-    uses: what it takes where it is there, and does without elsewhere (the weights of LPIPS).
+    place: `module:Class`, which is called with (entry, context).
+    makes: trained by this stage. needs: must be available.
+    starts_from: its initial weights if available, the first one found; otherwise it starts from fresh networks.
+    uses: optional (the weights of LPIPS).
     """
 
     name: str
@@ -60,9 +61,10 @@ class StageEntry:
 class StageContext:
     """Everything about a stage that its class does not decide.
 
-    weights: networks of former stages, or given by the user, by name: places that `models.read_network` understands.
+    weights: places of networks by name, of initial weights and of former stages; as `models.read_network` reads them.
     facts: what former stages measured once (`StageResult.facts`), by stage.
     seed: of initial weights and of everything random about the samples.
+    execution: how blocks compute (recomputation of activations).
     """
 
     recipe: Recipe
@@ -75,13 +77,13 @@ class StageContext:
     execution: Execution = DEFAULT_EXECUTION
 
     def recipe_as(self, kind: type[RecipeT]) -> RecipeT:
-        """The recipe as the kind that the stage is written for."""
+        """The recipe as the class that the stage is written for. Raises UsageError if it is of another class."""
         if not isinstance(self.recipe, kind):
             raise UsageError(f"this stage is trained by a {kind.__name__}, not by a {type(self.recipe).__name__}")
         return self.recipe
 
     def frozen(self, name: str, kind: type[NetworkT]) -> NetworkT:
-        """A network that must be given, to be used and not to be trained. Raises PipelineError without it."""
+        """A network that is used and not trained. Raises PipelineError if its weights are missing."""
         if name not in self.weights:
             raise PipelineError(
                 f"this stage builds on the weights of {name}, which are not there; train the stage that makes them "
@@ -90,11 +92,11 @@ class StageContext:
         return freeze(self._read(name, kind), self.reference_compat)
 
     def trained(self, name: str, kind: type[NetworkT]) -> NetworkT:
-        """A network to be trained: the one that is given, or else a fresh one."""
+        """A network to be trained, from the available weights or else with fresh ones."""
         return self._read(name, kind) if name in self.weights else self.fresh(name, kind)
 
     def fresh(self, name: str, kind: type[NetworkT]) -> NetworkT:
-        """With initial weights, which the seed and the name decide."""
+        """A network with fresh weights, which follow from the seed and the name."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed + zlib.crc32(name.encode()))
             network = construct(kind, self.sizes.config_of(name), self.execution, self.reference_compat)
@@ -104,11 +106,11 @@ class StageContext:
 
     @property
     def reference_compat(self) -> ReferenceCompat:
-        """Which official bugs the recipe reproduces; recipes that none of them touches do not say."""
+        """Which official bugs the recipe reproduces; none for recipes without this field."""
         return getattr(self.recipe, "reference_compat", MENDED)
 
     def _read(self, name: str, kind: type[NetworkT]) -> NetworkT:
-        """Raises PipelineError if it is not what its name says, or of another size than this system."""
+        """A network from its weights. Raises PipelineError if it is of another class or size than its name says."""
         place, config = self.weights[name], self.sizes.config_of(name)
         network = read_network(place, Runtime(self.execution, self.reference_compat))
         if not isinstance(network, kind):
@@ -120,7 +122,7 @@ class StageContext:
         return network
 
     def describe(self) -> dict[str, Any]:
-        """What decides a stage's result, as JSON."""
+        """What decides the result, as JSON; all of the data, see `StageBase.describe`."""
         recipe = {key: value for key, value in asdict(self.recipe).items() if key not in _NOT_DECIDING}
         return {
             "recipe": {"kind": type(self.recipe).__name__, **recipe},
@@ -133,18 +135,20 @@ class StageContext:
 
 
 class StageBase:
-    """What stages have in common; together with the rest of its subclass an implementation of `Stage`."""
+    """What stages have in common. A subclass adds the rest of the `Stage` protocol."""
 
     def __init__(self, entry: StageEntry, context: StageContext) -> None:
         self.name, self.entry, self.context = entry.name, entry, context
 
     def facts(self, module: Any, batches: Iterable[Any]) -> dict[str, Any]:
-        """How long a flow was trained, and how it was sampled for its measures: as completion is to sample it."""
+        """Of a flow: its steps, and the sampler of its measures, which completion is to use."""
         recipe = self.context.recipe
         return {"steps": recipe.steps, "sampler": asdict(recipe.sampler)} if isinstance(recipe, FlowRecipe) else {}
 
     def describe(self) -> dict[str, Any]:
-        return self.context.describe()
+        """What decides the result, as JSON; of the data only what this stage reads."""
+        described = self.context.describe()
+        return {**described, "data": only_what_is_read(self.name, described["data"])}
 
 
 def weights_digest(source: str | Path) -> str:

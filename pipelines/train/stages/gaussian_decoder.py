@@ -1,4 +1,4 @@
-"""C: the Gaussian decoder on turned assets, behind the frozen encoder, whose posterior is sampled.
+"""C: the Gaussian decoder on rotated assets, trained on samples of the frozen encoder's posterior.
 
 Shapes: B samples, K views, H W their size, N voxels of all samples.
 """
@@ -18,15 +18,22 @@ from models.slat_vae import SLatEncoder
 from models.sparse.voxels import SparseTensor, VoxelSet
 from pipelines.train.data.batches import RenderBatch
 from pipelines.train.data.sources.renders import RenderSource
+from pipelines.train.interfaces.loading import SampleSource, Split
+from pipelines.train.interfaces.stage import Losses, TrainingModule
+from pipelines.train.losses.gaussians import GaussianLoss
 from pipelines.train.losses.images import ImageLoss
-from pipelines.train.losses.occupancy import posterior_sample
 from pipelines.train.losses.perceptual import PerceptualDistance
-from pipelines.train.losses.splats import GaussianLoss
+from pipelines.train.losses.posterior import posterior_sample
 from pipelines.train.settings.recipes import GaussianRecipe
-from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
-from pipelines.train.stages.decoded import WHITE, TrueViews, coin, measured_pictures, pictures_beside_truth
-from pipelines.train.stages.slat import features, perceptual_distance, posterior_mean, slat_data
+from pipelines.train.stages.decoder_common import (
+    WHITE,
+    TrueViews,
+    black_or_white,
+    measured_pictures,
+    pictures_beside_truth,
+)
+from pipelines.train.stages.slat_common import features, perceptual_distance, posterior_mean, slat_data
 
 
 class GaussianDecoderModule(TrainingModule):
@@ -52,14 +59,14 @@ class GaussianDecoderModule(TrainingModule):
         return self.decoder.blocks
 
     def forward(self, batch: RenderBatch) -> Losses:
-        voxels, truth = batch.voxels, TrueViews.of(batch, coin(batch.drop_B), self._view_px)
-        gaussians = self.decoder(SparseTensor(self._drawn_latent(batch, voxels), voxels))
+        voxels, truth = batch.voxels, TrueViews.of(batch, black_or_white(batch.drop_B), self._view_px)
+        gaussians = self.decoder(SparseTensor(self._sampled_latent(batch, voxels), voxels))
         loss_B, terms = self._loss(gaussians, truth.draw(gaussians), truth.pictures_BK3HW)
         return Losses(loss_B, torch.ones_like(loss_B), terms)
 
     @torch.no_grad()
-    def _drawn_latent(self, batch: RenderBatch, voxels: VoxelSet) -> Tensor:
-        """[N, 8] drawn from the posterior. Stored latents are its mean alone, and are taken as they are."""
+    def _sampled_latent(self, batch: RenderBatch, voxels: VoxelSet) -> Tensor:
+        """[N, 8]: a sample of the posterior. Stored latents are only its mean, and are used as they are."""
         if batch.slat_N8 is not None:
             return batch.slat_N8
         mean_N8, log_variance_N8 = self._encoder[0](features(batch, voxels))
@@ -67,7 +74,7 @@ class GaussianDecoderModule(TrainingModule):
 
     @torch.no_grad()
     def decode(self, batch: RenderBatch) -> list[Gaussians]:
-        """From the posterior's mean."""
+        """The Gaussians of each sample, from the posterior's mean."""
         voxels = batch.voxels
         latent_N8 = posterior_mean(self._encoder[0], batch, voxels)
         gaussians: list[Gaussians] = self.decoder(SparseTensor(latent_N8, voxels))
@@ -98,11 +105,11 @@ class GaussianDecoderStage(StageBase):
         return {"gaussian_decoder": self._module.decoder}
 
     def measure(self, module: GaussianDecoderModule, batches: Iterable[RenderBatch]) -> Mapping[str, Sequence[float]]:
-        """PSNR and SSIM of views of objects that are not trained on."""
+        """PSNR and SSIM of views of held-out assets."""
         px = self.recipe.view_px
         return measured_pictures((TrueViews.of(batch, WHITE, px), module.decode(batch)) for batch in batches)
 
     def snapshot(self, module: GaussianDecoderModule, batch: RenderBatch, folder: Path) -> list[Path]:
-        """Views and what is decoded, one object a row."""
+        """Views and decoded views, a row for each object."""
         truth = TrueViews.of(batch, WHITE, self.recipe.view_px)
         return pictures_beside_truth(module.decode(batch), truth, folder / "decoded.png")

@@ -1,4 +1,4 @@
-"""D: the mesh decoder on turned assets.
+"""D: the mesh decoder on rotated assets, after the frozen encoder.
 
 Shapes: B samples, K views, H W their size, N voxels of all samples.
 """
@@ -19,16 +19,17 @@ from models.slat_vae import SLatEncoder
 from models.sparse.voxels import SparseTensor
 from pipelines.train.data.batches import RenderBatch
 from pipelines.train.data.sources.renders import RenderSource
+from pipelines.train.interfaces.loading import SampleSource, Split
+from pipelines.train.interfaces.stage import Losses, TrainingModule
 from pipelines.train.losses.images import ImageLoss
 from pipelines.train.losses.meshes import MeshLoss, MeshViews
 from pipelines.train.losses.perceptual import PerceptualDistance
 from pipelines.train.settings.recipes import MeshRecipe
-from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
-from pipelines.train.stages.decoded import WHITE, TrueViews, coin
+from pipelines.train.stages.decoder_common import WHITE, TrueViews, black_or_white
 from pipelines.train.stages.mesh_measures import mesh_scores, meshes_beside_truth
-from pipelines.train.stages.slat import perceptual_distance, posterior_mean, slat_data
-from pipelines.train.stages.structure import columns
+from pipelines.train.stages.slat_common import perceptual_distance, posterior_mean, slat_data
+from pipelines.train.stages.structure_common import columns
 
 
 class MeshDecoderModule(TrainingModule):
@@ -50,14 +51,14 @@ class MeshDecoderModule(TrainingModule):
         return self.decoder.blocks
 
     def forward(self, batch: RenderBatch) -> Losses:
-        truths = true_meshes(batch, TrueViews.of(batch, coin(batch.drop_B), self._view_px))
+        truths = true_meshes(batch, TrueViews.of(batch, black_or_white(batch.drop_B), self._view_px))
         parts = [self._loss(mesh, truth) for mesh, truth in zip(self.decode(batch, training=True), truths, strict=True)]
         terms = {name: torch.stack([terms[name] for _, terms in parts]) for name in parts[0][1]}
         loss_B = torch.stack([loss for loss, _ in parts])
         return Losses(loss_B, torch.ones_like(loss_B), terms)
 
     def decode(self, batch: RenderBatch, training: bool) -> list[Mesh]:
-        """From the posterior's mean; `training` meshes hold what the losses need."""
+        """The mesh of each sample, from the posterior's mean. training: with what the losses need."""
         voxels = batch.voxels
         latent_N8: Tensor = posterior_mean(self._encoder[0], batch, voxels)
         raw = self.decoder.raw(SparseTensor(latent_N8, voxels))
@@ -66,7 +67,7 @@ class MeshDecoderModule(TrainingModule):
 
 
 def true_meshes(batch: RenderBatch, seen: TrueViews) -> list[MeshViews]:
-    """What the decoded meshes are held against, by sample. Raises ValueError without meshes."""
+    """The true mesh of each sample and its views. Raises ValueError for a batch without meshes."""
     if batch.vertices is None or batch.faces is None:
         raise ValueError("the mesh decoder is trained on meshes; make its source with mesh=True")
     items = zip(batch.vertices, batch.faces, seen.views, seen.pictures_BK3HW, seen.background_B, strict=True)
@@ -98,7 +99,7 @@ class MeshDecoderStage(StageBase):
 
     @torch.no_grad()
     def measure(self, module: MeshDecoderModule, batches: Iterable[RenderBatch]) -> Mapping[str, Sequence[float]]:
-        """Chamfer distance, normal consistency and IoU of silhouettes."""
+        """Chamfer distance, normal consistency and IoU of silhouettes; see `mesh_scores`."""
         rows = []
         for batch in batches:
             pairs = zip(module.decode(batch, training=False), self._truths(batch), strict=True)
@@ -107,7 +108,7 @@ class MeshDecoderStage(StageBase):
 
     @torch.no_grad()
     def snapshot(self, module: MeshDecoderModule, batch: RenderBatch, folder: Path) -> list[Path]:
-        """Colours and normals, true and decoded, one object a row."""
+        """Colours and normals, true and decoded, a row for each object."""
         path = folder / "meshes.png"
         meshes_beside_truth(module.decode(batch, training=False), self._truths(batch)).save(path)
         return [path]

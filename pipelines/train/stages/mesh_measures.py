@@ -1,4 +1,4 @@
-"""How close a decoded mesh is to the true one, and both in one picture.
+"""Scores of a decoded mesh against the true one, and a picture of both.
 
 Shapes: K views, H W their size.
 """
@@ -18,15 +18,17 @@ from pipelines.evaluate.records import Shape
 from pipelines.evaluate.sampling import EmptyShape, Samples, sample_shape
 from pipelines.rendering import render_mesh
 from pipelines.train.losses.meshes import COLOURS, MeshViews, draw, normal_image
-from pipelines.train.outputs.pictures import image_picture, table_of_pictures
+from pipelines.train.stages.pictures import image_picture, table_of_pictures
 
 POINTS = 4096
-FAR = 1.0  # distance of a mesh without faces: the edge of the cube
+FAR = 1.0  # Chamfer distance of a mesh without faces: the edge of the cube
 
 
 def mesh_scores(mesh: Mesh, truth: MeshViews) -> dict[str, float]:
-    """chamfer: mean of both mean distances between points on the surfaces, in edges of the cube. normal_consistency:
-    mean |cosine| at neighbouring points. silhouette_iou: mean over views.
+    """Scores of one mesh by name.
+
+    chamfer: mean of the two mean distances between points on the surfaces, in edges of the cube.
+    normal_consistency: mean |cosine| between normals of nearest points. silhouette_iou: mean over views.
     """
     scores = {"silhouette_iou": _silhouette_iou(mesh, truth), "chamfer": FAR, "normal_consistency": 0.0}
     try:
@@ -41,7 +43,7 @@ def mesh_scores(mesh: Mesh, truth: MeshViews) -> dict[str, float]:
 
 
 def meshes_beside_truth(meshes: Sequence[Mesh], truths: Sequence[MeshViews], views: int = 2) -> Image.Image:
-    """One object a row; for some of its views the colours and face normals, true and decoded."""
+    """A table with a row for each object: in some of its views the colours and face normals, true and decoded."""
     rows = []
     for mesh, truth in zip(meshes, truths, strict=True):
         row = []
@@ -68,7 +70,7 @@ def _surface(mesh: Mesh) -> tuple[Tensor, Tensor]:
 
 
 def _samples(vertices: Tensor, faces: Tensor) -> Samples:
-    """The same points in every run."""
+    """Points on a surface, the same in every run. Raises EmptyShape for a mesh without faces."""
     if not len(faces):
         raise EmptyShape("no faces")
     shape = Shape(vertices.detach().cpu().numpy(), faces.cpu().numpy())

@@ -1,6 +1,6 @@
-"""The stages by name: which class, what it needs, and what it leaves.
+"""The registry of stages: the class of each, the networks that it needs, and those that it makes.
 
-`structure_encoder` and the like are names of networks: of checkpoints in a run, and of `StageContext.weights`.
+Names of networks, such as `structure_encoder`, are those of checkpoints in a run and of `StageContext.weights`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipelines.errors import UsageError
 from pipelines.names import STAGE_NAMES
-from pipelines.train.stage import Stage
+from pipelines.train.interfaces.stage import Stage
 from pipelines.train.stages.context import StageContext, StageEntry
 
 _STRUCTURE_VAE = ("structure_encoder", "structure_decoder")
@@ -96,7 +96,7 @@ STAGES: dict[str, StageEntry] = {
 
 
 def stage_entry(name: str) -> StageEntry:
-    """Raises UsageError for an unknown stage."""
+    """The entry of a stage. Raises UsageError for an unknown one."""
     if name not in STAGES:
         known = ", ".join(stage for stage in STAGE_NAMES if stage in STAGES)
         raise UsageError(f"unknown stage {name!r}; choose all or one of {known}")
@@ -104,9 +104,10 @@ def stage_entry(name: str) -> StageEntry:
 
 
 def make_stage(name: str, context: StageContext) -> Stage:
-    """A stage, ready to be trained. Of the weights it sees those that its entry names. Raises UsageError.
+    """A stage, ready to be trained.
 
-    A recipe that says how samples are varied is followed in that.
+    It is given only the weights that its entry names. The augmentation of the recipe, if it has one, replaces that of
+    the data options. Raises UsageError for an unknown stage.
     """
     entry, augmentation = stage_entry(name), context.recipe.augmentation
     data = context.data if augmentation is None else replace(context.data, augmentation=augmentation)
@@ -119,5 +120,5 @@ def make_stage(name: str, context: StageContext) -> Stage:
 
 
 def missing_networks(name: str, weights: Mapping[str, str | Path]) -> list[str]:
-    """What a stage needs and is not given."""
+    """Names of the networks that a stage needs and `weights` does not have."""
     return [network for network in stage_entry(name).needs if network not in weights]

@@ -1,4 +1,4 @@
-"""B: the SLAT flow on turned assets, TRELLIS's own or a new one. Its image is a clean view of the asset.
+"""B: the SLAT flow on rotated assets, TRELLIS's own or a new one, conditioned on a clean view of the asset.
 
 Shapes: B samples, S image edge, N voxels of all samples, T tokens, D their width, K views, H W their size.
 """
@@ -20,12 +20,13 @@ from pipelines.encoders.protocol import ImageEncoders
 from pipelines.samplers import sample_euler
 from pipelines.train.data.batches import LatentBatch
 from pipelines.train.data.sources.latents import LatentSource
+from pipelines.train.interfaces.loading import SampleSource, Split
+from pipelines.train.interfaces.stage import Losses, TrainingModule
 from pipelines.train.losses.flow import drop_rows
 from pipelines.train.losses.per_voxel import voxel_mean_B
 from pipelines.train.settings.recipes import SlatFlowRecipe
-from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
-from pipelines.train.stages.slat import (
+from pipelines.train.stages.slat_common import (
     ORBIT_PX,
     SlatCodec,
     mean_psnr,
@@ -61,20 +62,20 @@ class SlatBaseModule(TrainingModule):
 
     @torch.no_grad()
     def tokens(self, batch: LatentBatch) -> Tensor:
-        """[B, T, D] of the clean views, normed."""
+        """[B, T, D]: image tokens of the clean views, after layer norm."""
         return layer_norm_32(self._encoders.image_tokens(_view(batch)))
 
     @torch.no_grad()
     def generate(self, batch: LatentBatch, voxels: VoxelSet) -> Tensor:
-        """[N, 8] normalised latents, sampled from the batch's own noise."""
+        """[N, 8]: normalised latents, sampled from the batch's own noise."""
         tokens = self.tokens(batch)
-        nothing = torch.zeros_like(tokens)
+        no_tokens = torch.zeros_like(tokens)
         return sample_euler(
             lambda x, t_B: self.flow(SparseTensor(x, voxels), t_B, tokens).feats,
             batch.noise_N8,
             len(batch),
             self._recipe.sampler,
-            negative=lambda x, t_B: self.flow(SparseTensor(x, voxels), t_B, nothing).feats,
+            negative=lambda x, t_B: self.flow(SparseTensor(x, voxels), t_B, no_tokens).feats,
         )
 
 
@@ -103,9 +104,9 @@ class SlatBaseStage(StageBase):
         return {**super().describe(), "slat_normalization": self._module.codec.statistics.to_json()}
 
     def measure(self, module: SlatBaseModule, batches: Iterable[LatentBatch]) -> Mapping[str, Sequence[float]]:
-        """psnr: of decoded samples against the decoded true latents, from several sides.
+        """psnr: of decoded samples against decoded true latents, from several sides.
 
-        psnr_of_mean: the same of the mean latent everywhere, which knows nothing of the image: a baseline.
+        psnr_of_mean: the same for the mean latent in all voxels, a baseline that does not depend on the image.
         """
         rows: dict[str, list[float]] = {"psnr": [], "psnr_of_mean": []}
         for batch in batches:
@@ -120,7 +121,7 @@ class SlatBaseStage(StageBase):
         return rows
 
     def snapshot(self, module: SlatBaseModule, batch: LatentBatch, folder: Path) -> list[Path]:
-        """Clean view, sampled latent and true latent, both decoded; one object a row."""
+        """Clean view, and sampled and true latent, both decoded; a row for each object."""
         voxels = batch.voxels
         true, sampled = module.codec.latent(batch, voxels), module.generate(batch, voxels)
         path = folder / "generated.png"
@@ -129,7 +130,7 @@ class SlatBaseStage(StageBase):
 
 
 def _view(batch: LatentBatch) -> Tensor:
-    """[B, 3, S, S]."""
+    """[B, 3, S, S] float32: the clean views. Raises ValueError if there are none."""
     if batch.image_B3SS is None:
         raise ValueError("the SLAT base is trained on clean views; its samples have none")
     return batch.image_B3SS

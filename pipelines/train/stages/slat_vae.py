@@ -1,4 +1,4 @@
-"""SLAT encoder and Gaussian decoder from scratch, trained together on pictures, for those who have no TRELLIS weights.
+"""The SLAT VAE: encoder and Gaussian decoder trained from scratch, for those who have no TRELLIS weights.
 
 Shapes: B samples, K views, H W their size, N voxels of all samples.
 """
@@ -19,16 +19,23 @@ from models.slat_vae import SLatEncoder
 from pipelines.latent_statistics import SlatStatistics
 from pipelines.train.data.batches import RenderBatch
 from pipelines.train.data.sources.renders import RenderSource
+from pipelines.train.interfaces.loading import SampleSource, Split
+from pipelines.train.interfaces.stage import Losses, TrainingModule
+from pipelines.train.losses.gaussians import GaussianLoss
 from pipelines.train.losses.images import ImageLoss
-from pipelines.train.losses.occupancy import divergence_B, posterior_sample
 from pipelines.train.losses.per_voxel import voxel_mean_B
 from pipelines.train.losses.perceptual import PerceptualDistance
-from pipelines.train.losses.splats import GaussianLoss
+from pipelines.train.losses.posterior import kl_divergence_B, posterior_sample
 from pipelines.train.settings.recipes import GaussianRecipe
-from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
-from pipelines.train.stages.decoded import WHITE, TrueViews, coin, measured_pictures, pictures_beside_truth
-from pipelines.train.stages.slat import STATISTICS_FACT, features, perceptual_distance, slat_data
+from pipelines.train.stages.decoder_common import (
+    WHITE,
+    TrueViews,
+    black_or_white,
+    measured_pictures,
+    pictures_beside_truth,
+)
+from pipelines.train.stages.slat_common import STATISTICS_FACT, features, perceptual_distance, slat_data
 
 
 class SlatVaeModule(TrainingModule):
@@ -56,14 +63,14 @@ class SlatVaeModule(TrainingModule):
         x = features(batch, batch.voxels)
         mean_N8, log_variance_N8 = self.encoder(x)
         gaussians = self.decoder(x.replace(posterior_sample(mean_N8, log_variance_N8, batch.noise_N8)))
-        truth = TrueViews.of(batch, coin(batch.drop_B), self._view_px)
+        truth = TrueViews.of(batch, black_or_white(batch.drop_B), self._view_px)
         loss_B, terms = self._loss(gaussians, truth.draw(gaussians), truth.pictures_BK3HW)
-        terms["divergence"] = voxel_mean_B(divergence_B(mean_N8, log_variance_N8), x.voxels.lengths)
+        terms["divergence"] = voxel_mean_B(kl_divergence_B(mean_N8, log_variance_N8), x.voxels.lengths)
         return Losses(loss_B + self._kl_weight * terms["divergence"], torch.ones_like(loss_B), terms)
 
     @torch.no_grad()
     def reconstruct(self, batch: RenderBatch) -> list[Gaussians]:
-        """Decoded from the posterior's mean."""
+        """The Gaussians of each sample, decoded from the posterior's mean."""
         x = features(batch, batch.voxels)
         gaussians: list[Gaussians] = self.decoder(x.replace(self.encoder(x)[0]))
         return gaussians
@@ -99,19 +106,19 @@ class SlatVaeStage(StageBase):
         return measured_pictures((TrueViews.of(batch, WHITE, px), module.reconstruct(batch)) for batch in batches)
 
     def facts(self, module: SlatVaeModule, batches: Iterable[RenderBatch]) -> dict[str, Any]:
-        """Mean and deviation of every latent channel, which the flows are trained and sampled with."""
+        """Mean and standard deviation of each latent channel, by which flows normalise latents."""
         statistics = latent_statistics(module.encoder, batches, self.recipe.statistics_samples)
         return {STATISTICS_FACT: statistics.to_json()}
 
     def snapshot(self, module: SlatVaeModule, batch: RenderBatch, folder: Path) -> list[Path]:
-        """Views and their reconstructions, one object a row."""
+        """Views and their reconstructions, a row for each object."""
         truth = TrueViews.of(batch, WHITE, self.recipe.view_px)
         return pictures_beside_truth(module.reconstruct(batch), truth, folder / "reconstructions.png")
 
 
 @torch.no_grad()
 def latent_statistics(encoder: SLatEncoder, batches: Iterable[RenderBatch], samples: int) -> SlatStatistics:
-    """Over the voxels of the first `samples` samples (or all there are), of the posterior's mean."""
+    """Statistics of the posterior's mean over all voxels of the first `samples` samples, or of all if fewer."""
     count, total_8, squares_8 = 0, torch.zeros(8, dtype=torch.float64), torch.zeros(8, dtype=torch.float64)
     for batch in islice(_until(batches, samples), samples):
         mean_N8 = encoder(features(batch, batch.voxels))[0].double().cpu()
@@ -122,7 +129,7 @@ def latent_statistics(encoder: SLatEncoder, batches: Iterable[RenderBatch], samp
 
 
 def _until(batches: Iterable[RenderBatch], samples: int) -> Iterator[RenderBatch]:
-    """Batches until so many samples have been seen."""
+    """Batches until they hold `samples` samples."""
     seen = 0
     for batch in batches:
         yield batch

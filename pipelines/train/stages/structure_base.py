@@ -1,6 +1,6 @@
-"""A: the structure flow on turned assets, TRELLIS's own or a new one. Its image is a clean view of the asset.
+"""A: the structure flow on rotated assets, TRELLIS's own or a new one, conditioned on a clean view of the asset.
 
-Shapes: B samples, S image edge; latents [B, 8, 16, 16, 16], occupancy [B, 1, 64, 64, 64].
+Shapes: B samples, S image edge, T tokens, D their width; latents [B, 8, 16, 16, 16], occupancy [B, 1, 64, 64, 64].
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from pipelines.encoders.protocol import ImageEncoders
 from pipelines.samplers import sample_euler
 from pipelines.train.data.batches import ShapeBatch
 from pipelines.train.data.sources.shapes import ShapeSource
+from pipelines.train.interfaces.loading import SampleSource, Split
+from pipelines.train.interfaces.stage import Losses, TrainingModule
 from pipelines.train.losses.flow import drop_rows, flow_point, mean_square_B
-from pipelines.train.outputs.pictures import voxel_table
 from pipelines.train.settings.recipes import FlowRecipe
-from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
-from pipelines.train.stages.structure import StructureCodec, columns, voxel_scores
+from pipelines.train.stages.pictures import voxel_table
+from pipelines.train.stages.structure_common import StructureCodec, columns, voxel_scores
 
 
 class StructureBaseModule(TrainingModule):
@@ -51,12 +52,12 @@ class StructureBaseModule(TrainingModule):
 
     @torch.no_grad()
     def tokens(self, batch: ShapeBatch) -> Tensor:
-        """[B, T, D] of the clean views, normed."""
+        """[B, T, D]: image tokens of the clean views, after layer norm."""
         return layer_norm_32(self._encoders.image_tokens(_view(batch)))
 
     @torch.no_grad()
     def generate(self, batch: ShapeBatch) -> Tensor:
-        """Voxels [B, 1, 64, 64, 64] bool, sampled from the batch's own noise."""
+        """[B, 1, 64, 64, 64] bool: voxels sampled from the batch's own noise."""
         tokens = self.tokens(batch)
         latent = sample_euler(
             lambda x, t_B: self.flow(x, t_B, tokens),
@@ -90,12 +91,12 @@ class StructureBaseStage(StageBase):
         return {"structure_flow": self._module.flow}
 
     def measure(self, module: StructureBaseModule, batches: Iterable[ShapeBatch]) -> Mapping[str, Sequence[float]]:
-        """Scores of voxels that are sampled from the clean view, against the asset's."""
+        """Scores of voxels that are sampled given the clean view, against those of the asset."""
         scores = [voxel_scores(module.generate(batch), batch.target_occupancy()) for batch in batches]
         return columns([score.named() for of_batch in scores for score in of_batch])
 
     def snapshot(self, module: StructureBaseModule, batch: ShapeBatch, folder: Path) -> list[Path]:
-        """Clean view, sampled voxels and target, one object a row."""
+        """Clean view, sampled voxels and target, a row for each object."""
         grids = {"generated": module.generate(batch), "target": batch.target_occupancy()}
         path = folder / "generated.png"
         voxel_table(grids, {"view": _view(batch)}).save(path)
@@ -103,7 +104,7 @@ class StructureBaseStage(StageBase):
 
 
 def _view(batch: ShapeBatch) -> Tensor:
-    """[B, 3, S, S]."""
+    """[B, 3, S, S] float32: the clean views. Raises ValueError if there are none."""
     if batch.image_B3SS is None:
         raise ValueError("the structure base is trained on clean views; make its source with image=True")
     return batch.image_B3SS

@@ -1,4 +1,4 @@
-"""The structure VAE from scratch, for those who have no TRELLIS weights.
+"""The structure VAE, trained from scratch, for those who have no TRELLIS weights.
 
 Shapes: B samples; occupancy [B, 1, 64, 64, 64], latents [B, 8, 16, 16, 16].
 """
@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from pipelines.train.data.batches import ShapeBatch
 from pipelines.train.data.sources.shapes import ShapeSource
-from pipelines.train.losses.occupancy import cross_entropy_B, dice_B, divergence_B, posterior_sample
-from pipelines.train.outputs.pictures import voxel_table
+from pipelines.train.interfaces.loading import SampleSource, Split
+from pipelines.train.interfaces.stage import Losses, TrainingModule
+from pipelines.train.losses.occupancy import cross_entropy_B, dice_B
+from pipelines.train.losses.posterior import kl_divergence_B, posterior_sample
 from pipelines.train.settings.recipes import StructureVaeRecipe
-from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
-from pipelines.train.stages.structure import columns, voxel_scores
+from pipelines.train.stages.pictures import voxel_table
+from pipelines.train.stages.structure_common import columns, voxel_scores
 
 
 class StructureVaeModule(TrainingModule):
@@ -43,7 +45,7 @@ class StructureVaeModule(TrainingModule):
         terms = {
             "dice": dice_B(logits, target),
             "cross_entropy": cross_entropy_B(logits, target),
-            "divergence": divergence_B(mean, log_variance),
+            "divergence": kl_divergence_B(mean, log_variance),
         }
         weights = {
             "dice": recipe.dice_weight,
@@ -55,7 +57,7 @@ class StructureVaeModule(TrainingModule):
 
     @torch.no_grad()
     def reconstruct(self, occupancy: Tensor) -> Tensor:
-        """Voxels decoded from the posterior's mean, bool."""
+        """[B, 1, 64, 64, 64] bool: voxels decoded from the posterior's mean."""
         return self.decoder(self.encoder(occupancy)[0]) > 0
 
 
@@ -85,13 +87,13 @@ class StructureVaeStage(StageBase):
         return {"structure_encoder": self._module.encoder, "structure_decoder": self._module.decoder}
 
     def measure(self, module: StructureVaeModule, batches: Iterable[ShapeBatch]) -> Mapping[str, Sequence[float]]:
-        """Scores of reconstructions from the posterior's mean."""
+        """Voxel scores of reconstructions from the posterior's mean."""
         targets = (batch.target_occupancy() for batch in batches)
         scores = [voxel_scores(module.reconstruct(target), target) for target in targets]
         return columns([score.named() for of_batch in scores for score in of_batch])
 
     def snapshot(self, module: StructureVaeModule, batch: ShapeBatch, folder: Path) -> list[Path]:
-        """Reconstruction and target, one object a row."""
+        """Reconstruction and target, a row for each object."""
         target = batch.target_occupancy()
         path = folder / "reconstructions.png"
         voxel_table({"reconstructed": module.reconstruct(target), "target": target}).save(path)
@@ -99,9 +101,10 @@ class StructureVaeStage(StageBase):
 
 
 def cropped(occupancy_B1RRR: Tensor, noise_BCrrr: Tensor, pick_B: Tensor, edge: int) -> tuple[Tensor, Tensor]:
-    """A cube of `edge` voxels of each sample around one of its occupied voxels, and the noise of the same cells.
+    """A cube around an occupied voxel of each sample, and the noise of the same cells of the latent grid.
 
-    pick_B: in [0, 1), which voxel. The cubes are aligned with the cells of the latent grid.
+    pick_B: random numbers in [0, 1), which choose the voxel. edge: of the cubes in voxels; they are aligned with the
+    latent grid. Returns [B, 1, edge, edge, edge] and the noise, whose edge is in cells.
     """
     R = occupancy_B1RRR.shape[-1]
     cell = R // noise_BCrrr.shape[-1]

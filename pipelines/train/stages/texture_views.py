@@ -1,6 +1,6 @@
-"""How the voxels of an object lie in the image that its texture is taken from.
+"""Where the voxels of an object are in the image that its texture comes from.
 
-Everything is worked out in the grid frame, in which lengths are edges of the object's cube, so that one tolerance
+Everything is computed in the grid frame, in which lengths are in edges of the object's cube, so that one tolerance
 serves objects of all sizes.
 
 Shapes: B samples, S image edge, n voxels of one sample.
@@ -21,14 +21,15 @@ from pipelines.train.data.batches import TextureBatch
 from pipelines.visibility import VoxelViews
 from pipelines.voxelise import RESOLUTION, voxel_centres
 
-VISIBLE_WITHIN = 1.5 / RESOLUTION  # behind the observed surface, in edges of the cube: one and a half voxels
+VISIBLE_WITHIN = 1.5 / RESOLUTION  # so far behind the observed surface, in edges of the cube: 1.5 voxels
 
 
 @dataclass(frozen=True)
 class GridCamera:
-    """A camera of the world in the frame of an object's grid. T_grid_cam: [4, 4] rigid.
+    """A camera of the world in the grid frame of an object.
 
-    edge: of the grid's cube in world units; depths of this camera are those of the world divided by it.
+    T_grid_cam: [4, 4] rigid, camera to grid frame. edge: of the grid's cube in metres; depths in this frame are those
+    in the world divided by it.
     """
 
     T_grid_cam: Tensor
@@ -36,7 +37,10 @@ class GridCamera:
 
 
 def grid_camera(T_world_grid: Tensor, T_world_cam: Tensor) -> GridCamera:
-    """T_world_grid: a similarity, [4, 4]. A pinhole image does not change with the scale of the world."""
+    """The camera in the grid frame, where it sees the same image: scaling the world does not change a pinhole image.
+
+    T_world_grid: [4, 4] similarity. T_world_cam: [4, 4] rigid.
+    """
     edge = torch.linalg.det(T_world_grid[:3, :3]).abs() ** (1 / 3)
     T_grid_cam = torch.linalg.inv(T_world_grid) @ T_world_cam
     T_grid_cam[:3, :3] *= edge
@@ -44,12 +48,12 @@ def grid_camera(T_world_grid: Tensor, T_world_cam: Tensor) -> GridCamera:
 
 
 def cameras_of(batch: TextureBatch) -> list[GridCamera]:
-    """One per sample."""
+    """The camera of each sample, in its grid frame."""
     return [grid_camera(*pair) for pair in zip(batch.T_world_grid_B44, batch.T_world_cam_B44, strict=True)]
 
 
 def voxel_views(batch: TextureBatch) -> VoxelViews:
-    """Where every voxel projects to, and how deep the image is there."""
+    """Projections of all voxels into the image, and the observed depth of each sample, in the grid frame."""
     cameras, depth_BSS = cameras_of(batch), batch.depth_BSS
     coords = batch.coords_N4[:, 1:].split(torch.bincount(batch.coords_N4[:, 0], minlength=len(batch)).tolist())
     exact = [  # in float64, which autocast leaves alone
@@ -63,7 +67,10 @@ def voxel_views(batch: TextureBatch) -> VoxelViews:
 
 @torch.no_grad()
 def psnr_in_view(gaussians: Sequence[Gaussians], batch: TextureBatch) -> list[float]:
-    """By sample, in dB: Gaussians drawn in the scene's camera against the image, over the pixels of the mask."""
+    """PSNR in dB of Gaussians rendered from the scene's camera against the image, inside the mask of the object.
+
+    One value for each sample whose mask is not empty.
+    """
     scene_B4SS, values = batch.images.scene_B4SS, []
     size = scene_B4SS.shape[-1]
     for b, (camera, K_norm) in enumerate(zip(cameras_of(batch), batch.K_norm_B33, strict=True)):

@@ -1,6 +1,6 @@
-"""H: the Occlusion-Aware 3D Texturer over the frozen SLAT base.
+"""H: the Occlusion-Aware 3D Texturer, a control branch over the frozen SLAT base.
 
-Shapes: B samples, S image edge, N voxels of all samples, n of one, K views, H W their size.
+Shapes: B samples, S image edge, N voxels of all samples.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from pipelines.encoders.protocol import ImageEncoders
 from pipelines.samplers import TIME_SCALE, sample_euler
 from pipelines.train.data.batches import TextureBatch
 from pipelines.train.data.sources.texture import TextureSource
+from pipelines.train.interfaces.loading import SampleSource, Split
+from pipelines.train.interfaces.stage import Losses, TrainingModule
 from pipelines.train.losses.flow import drop_condition
 from pipelines.train.losses.per_voxel import voxel_mean_B
 from pipelines.train.settings.recipes import SlatFlowRecipe
-from pipelines.train.stage import Losses, SampleSource, Split, TrainingModule
 from pipelines.train.stages.context import StageBase, StageContext, StageEntry
-from pipelines.train.stages.slat import (
+from pipelines.train.stages.slat_common import (
     ORBIT_PX,
     SlatCodec,
     mean_psnr,
@@ -41,15 +42,15 @@ from pipelines.visibility import visibility_ratio, voxel_features
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of each object: the condition, and the share of its voxels that is seen in the image."""
+class Observation:
+    """What the image shows of each object: the condition, and visible_B, the share of its voxels that are visible."""
 
     cond: TexturerCondition
     visible_B: Tensor
 
 
 class TexturerModule(TrainingModule):
-    """The trained branch, and the frozen networks around it."""
+    """The control branch, which is trained, and the frozen networks around it."""
 
     def __init__(
         self, branch: Texturer, base: SLatFlow, codec: SlatCodec, encoders: ImageEncoders, recipe: SlatFlowRecipe
@@ -69,11 +70,11 @@ class TexturerModule(TrainingModule):
     def forward(self, batch: TextureBatch) -> Losses:
         recipe, (base,), voxels = self._recipe, self._base, batch.voxels
         point = sparse_flow_point(recipe.path, self.codec.latent(batch, voxels), batch, voxels)
-        known = self.known(batch)
+        seen = self.observe(batch)
         rows = {"voxel_feats_NF": lambda drop_B: voxels.spread(drop_B[:, None])[:, 0]}
-        cond = drop_condition(known.cond, batch.drop_B < recipe.drop_condition, rows)
+        cond = drop_condition(seen.cond, batch.drop_B < recipe.drop_condition, rows)
         x = SparseTensor(point.x_t, voxels)
-        inputs = x, point.network_time_B, cond, TIME_SCALE * known.visible_B, base
+        inputs = x, point.network_time_B, cond, TIME_SCALE * seen.visible_B, base
         if recipe.alignment_weight:
             velocity, alignment_B = self.branch.forward_with_alignment(*inputs)
         else:
@@ -87,16 +88,16 @@ class TexturerModule(TrainingModule):
         )
 
     @torch.no_grad()
-    def known(self, batch: TextureBatch) -> Known:
-        """By the frozen encoders, and the depth test."""
-        compat, given, scene_B4SS = self.branch.reference_compat, batch.images, batch.images.scene_B4SS
+    def observe(self, batch: TextureBatch) -> Observation:
+        """From the frozen encoders, and for visibility from the depth test."""
+        compat, seen, scene_B4SS = self.branch.reference_compat, batch.images, batch.images.scene_B4SS
         images = encode_images(
             self._encoders,
-            given.instance_B4SS,
+            seen.instance_B4SS,
             scene_B4SS,
-            given.scenes_U3SS,
-            given.scene_B,
-            given.clean_B3SS if self._recipe.alignment_weight else None,
+            seen.scenes_U3SS,
+            seen.scene_B,
+            seen.clean_B3SS if self._recipe.alignment_weight else None,
         )
         views, detail = voxel_views(batch), images.scene.detail_BFHW
         cond = texture_condition(
@@ -106,20 +107,20 @@ class TexturerModule(TrainingModule):
             images.clean_BTD,
             tile=detail.shape[-1] // self._encoders.sizes.scene_grid,
         )
-        return Known(cond, visibility_ratio(scene_B4SS[:, 3], views, compat))
+        return Observation(cond, visibility_ratio(scene_B4SS[:, 3], views, compat))
 
     @torch.no_grad()
     def generate(self, batch: TextureBatch, voxels: VoxelSet) -> Tensor:
-        """[N, 8] normalised latents, sampled from the batch's own noise."""
-        (base,), known = self._base, self.known(batch)
-        cond, nothing = (self.branch.prepare(c, base) for c in (known.cond, known.cond.zeroed()))
-        ratio_B = TIME_SCALE * known.visible_B
+        """[N, 8]: normalised latents, sampled from the batch's own noise."""
+        (base,), seen = self._base, self.observe(batch)
+        cond, no_cond = (self.branch.prepare(c, base) for c in (seen.cond, seen.cond.zeroed()))
+        ratio_B = TIME_SCALE * seen.visible_B
         return sample_euler(
             lambda x, t_B: self.branch(SparseTensor(x, voxels), t_B, cond, ratio_B, base).feats,
             batch.noise_N8,
             len(batch),
             self._recipe.sampler,
-            negative=lambda x, t_B: self.branch(SparseTensor(x, voxels), t_B, nothing, ratio_B, base).feats,
+            negative=lambda x, t_B: self.branch(SparseTensor(x, voxels), t_B, no_cond, ratio_B, base).feats,
         )
 
 
@@ -142,7 +143,7 @@ class TexturerStage(StageBase):
         return TexturerModule(self._branch(base), base, codec, self.context.encoders, self.recipe)
 
     def _branch(self, base: SLatFlow) -> Texturer:
-        """The given one, or else a copy of the base that changes nothing yet."""
+        """From initial weights, or else a copy of the base that does not change its output yet."""
         if "texturer" in self.context.weights:
             return self.context.trained("texturer", Texturer)
         return self.context.fresh("texturer", Texturer).start_from(base)
@@ -157,10 +158,11 @@ class TexturerStage(StageBase):
         return {**super().describe(), "slat_normalization": self._module.codec.statistics.to_json()}
 
     def measure(self, module: TexturerModule, batches: Iterable[TextureBatch]) -> Mapping[str, Sequence[float]]:
-        """psnr: of decoded samples against the decoded true latents, from several sides.
+        """psnr: of decoded samples against decoded true latents, from several sides.
 
-        psnr_in_view: of decoded samples against the image itself, inside of the visible mask; psnr_in_view_of_truth:
-        the same of the decoded true latent, which is lit otherwise than the scene: as much as can be had.
+        psnr_in_view: of decoded samples against the image itself, inside the visible mask.
+        psnr_in_view_of_truth: the same for the decoded true latents, an upper limit, since their light is not that of
+        the scene.
         """
         rows: dict[str, list[float]] = {"psnr": [], "psnr_in_view": [], "psnr_in_view_of_truth": []}
         for batch in batches:
@@ -173,7 +175,7 @@ class TexturerStage(StageBase):
         return rows
 
     def snapshot(self, module: TexturerModule, batch: TextureBatch, folder: Path) -> list[Path]:
-        """Crop of the scene, sampled latent and true latent, both decoded; one object a row."""
+        """Crop of the scene, and sampled and true latent, both decoded; a row for each object."""
         voxels = batch.voxels
         true, sampled = module.codec.latent(batch, voxels), module.generate(batch, voxels)
         path = folder / "textured.png"

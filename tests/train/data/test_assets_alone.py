@@ -14,11 +14,11 @@ from pipelines.train.data.assets import usable_assets
 from pipelines.train.data.errors import Rejected
 from pipelines.train.data.options import NO_AUGMENTATION, Augmentation, DataLocation, DataOptions
 from pipelines.train.data.randomness import random_rotation
+from pipelines.train.data.rotated_assets import nearest_voxels, normalising_transform
 from pipelines.train.data.sources.latents import LatentSource
-from pipelines.train.data.sources.lone_objects import ObjectStructureSource, covered
+from pipelines.train.data.sources.lone_objects import LoneObjectSource, covered
 from pipelines.train.data.sources.renders import RenderSource
 from pipelines.train.data.sources.shapes import ShapeSource
-from pipelines.train.data.turning import nearest_voxels, normalising
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.voxels import surface_voxels
 
@@ -54,7 +54,7 @@ def test_a_shape_is_its_asset_or_the_asset_turned_and_whole(tiny_data):
 
 
 def test_a_lone_objects_points_lie_on_its_surface(tiny_data):
-    source = ObjectStructureSource(options(tiny_data), "train", 0)
+    source = LoneObjectSource(options(tiny_data), "train", 0)
     for index, epoch in itertools.product(range(len(source)), range(2)):
         sample = source.load(index, epoch)
         target = {*map(tuple, sample.target_V3.tolist())}
@@ -111,7 +111,7 @@ def test_the_nearest_voxel_is_the_nearest_of_all():
 def test_a_turned_mesh_fills_the_unit_cube_again():
     vertices = np.random.default_rng(0).uniform(-0.5, 0.5, (50, 3))
     rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
-    T = normalising(vertices, rotation)
+    T = normalising_transform(vertices, rotation)
     moved = vertices @ T[:3, :3].T + T[:3, 3]
     assert np.abs(moved).max() <= 0.5
     assert (moved.max(0) - moved.min(0)).max() == pytest.approx(1, abs=1e-5)
@@ -152,7 +152,7 @@ def test_where_all_assets_are_of_one_split_some_are_held_out_for_good(tiny_data,
 
 
 def test_without_augmentation_an_asset_is_itself(tiny_data):
-    source = ObjectStructureSource(options(tiny_data, augmentation=NO_AUGMENTATION), "train", 0)
+    source = LoneObjectSource(options(tiny_data, augmentation=NO_AUGMENTATION), "train", 0)
     ball = next(index for index, asset in enumerate(source.catalogue.assets) if asset.uid == "tiny/ball")
     voxels = ObjectDataset.open(tiny_data).geometry("tiny/ball").voxels
     shared = {*map(tuple, voxels.tolist())} & {*map(tuple, source.load(ball, 0).target_V3.tolist())}
@@ -163,8 +163,8 @@ AS_IN_SCENES = Augmentation(axis="vertical", resize_probability=0.0, hidden=(0.3
 
 
 def test_a_covered_lone_object_shows_less_of_itself_and_keeps_its_whole_shape(tiny_data):
-    whole = ObjectStructureSource(options(tiny_data, augmentation=replace(AS_IN_SCENES, hidden=(0, 0))), "train", 0)
-    covered_too = ObjectStructureSource(options(tiny_data, augmentation=AS_IN_SCENES), "train", 0)
+    whole = LoneObjectSource(options(tiny_data, augmentation=replace(AS_IN_SCENES, hidden=(0, 0))), "train", 0)
+    covered_too = LoneObjectSource(options(tiny_data, augmentation=AS_IN_SCENES), "train", 0)
     compared = 0
     for index, epoch in itertools.product(range(len(whole)), range(4)):
         try:
@@ -181,7 +181,7 @@ def test_a_covered_lone_object_shows_less_of_itself_and_keeps_its_whole_shape(ti
 
 
 def test_the_cubes_of_lone_objects_are_those_of_scenes(tiny_data):
-    source = ObjectStructureSource(options(tiny_data, augmentation=AS_IN_SCENES), "train", 0)
+    source = LoneObjectSource(options(tiny_data, augmentation=AS_IN_SCENES), "train", 0)
     filled = []
     for index, epoch in itertools.product(range(len(source)), range(6)):
         try:
@@ -225,4 +225,4 @@ def test_a_view_that_shows_nothing_gives_no_sample_and_ends_nothing(tiny_data, m
 
     monkeypatch.setattr(ObjectDataset, "view", from_the_edge)
     with pytest.raises(Rejected, match="shows nothing"):
-        ObjectStructureSource(options(tiny_data), "train", 0).load(0, 0)
+        LoneObjectSource(options(tiny_data), "train", 0).load(0, 0)

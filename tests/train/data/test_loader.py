@@ -11,12 +11,12 @@ from torch.utils.data import DataLoader
 
 from pipelines.errors import PipelineError
 from pipelines.train.data import loader
-from pipelines.train.data.bad_rows import BadRowPolicy
+from pipelines.train.data.bad_samples import BadRowPolicy
 from pipelines.train.data.errors import BadRowError, Rejected
 from pipelines.train.data.options import DataLocation, DataOptions
-from pipelines.train.data.sources.base import STRUCTURE_TOKENS
+from pipelines.train.data.sources.common import STRUCTURE_TOKENS
 from pipelines.train.data.sources.structure import StructureSource
-from pipelines.train.stage import LoaderOptions
+from pipelines.train.interfaces.loading import LoaderOptions
 
 RAISING = BadRowPolicy("raise")
 BUDGET = 3 * STRUCTURE_TOKENS

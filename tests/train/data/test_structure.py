@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pipelines.errors import UsageError
-from pipelines.train.data.cubes import TOO_LARGE
 from pipelines.train.data.errors import BadRowError, Rejected
 from pipelines.train.data.options import NO_AUGMENTATION, Augmentation, DataLocation, DataOptions
+from pipelines.train.data.placement import TOO_LARGE
 from pipelines.train.data.sources.structure import StructureSource
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.object_dataset import ObjectDataset

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipelines.train.loop.loop import train_stage
-from pipelines.train.stage import StageResult
+from pipelines.train.outputs.result import StageResult
 from tests.train.loop.spheres import ALONE, OPTIONS, RealLoader, SphereStage
 
 

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from models.structure_flow import FlowConfig, SparseStructureFlow
 from pipelines.flow_matching import FlowPath
 from pipelines.train.data import loader
+from pipelines.train.interfaces.loading import Batch, LoaderOptions, SampleSource, Split
+from pipelines.train.interfaces.stage import LoopRecipe, Losses, TrainingModule
 from pipelines.train.loop.options import LoopOptions, loader_options
 from pipelines.train.optimisation.distributed import Ranks
 from pipelines.train.outputs.checkpoints import Retention
-from pipelines.train.stage import Batch, LoaderOptions, LoopRecipe, Losses, SampleSource, Split, TrainingModule
 
 EDGE, WIDTH = 4, 16
 ALONE = Ranks(0, 1, torch.device("cpu"))

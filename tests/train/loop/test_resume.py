@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipelines.errors import Interrupted, UsageError
-from pipelines.train.loop.signals import stop_on_signal
+from pipelines.train.loop.stopping import stop_on_signal
 from pipelines.train.outputs.metrics_log import read_metrics
 from tests.train.loop.spheres import OPTIONS, RECIPE, RealLoader
 

@@ -7,8 +7,8 @@ from models.gaussian_decoder import GaussianDecoder, Gaussians
 from models.sparse.voxels import SparseTensor, VoxelSet
 from pipelines.encoders.protocol import EncoderSizes
 from pipelines.names import SIZE_NAMES
+from pipelines.train.losses.gaussians import GaussianLoss, GaussianWeights
 from pipelines.train.losses.images import ImageLoss, ImageWeights
-from pipelines.train.losses.splats import GaussianLoss, GaussianWeights
 from pipelines.train.settings.sizes import system_sizes
 
 ENCODERS = EncoderSizes(64, 17, 32, 4, 8, 16)

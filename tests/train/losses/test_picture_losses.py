@@ -97,8 +97,8 @@ def test_the_perceptual_part_is_named_after_its_network_and_left_out_without_one
     assert set(terms) == {"absolute", "dissimilarity"}
     torch.testing.assert_close(loss, terms["absolute"] + 0.2 * terms["dissimilarity"])
     distance = EfficientNetDistance.from_package()
-    with_features, terms = ImageLoss(ImageWeights(), distance)(image, other)
-    torch.testing.assert_close(with_features, loss + 0.2 * terms["efficientnet_lite0_distance"])
+    asset_with_features, terms = ImageLoss(ImageWeights(), distance)(image, other)
+    torch.testing.assert_close(asset_with_features, loss + 0.2 * terms["efficientnet_lite0_distance"])
 
 
 def test_lpips_reads_the_two_released_files_and_refuses_others(tmp_path: Path) -> None:

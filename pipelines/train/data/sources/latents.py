@@ -1,4 +1,4 @@
-"""Structured latents of assets, with one clean image each: SLAT base."""
+"""Structured latents of assets, each with one clean image: samples of the SLAT base."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from collections.abc import Sequence
 from pipelines.train.data.batches import LatentBatch
 from pipelines.train.data.catalogue import catalogue_of_assets
 from pipelines.train.data.collate import latent_batch
-from pipelines.train.data.crops import blurred, clean_image
+from pipelines.train.data.encoder_images import blurred, clean_image
 from pipelines.train.data.options import DataOptions
 from pipelines.train.data.randomness import Stream, draw_step, generator
 from pipelines.train.data.readers import Readers
 from pipelines.train.data.samples import LatentSample, SampleName
 from pipelines.train.data.scene_views import blurred_px
-from pipelines.train.data.sources.base import SLAT_CHANNELS, SparseSource
+from pipelines.train.data.sources.common import ROTATED_SHARE, SLAT_CHANNELS, SparseSource
 from pipelines.train.data.sources.slat_assets import SlatAssets
-from pipelines.train.stage import Split
-
-TURNED_SHARE = 0.5
+from pipelines.train.interfaces.loading import Split
 
 
 class LatentSource(SparseSource):
-    """One sample is one asset, turned half of the time; see SampleSource.
+    """One sample is one asset, in a random or in the canonical rotation; see SampleSource.
 
-    Raises UsageError for data without latents or features.
+    Raises UsageError for data without latents and features.
     """
 
     def __init__(self, options: DataOptions, split: Split, seed: int) -> None:
@@ -33,12 +31,12 @@ class LatentSource(SparseSource):
         super().__init__(options, seed, readers, catalogue_of_assets(readers, options, split, wanted))
 
     def load(self, index: int, epoch: int) -> LatentSample:
-        """Raises BadRowError or Rejected."""
+        """Raises BadRowError, or Rejected for a rotation with too many voxels."""
         options, number, uid = self.options, int(self.catalogue.dataset_L[index]), self.catalogue.asset(index).uid
         objects, rng = self.readers.objects(number), generator(self.seed, Stream.SAMPLE, epoch, index)
-        turn, blur = rng.random() < TURNED_SHARE, blurred_px(rng, options.augmentation, options.image_px)
+        rotate, blur = rng.random() < ROTATED_SHARE, blurred_px(rng, options.augmentation, options.image_px)
         image_3SS = blurred(clean_image(objects, uid, rng, options.image_px), blur)
-        asset = self._assets.turned(objects, uid, turn, rng)
+        asset = self._assets.rotated(objects, uid, rotate, rng)
         return LatentSample(
             name=SampleName(number, uid),
             coords_N3=asset.coords_N3,

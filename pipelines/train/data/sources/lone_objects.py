@@ -1,9 +1,9 @@
-"""Assets seen alone in their clean renders, as if those were scenes: object pre-training.
+"""Lone assets in their clean views, as if these were scenes: samples of object pre-training.
 
-The depth is the render's own, so alpha is 0: no estimator has seen these renders. Something may cover a part of the
-view, and the cubes may be those of scenes: so much of completing can be learned without rendering a single scene.
+No depth estimator has seen these views: the depth is the true one, and alpha is 0. A part of the view may be covered,
+and the cubes may be those that scenes would give. So much of completion is learned before any scene is rendered.
 
-Shapes: H W view, P points, S encoders' image edge.
+Shapes: H W view, P points, S edge of the encoders' images.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pipelines.train.data import errors
 from pipelines.train.data.batches import StructureBatch
 from pipelines.train.data.catalogue import catalogue_of_assets
 from pipelines.train.data.collate import structure_batch
-from pipelines.train.data.crops import blurred, cropped, drawn_view
-from pipelines.train.data.cubes import NO_INTERIOR, CubeRule, draw_turn, place_alone, place_in_scene
+from pipelines.train.data.encoder_images import blurred, cropped, random_view
 from pipelines.train.data.options import DataOptions
+from pipelines.train.data.placement import NO_INTERIOR, CubeRule, draw_transform, place_alone, place_in_scene
 from pipelines.train.data.points import VisiblePoints, interior, unprojected
 from pipelines.train.data.randomness import Stream, draw_step, generator
 from pipelines.train.data.readers import Readers
 from pipelines.train.data.resize import resized
 from pipelines.train.data.samples import InstanceImages, SampleName, StructureSample
 from pipelines.train.data.scene_views import blurred_px
-from pipelines.train.data.sources.base import LATENT_SHAPE, SourceBase
+from pipelines.train.data.sources.common import LATENT_SHAPE, CatalogueSource
 from pipelines.train.data.sources.slat_assets import geometry_of
 from pipelines.train.data.sources.structure import placed_voxels
-from pipelines.train.stage import Split
+from pipelines.train.interfaces.loading import Split
 from scenegen.contract.crops import premultiplied
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.objects import ObjectView
@@ -38,12 +38,12 @@ from scenegen.contract.sidecar import GROUND_TRUTH
 
 NOTHING_SEEN = "a view that shows nothing: of something flat, from its edge"
 FINE_SHARE = 0.5
-"""Of lone objects that are seen as in scenes, those in the fine cube."""
+"""Share of the objects that are seen as in scenes that are placed in the fine cube."""
 DISC_SHARE = 0.5
-"""Of what covers a part of a view, discs; the rest has a straight edge."""
+"""Share of the covers that are discs; the others have a straight edge."""
 
 
-class ObjectStructureSource(SourceBase):
+class LoneObjectSource(CatalogueSource):
     """One sample is one asset in one of its condition views; see SampleSource."""
 
     def __init__(self, options: DataOptions, split: Split, seed: int) -> None:
@@ -57,8 +57,11 @@ class ObjectStructureSource(SourceBase):
         """Raises BadRowError, or Rejected for a view that shows too little."""
         options, number, uid = self.options, int(self.catalogue.dataset_L[index]), self.catalogue.asset(index).uid
         objects, rng = self.readers.objects(number), generator(self.seed, Stream.SAMPLE, epoch, index)
-        turn, blur = draw_turn(rng, options.augmentation), blurred_px(rng, options.augmentation, options.image_px)
-        view, mesh = _drawn(objects, uid, rng), geometry_of(objects, uid)
+        transform, blur = (
+            draw_transform(rng, options.augmentation),
+            blurred_px(rng, options.augmentation, options.image_px),
+        )
+        view, mesh = _random_view_with_depth(objects, uid, rng), geometry_of(objects, uid)
         assert view.depth is not None
         seen_HW = np.isfinite(view.depth)
         seen_HW &= ~covered(seen_HW, float(rng.uniform(*options.augmentation.hidden)), rng)
@@ -68,11 +71,11 @@ class ObjectStructureSource(SourceBase):
         points_P3 = unprojected(view.depth, mask_HW, (0, 0), view.K_px, view.T_obj_cam)
         fine = bool(rng.random() < FINE_SHARE)
         if options.augmentation.seen_as == "whole":
-            placed = place_alone(points_P3, np.ones(len(points_P3), np.float32), mesh.vertices, turn)
+            placed = place_alone(points_P3, np.ones(len(points_P3), np.float32), mesh.vertices, transform)
         else:
             visible = VisiblePoints(points_P3, np.ones(len(points_P3), np.float32), 0.0, GROUND_TRUTH)
             rule = CubeRule(fine, options.oversize, options.largest_growth)
-            placed = place_in_scene(visible, mesh.vertices, np.eye(4), turn, rule)
+            placed = place_in_scene(visible, mesh.vertices, np.eye(4), transform, rule)
         target_V3, partial_V3, confidence_V = placed_voxels(placed, mesh)
         return StructureSample(
             name=SampleName(number, uid, variant=view.view_index),
@@ -90,8 +93,8 @@ class ObjectStructureSource(SourceBase):
         return structure_batch(samples)
 
 
-def _drawn(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> ObjectView:
-    kind, number = drawn_view(objects, uid, rng)
+def _random_view_with_depth(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> ObjectView:
+    kind, number = random_view(objects, uid, rng)
     with errors.row(f"{objects.root.location}, {kind} view {number} of asset {uid}"):
         view = objects.view(uid, kind, number, images=["rgba", "depth"])
         if view.depth is None:
@@ -102,7 +105,7 @@ def _drawn(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> Object
 
 
 def covered(mask_HW: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """(H, W) bool: this share of the mask's pixels, and what lies with them on one side of a line or in a disc."""
+    """(H, W) bool: a random half-plane or disc that covers `share` of the pixels of a mask."""
     angle, centre, in_disc = rng.uniform(0, 2 * np.pi), rng.random(), rng.random() < DISC_SHARE
     rows_P, columns_P = np.nonzero(mask_HW)
     if share <= 0 or not len(rows_P):
@@ -119,7 +122,10 @@ def covered(mask_HW: np.ndarray, share: float, rng: np.random.Generator) -> np.n
 def _images(
     view: ObjectView, mask_HW: np.ndarray, rng: np.random.Generator, size: int, blur: int | None
 ) -> InstanceImages:
-    """mask_HW: what is seen; whatever covers the rest is of one colour."""
+    """The encoders' images of a lone object. mask_HW: its visible part; the cover is of one random colour.
+
+    size: edge S. blur: edge that the crop is scaled down to and back; None for none.
+    """
     assert view.rgba is not None and view.depth is not None
     scene_id, colour_3 = int(rng.integers(1 << 62)), rng.integers(256, size=3)
     rgb = np.where((np.isfinite(view.depth) & ~mask_HW)[..., None], colour_3.astype(np.uint8), premultiplied(view.rgba))

@@ -1,4 +1,4 @@
-"""What the sources of structured latents share: one asset, turned or not, as latent or as features."""
+"""What the sources of structured latents share: an asset in some rotation, with its latent or with image features."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pipelines.train.data.assets import AssetFacts
 from pipelines.train.data.catalogue import Wanted
 from pipelines.train.data.options import DataOptions
 from pipelines.train.data.readers import Readers
-from pipelines.train.data.sources.base import require
-from pipelines.train.data.turning import TOO_MANY, TurnedAsset, stored_latent, with_features
+from pipelines.train.data.rotated_assets import TOO_MANY, RotatedAsset, asset_with_features, asset_with_latent
+from pipelines.train.data.sources.common import require
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.objects import ObjectGeometry
 
@@ -20,9 +20,9 @@ Kind = Literal["latents", "features"]
 
 
 class SlatAssets:
-    """Assets of all locations with their latents, if the options name a table of them, or else with features.
+    """Assets with their latents if the options name a table of them, or else with image features.
 
-    always_features: features in any case, for the stage that trains the encoder.
+    always_features: image features in any case, for the stage that trains the encoder.
     Raises UsageError if a location lacks the table.
     """
 
@@ -37,7 +37,7 @@ class SlatAssets:
                 self._table = require("features", options.extractor, objects.extractors, objects.root.location)
 
     def wanted(self) -> Wanted:
-        """Assets small enough for a structured latent."""
+        """The condition on assets for the catalogue: small enough for a structured latent."""
         most_voxels, most_faces = self._options.max_voxels, self._options.max_mesh_faces
 
         def wanted(asset: AssetFacts) -> bool:
@@ -45,19 +45,22 @@ class SlatAssets:
 
         return wanted
 
-    def turned(self, objects: ObjectDataset, uid: str, turn: bool, rng: np.random.Generator) -> TurnedAsset:
-        """Raises BadRowError, or Rejected for a pose with too many voxels."""
+    def rotated(self, objects: ObjectDataset, uid: str, rotate: bool, rng: np.random.Generator) -> RotatedAsset:
+        """An asset in a random rotation, or in the canonical one.
+
+        Raises BadRowError, or Rejected for a rotation with too many voxels.
+        """
         if self._kind == "latents":
-            asset = stored_latent(objects, uid, self._table, turn, rng)
+            asset = asset_with_latent(objects, uid, self._table, rotate, rng)
         else:
             axis = self._options.augmentation.axis
-            asset = with_features(objects, geometry_of(objects, uid), self._table, turn, rng, axis)
+            asset = asset_with_features(objects, geometry_of(objects, uid), self._table, rotate, rng, axis)
         if len(asset.coords_N3) > self._options.max_voxels:
             raise errors.Rejected(TOO_MANY)
         return asset
 
 
 def geometry_of(objects: ObjectDataset, uid: str) -> ObjectGeometry:
-    """Raises BadRowError."""
+    """Mesh and voxels of an asset. Raises BadRowError."""
     with errors.row(f"{objects.root.location}, geometry of asset {uid}"):
         return objects.geometry(uid)

@@ -1,4 +1,4 @@
-"""Objects seen in scenes, for the two structure completers."""
+"""Objects seen in scenes: samples of the two structure completers."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pipelines.train.data import errors
 from pipelines.train.data.batches import StructureBatch
 from pipelines.train.data.catalogue import catalogue_of_views
 from pipelines.train.data.collate import structure_batch
-from pipelines.train.data.crops import clean_image, instance_images
-from pipelines.train.data.cubes import NO_INTERIOR, CubeRule, Placed, draw_turn, place_in_scene
+from pipelines.train.data.encoder_images import clean_image, instance_images
 from pipelines.train.data.options import DataOptions
+from pipelines.train.data.placement import NO_INTERIOR, CubeRule, Placed, draw_transform, place_in_scene
 from pipelines.train.data.points import draw_alpha, visible_points
 from pipelines.train.data.randomness import Stream, draw_step, generator
 from pipelines.train.data.readers import Readers
 from pipelines.train.data.samples import SampleName, StructureSample
 from pipelines.train.data.scene_views import SceneViews
-from pipelines.train.data.sources.base import LATENT_SHAPE, SourceBase
+from pipelines.train.data.sources.common import LATENT_SHAPE, CatalogueSource
 from pipelines.train.data.sources.slat_assets import geometry_of
-from pipelines.train.stage import Split
+from pipelines.train.interfaces.loading import Split
 from pipelines.voxelise import voxelise
 from scenegen.contract.objects import ObjectGeometry
 from scenegen.contract.voxels import surface_voxels
 
 
-class StructureSource(SourceBase):
-    """Samples of the Coarse Structure Completer ("coarse") and the Fine Shape Refiner ("fine"); see SampleSource.
+class StructureSource(CatalogueSource):
+    """One sample is one object in one view; see SampleSource.
 
-    One sample is one object in one view. clean: also give a clean render of its asset.
-    Raises UsageError for data that cannot serve.
+    stage: "coarse" for the Coarse Structure Completer, "fine" for the Fine Shape Refiner.
+    clean: also give a clean view of the asset. Raises UsageError for data without what this needs.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class StructureSource(SourceBase):
         view = self._views.get(number, int(catalogue.view_L[index]), epoch)
         seen, objects = view.object(instance_id), self.readers.objects(number)
         rng = generator(self.seed, Stream.SAMPLE, epoch, index)
-        turn, alpha = draw_turn(rng, options.augmentation), draw_alpha(rng, options.alpha)
+        transform, alpha = draw_transform(rng, options.augmentation), draw_alpha(rng, options.alpha)
 
         visible = visible_points(view, seen, alpha)
         if visible.num_interior < options.min_interior_px:
             raise errors.Rejected(NO_INTERIOR)
         mesh = geometry_of(objects, seen.asset_uid)
-        placed = place_in_scene(visible, mesh.vertices, seen.T_world_obj, turn, self._rule)
+        placed = place_in_scene(visible, mesh.vertices, seen.T_world_obj, transform, self._rule)
         target_V3, partial_V3, confidence_V = placed_voxels(placed, mesh)
         clean = clean_image(objects, seen.asset_uid, rng, options.image_px) if self._clean else None
         return StructureSample(
@@ -77,9 +77,9 @@ class StructureSource(SourceBase):
 
 
 def placed_voxels(placed: Placed, mesh: ObjectGeometry) -> tuple[Tensor, Tensor, Tensor]:
-    """Voxels of the surface and of the points (uint8), and the confidence of the latter.
+    """Voxels of the mesh's surface [V, 3] uint8, voxels of the points [V, 3] uint8, and their confidence [V] float32.
 
-    Points that wrong depth has put outside the cube lie on its walls, as they do when an image is completed.
+    Points that wrong depth puts outside the cube are moved onto its walls, as when an image is completed.
     """
     target_V3 = torch.from_numpy(surface_voxels(placed.vertices_V3, mesh.faces))
     points = torch.from_numpy(placed.points_P3), torch.from_numpy(placed.confidence_P)

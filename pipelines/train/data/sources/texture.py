@@ -1,4 +1,4 @@
-"""Structured latents of objects seen in scenes: texturer."""
+"""Structured latents of objects seen in scenes: samples of the texturer."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import torch
 from pipelines.train.data.batches import TextureBatch
 from pipelines.train.data.catalogue import catalogue_of_views
 from pipelines.train.data.collate import texture_batch
-from pipelines.train.data.crops import clean_image, instance_images
+from pipelines.train.data.encoder_images import clean_image, instance_images
 from pipelines.train.data.options import DataOptions
 from pipelines.train.data.randomness import Stream, draw_step, generator
 from pipelines.train.data.readers import Readers
 from pipelines.train.data.samples import SampleName, TextureSample
 from pipelines.train.data.scene_views import SceneViews
-from pipelines.train.data.sources.base import SLAT_CHANNELS, SparseSource
+from pipelines.train.data.sources.common import SLAT_CHANNELS, SparseSource
 from pipelines.train.data.sources.slat_assets import SlatAssets
-from pipelines.train.stage import Split
+from pipelines.train.interfaces.loading import Split
 
 
 class TextureSource(SparseSource):
-    """One sample is one object in one view, with its asset in a random pose; see SampleSource.
+    """One sample is one object in one view, with its asset in a random rotation; see SampleSource.
 
-    clean: also give a clean render of the asset. Raises UsageError for data without latents or features.
+    clean: also give a clean view of the asset. Raises UsageError for data without latents and features.
     """
 
     def __init__(self, options: DataOptions, split: Split, seed: int, clean: bool = True) -> None:
@@ -35,14 +35,14 @@ class TextureSource(SparseSource):
         self._views = SceneViews(readers, options, seed, with_estimates=False)
 
     def load(self, index: int, epoch: int) -> TextureSample:
-        """Raises BadRowError, or Rejected for a pose with too many voxels."""
+        """Raises BadRowError, or Rejected for a rotation with too many voxels."""
         options, catalogue = self.options, self.catalogue
         number, size = int(catalogue.dataset_L[index]), options.image_px
         scene = self._views.get(number, int(catalogue.view_L[index]), epoch)
         seen, objects = scene.object(int(catalogue.instance_L[index])), self.readers.objects(number)
         rng = generator(self.seed, Stream.SAMPLE, epoch, index)
-        turn = rng.random() < options.augmentation.rotation
-        asset = self._assets.turned(objects, seen.asset_uid, turn, rng)
+        rotate = rng.random() < options.augmentation.rotation
+        asset = self._assets.rotated(objects, seen.asset_uid, rotate, rng)
         clean = clean_image(objects, seen.asset_uid, rng, size) if self._clean else None
         width, height = scene.view.size_px
         return TextureSample(

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from pipelines.train.outputs.pictures import voxel_picture, voxel_table
-from pipelines.train.stages.structure import distance_to, voxel_scores
+from pipelines.train.stages.pictures import voxel_picture, voxel_table
+from pipelines.train.stages.structure_common import distance_to, voxel_scores
 from pipelines.voxelise import voxel_centres
 
 

@@ -1,10 +1,10 @@
-"""An asset in a random pose, as the structured latent has it: its voxels there, and what is known in them.
+"""An asset in a random rotation, as SLAT stages need it: its voxels there, and its latent or image features in them.
 
-Stored latents are of poses that were rendered and encoded beforehand. Without them the mesh is turned and voxelised
-anew, and each of its voxels takes the image features of the nearest canonical voxel, for the frozen encoder to encode;
-that is at most a voxel's diagonal away from what sampling the views again would give, and needs no views.
+Stored latents are of rotations that were rendered and encoded beforehand. Without them the mesh is rotated and
+voxelised again, and each voxel takes the image features of the nearest canonical voxel, which the stage's frozen
+encoder then encodes. No views are needed, and a feature is at most a voxel's diagonal off its place.
 
-Shapes: N voxels, M canonical voxels, C feature channels, L points, K neighbours, S steps along an axis.
+Shapes: N voxels, M canonical voxels, C feature channels, L points, K neighbours, S offsets along an axis, V vertices.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ _QUERIES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class TurnedAsset:
-    """T_rot_obj: (4, 4) float64 similarity, canonical to turned coordinates. Voxels: uint8, sorted.
+class RotatedAsset:
+    """An asset in one rotation.
 
-    One of slat_N8 (float32 posterior mean) and feats_NC (float16 image features).
+    T_rot_obj: (4, 4) float64 similarity, canonical coordinates to those of the rotated asset in the unit cube.
+    coords_N3: uint8, its voxels, sorted. Either slat_N8 (float32, posterior mean) or feats_NC (float16, image features)
+    is given.
     """
 
     T_rot_obj: np.ndarray
@@ -39,45 +41,53 @@ class TurnedAsset:
     feats_NC: Tensor | None = None
 
 
-def stored_latent(objects: ObjectDataset, uid: str, encoder: str, turn: bool, rng: np.random.Generator) -> TurnedAsset:
-    """A random stored pose, or the canonical one. Raises BadRowError."""
+def asset_with_latent(
+    objects: ObjectDataset, uid: str, encoder: str, rotate: bool, rng: np.random.Generator
+) -> RotatedAsset:
+    """The asset in a random stored rotation, or in the canonical one, with its stored latent. Raises BadRowError.
+
+    encoder: name of the table of latents.
+    """
     with errors.row(f"{objects.root.location}, latents {encoder} of asset {uid}"):
         rotations = objects.rotations(uid, encoder)
         chosen = int(rng.integers(len(rotations))) if rotations else 0
-        latents = objects.latents(uid, encoder, rotations[chosen] if turn else 0)
+        latents = objects.latents(uid, encoder, rotations[chosen] if rotate else 0)
         if latents.slat is None:
             raise ValueError("no structured latent is stored; the SLAT encoder was not given")
-    return TurnedAsset(latents.T_rot_obj, torch.tensor(latents.coords), slat_N8=torch.tensor(latents.slat))
+    return RotatedAsset(latents.T_rot_obj, torch.tensor(latents.coords), slat_N8=torch.tensor(latents.slat))
 
 
-def with_features(
+def asset_with_features(
     objects: ObjectDataset,
     geometry: ObjectGeometry,
     extractor: str,
-    turn: bool,
+    rotate: bool,
     rng: np.random.Generator,
     axis: RotationAxis = "any",
-) -> TurnedAsset:
-    """A random pose, or the canonical one, with image features. Raises BadRowError."""
+) -> RotatedAsset:
+    """The asset in a random rotation, or in the canonical one, with image features. Raises BadRowError.
+
+    extractor: name of the table of features.
+    """
     rotation = random_rotation(rng, axis)
     with errors.row(f"{objects.root.location}, features {extractor} of asset {geometry.asset_uid}"):
         feats_MC = objects.features(geometry.asset_uid, extractor).feats
         if len(feats_MC) != len(geometry.voxels):
             raise ValueError(f"{len(feats_MC)} rows for {len(geometry.voxels)} voxels")
-    if not turn:
-        return TurnedAsset(np.eye(4), torch.tensor(geometry.voxels), feats_NC=torch.tensor(feats_MC))
-    T_rot_obj = normalising(geometry.vertices, rotation)
+    if not rotate:
+        return RotatedAsset(np.eye(4), torch.tensor(geometry.voxels), feats_NC=torch.tensor(feats_MC))
+    T_rot_obj = normalising_transform(geometry.vertices, rotation)
     coords_N3 = surface_voxels(transformed(geometry.vertices, T_rot_obj), geometry.faces)
     T_obj_rot = np.linalg.inv(T_rot_obj)
     centres_N3 = transformed((coords_N3 + 0.5) / GRID - 0.5, T_obj_rot)
     nearest_N = nearest_voxels((centres_N3 + 0.5) * GRID, geometry.voxels)
-    return TurnedAsset(T_rot_obj, torch.from_numpy(coords_N3), feats_NC=torch.from_numpy(feats_MC[nearest_N]))
+    return RotatedAsset(T_rot_obj, torch.from_numpy(coords_N3), feats_NC=torch.from_numpy(feats_MC[nearest_N]))
 
 
-def normalising(vertices_V3: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """(4, 4): turn a mesh and bring it back into the unit cube, centred, its longest side 1."""
-    turned = vertices_V3.astype(np.float64) @ rotation.T
-    low, high = turned.min(axis=0), turned.max(axis=0)
+def normalising_transform(vertices_V3: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """(4, 4) float64: rotates a mesh, and scales and centres it so that its longest side fills the unit cube again."""
+    rotated = vertices_V3.astype(np.float64) @ rotation.T
+    low, high = rotated.min(axis=0), rotated.max(axis=0)
     scale = (1 - 2 * CUBE_MARGIN) / (high - low).max()
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = scale * rotation, -scale * (low + high) / 2
@@ -85,16 +95,17 @@ def normalising(vertices_V3: np.ndarray, rotation: np.ndarray) -> np.ndarray:
 
 
 def transformed(points_P3: np.ndarray, T: np.ndarray) -> np.ndarray:
-    """float64."""
+    """[P, 3] float64: points under a (4, 4) transform."""
     return points_P3.astype(np.float64) @ T[:3, :3].T + T[:3, 3]
 
 
 def nearest_voxels(points_N3: np.ndarray, voxels_M3: np.ndarray) -> np.ndarray:
-    """[N] rows of the voxels whose centres are nearest to points, all in grid coordinates (voxel i is [i, i + 1)).
+    """[N] int64: for each point the row of the voxel with the nearest centre.
 
-    A point's own voxel where it is one of them; else among more and more of its neighbours.
+    points_N3: float, in grid coordinates, in which voxel i is [i, i + 1). voxels_M3: integer indices.
+    Looks at the voxel that holds the point, then at neighbours farther and farther away, at last at all voxels.
     """
-    edge = GRID + 2 * _REACHES[-1]  # with a border, so that neighbours need no test
+    edge = GRID + 2 * _REACHES[-1]  # with a border, so that neighbours are never outside
     stride_3 = np.array([edge * edge, edge, 1])
     row_of = np.full(edge**3, -1, np.int32)
     row_of[(voxels_M3.astype(np.int64) + _REACHES[-1]) @ stride_3] = np.arange(len(voxels_M3))
@@ -104,7 +115,7 @@ def nearest_voxels(points_N3: np.ndarray, voxels_M3: np.ndarray) -> np.ndarray:
     (left,) = np.nonzero(found_N < 0)
     for reach in _REACHES:
         row_L, squared_L = _nearest_around(row_of, stride_3, code_N[left], (cell_N3 - points_N3)[left], reach)
-        sure_L = squared_L <= (reach + 0.5) ** 2  # whatever lies further out is further away
+        sure_L = squared_L <= (reach + 0.5) ** 2  # no voxel outside this neighbourhood is nearer
         found_N[left[sure_L]] = row_L[sure_L]
         left = left[~sure_L]
     for part in np.split(left, range(_QUERIES_AT_ONCE, len(left), _QUERIES_AT_ONCE)):
@@ -116,7 +127,11 @@ def nearest_voxels(points_N3: np.ndarray, voxels_M3: np.ndarray) -> np.ndarray:
 def _nearest_around(
     row_of: np.ndarray, stride_3: np.ndarray, code_L: np.ndarray, corner_L3: np.ndarray, reach: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Row and squared distance (inf if there is none) of the nearest voxel among the neighbours up to `reach` away."""
+    """Rows and squared distances of the nearest voxels among the neighbours up to `reach` away; inf without any.
+
+    row_of: row of the voxel in each cell of the bordered grid, -1 for none. code_L: flat cell of each point.
+    corner_L3: from each point to the lower corner of its cell.
+    """
     steps = np.arange(-reach, reach + 1)
     offsets = (steps[:, None, None] * stride_3[0] + steps[:, None] * stride_3[1] + steps * stride_3[2]).ravel()
     row_LK = row_of[code_L[:, None] + offsets]

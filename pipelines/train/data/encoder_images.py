@@ -1,6 +1,6 @@
-"""What the image encoders see of one object, as bytes.
+"""The images of one object for the image encoders, as bytes: scene, crop, and clean view.
 
-Shapes: S encoders' image edge.
+Shapes: H W image, S edge of the encoders' images, C channels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from scenegen.contract.records import ViewObject
 
 
 def instance_images(view: SceneView, seen: ViewObject, size: int, clean_3SS: Tensor | None) -> InstanceImages:
-    """Scene and crop of an object, as `pipelines.images` has them for completion."""
+    """Scene image and crop of an object, as `pipelines.images` makes them for completion.
+
+    size: edge S. clean_3SS: uint8, a clean view of the asset, or None.
+    """
     left, upper, right, lower = seen.facts.visible_box_px
     box = crop_box((left, upper, right - 1, lower - 1))
     crop_4SS = cropped(view.rgb, view.instance_id, seen.instance_id, box, size)
@@ -32,13 +35,16 @@ def instance_images(view: SceneView, seen: ViewObject, size: int, clean_3SS: Ten
 def cropped(
     rgb_HW3: np.ndarray, ids_HW: np.ndarray, instance_id: int, box: tuple[int, int, int, int], size: int
 ) -> Tensor:
-    """[4, S, S] uint8: a box of an image and of the mask of one id (not 0), black beyond the image."""
+    """[4, S, S] uint8: RGB and mask (0 or 255) of one instance, cropped to a box and resized; black beyond the image.
+
+    rgb_HW3: uint8. ids_HW: instance ids. instance_id: not 0. box: (left, upper, right, lower) in pixels.
+    """
     mask_SS = torch.from_numpy(squeezed_mask(cut(ids_HW, box) == instance_id, size).copy())
     return torch.cat([resized(cut(rgb_HW3, box), size), mask_SS[None]])
 
 
 def blurred(image_CSS: Tensor, edge_px: int | None) -> Tensor:
-    """An image, with or without a mask, scaled down to `edge_px` and back; as it is for None."""
+    """[C, S, S] uint8: an image, with or without a mask, scaled down to `edge_px` and back up; unchanged for None."""
     if edge_px is None:
         return image_CSS
     size = image_CSS.shape[-1]
@@ -47,8 +53,11 @@ def blurred(image_CSS: Tensor, edge_px: int | None) -> Tensor:
     return torch.cat([colours_3SS, *(torch.from_numpy(mask_SS)[None] for mask_SS in masks)])
 
 
-def drawn_view(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> tuple[ViewKind, int]:
-    """One of the condition views of an asset; of the feature views where there are none. Raises BadRowError."""
+def random_view(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> tuple[ViewKind, int]:
+    """Kind and number of a random condition view of an asset, or of a feature view if it has none.
+
+    Raises BadRowError if it has no view.
+    """
     with errors.row(f"{objects.root.location}, clean views of asset {uid}"):
         for kind in ("condition", "feature"):
             if count := objects.num_views(uid, kind):
@@ -57,19 +66,19 @@ def drawn_view(objects: ObjectDataset, uid: str, rng: np.random.Generator) -> tu
 
 
 def clean_image(objects: ObjectDataset, uid: str, rng: np.random.Generator, size: int) -> Tensor:
-    """[3, S, S] uint8: what an encoder sees of a random clean view, on black.
+    """[3, S, S] uint8: the encoders' crop of a random clean view of an asset, on black.
 
-    The crop that is stored with the view, if it is of this size, or made of the view: slower, and the same to the bit.
+    The stored crop if it has this size, or one made from the view, which is slower and equal bit for bit.
     Raises BadRowError.
     """
-    kind, number = drawn_view(objects, uid, rng)
+    kind, number = random_view(objects, uid, rng)
     with errors.row(f"{objects.root.location}, {kind} view {number} of asset {uid}"):
         crop = objects.view(uid, kind, number, images=["crop"]).crop
         if crop is None or crop.shape[0] != size:
-            crop = _made(objects.view(uid, kind, number, images=["rgba"]), size)
+            crop = _crop_of(objects.view(uid, kind, number, images=["rgba"]), size)
     return torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)))
 
 
-def _made(view: ObjectView, size: int) -> np.ndarray:
+def _crop_of(view: ObjectView, size: int) -> np.ndarray:
     assert view.rgba is not None
     return object_crop(view.rgba, size)

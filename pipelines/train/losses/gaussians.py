@@ -1,4 +1,4 @@
-"""Decoded Gaussians against pictures of the object.
+"""The loss of decoded Gaussians: their pictures against those of the object, and regularisers.
 
 Shapes: B samples, K views, H W their size.
 Source: TRELLIS's decoder training, which 3D-Fixer keeps.
@@ -18,8 +18,11 @@ from pipelines.train.losses.images import ImageLoss
 
 @dataclass(frozen=True)
 class GaussianWeights:
-    """volume: of the mean product of the three scales, as if they started at the official size: fewer Gaussians a voxel
-    start larger, and unscaled the product would shrink them into holes. opacity: of the mean squared distance from 1.
+    """Weights of the regularisers.
+
+    volume: of the mean product of the three scales, relative to the initial scale of the official size. (Fewer
+    Gaussians per voxel start larger; without this, the term would shrink them until holes open between them.)
+    opacity: of the mean squared difference from 1.
     """
 
     volume: float = 1e4
@@ -28,7 +31,7 @@ class GaussianWeights:
 
 @dataclass(frozen=True)
 class GaussianLoss:
-    """The image loss over all views, and what keeps Gaussians small and opaque."""
+    """The image loss over all views, and regularisers that keep Gaussians small and opaque."""
 
     image: ImageLoss
     weights: GaussianWeights
@@ -36,7 +39,7 @@ class GaussianLoss:
     def __call__(
         self, gaussians: Sequence[Gaussians], pictures_BK3HW: Tensor, targets_BK3HW: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """[B], and its parts [B] unweighted by name."""
+        """The loss [B], and its unweighted parts [B] by name. gaussians: by sample."""
         B, K = pictures_BK3HW.shape[:2]
         image_BK, parts = self.image(pictures_BK3HW.flatten(0, 1), targets_BK3HW.flatten(0, 1))
         terms = {name: value.view(B, K).mean(1) for name, value in parts.items()}

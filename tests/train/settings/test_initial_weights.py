@@ -6,7 +6,7 @@ import pytest
 
 from models.checkpoints import CheckpointError
 from pipelines.errors import UsageError
-from pipelines.train.initial_weights import given_pipeline
+from pipelines.train.settings.initial_weights import initial_pipeline
 
 
 def pipeline(folder, models, files=(), **args):
@@ -27,7 +27,7 @@ def test_trellis_brings_its_decoders_flows_statistics_and_the_encoders_that_lie_
     }
     beside = ("ckpts/ss_enc_conv3d_16l8_fp16", "ckpts/slat_enc_swin8_B_64l8_fp16")
     statistics = {"mean": [0.0] * 8, "std": [1.0] * 8}
-    given = given_pipeline(pipeline(tmp_path, models, beside, slat_normalization=statistics))
+    given = initial_pipeline(pipeline(tmp_path, models, beside, slat_normalization=statistics))
     assert set(given.weights) == {
         "structure_encoder",
         "structure_decoder",
@@ -45,7 +45,7 @@ def test_branches_are_told_apart_by_their_files_whatever_their_keys(tmp_path):
         "b": "scene_ss_fine_flow_img_dit_L_16l8_fp16",
         "c": "scene_slat_flow_img_dit_L_64l8p2_fp16",
     }
-    given = given_pipeline(pipeline(tmp_path, {key: f"ckpts/{stem}" for key, stem in stems.items()}))
+    given = initial_pipeline(pipeline(tmp_path, {key: f"ckpts/{stem}" for key, stem in stems.items()}))
     assert {name: place.name for name, place in given.weights.items()} == {
         "coarse_completer": stems["a"],
         "fine_completer": stems["b"],
@@ -55,6 +55,6 @@ def test_branches_are_told_apart_by_their_files_whatever_their_keys(tmp_path):
 
 def test_a_folder_without_a_pipeline_or_without_our_networks_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"pipeline\.json"):
-        given_pipeline(str(tmp_path))
+        initial_pipeline(str(tmp_path))
     with pytest.raises(UsageError, match="something"):
-        given_pipeline(pipeline(tmp_path, {"something": "ckpts/else"}))
+        initial_pipeline(pipeline(tmp_path, {"something": "ckpts/else"}))

@@ -1,4 +1,4 @@
-"""Small pictures of voxels, for the snapshots of a training run.
+"""Pictures for snapshots: voxels in parallel projection, images, and tables of both.
 
 Shapes: B samples, R grid edge, V occupied voxels, H W picture, S crop edge.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 CELL_PX = 160
 _GAP_PX, _CAPTION_PX = 6, 16
-_NEIGHBOURHOOD = 2  # voxels to each side that a surface's direction is taken from
+_NEIGHBOURHOOD = 2  # voxels to each side from which the normal of a surface is estimated
 _AZIMUTH_RAD, _ELEVATION_RAD = 0.6, 0.45
 _LIGHT = np.array([0.5, -0.35, 0.8])
 _DARKEST, _LIGHTEST = np.array([46.0, 66.0, 102.0]), np.array([222.0, 232.0, 246.0])
@@ -22,8 +22,7 @@ _DARKEST, _LIGHTEST = np.array([46.0, 66.0, 102.0]), np.array([222.0, 232.0, 246
 def voxel_picture(occupancy_RRR: np.ndarray, size_px: int = CELL_PX) -> np.ndarray:
     """[H, W, 3] uint8: the occupied voxels in parallel projection, obliquely from above (z up), on white.
 
-    Each voxel is a square of about its projected size, shaded by the direction of the surface there; nearer voxels
-    cover those behind.
+    Each voxel is a square of about its projected size, shaded by the surface normal; nearer voxels cover those behind.
     """
     picture = np.full((size_px, size_px, 3), 255, np.uint8)
     index_V3 = np.argwhere(occupancy_RRR)
@@ -56,7 +55,10 @@ def table_of_pictures(captions: Sequence[str], rows: Sequence[Sequence[np.ndarra
 
 
 def voxel_table(grids: Mapping[str, Tensor], images: Mapping[str, Tensor] | None = None) -> Image.Image:
-    """One object a row: images first (see `image_picture`), then grids [B, 1, R, R, R]; captions are their keys."""
+    """A table with a row for each object: its images (see `image_picture`), then its grids.
+
+    images: [B, 3 or 4, S, S] by caption. grids: [B, 1, R, R, R] by caption; voxels above 0 are occupied.
+    """
     images = images or {}
     count = len(next(iter(grids.values())))
     rows = [
@@ -68,7 +70,7 @@ def voxel_table(grids: Mapping[str, Tensor], images: Mapping[str, Tensor] | None
 
 
 def image_picture(image_4SS: Tensor, size_px: int = CELL_PX) -> np.ndarray:
-    """[H, W, 3] uint8 of RGB or RGB and mask in [0, 1]; what the mask leaves out is darkened."""
+    """[H, W, 3] uint8: an RGB image in [0, 1], darkened outside the mask if there is a fourth channel."""
     rgb = image_4SS[:3] * (0.35 + 0.65 * image_4SS[3:]) if len(image_4SS) == 4 else image_4SS
     pixels = (rgb.float().clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()
     return np.asarray(Image.fromarray(pixels).resize((size_px, size_px), Image.Resampling.BILINEAR))
@@ -83,8 +85,11 @@ def _view_axes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _shaded(occupancy_RRR: np.ndarray, index_V3: np.ndarray) -> np.ndarray:
-    """[V, 3] uint8. A voxel's normal is the direction in which its occupied neighbours spread least; so sheets of one
-    voxel have one too. Its sign does not matter: both sides are lit."""
+    """[V, 3] uint8: the colours of voxels, shaded by their normals.
+
+    A voxel's normal is the direction in which its occupied neighbours spread least, so that sheets of one voxel have a
+    normal, too. Its sign does not matter, since both sides are lit.
+    """
     padded = np.pad(occupancy_RRR.astype(np.float64), _NEIGHBOURHOOD)
     offset_K3 = np.stack(np.meshgrid(*[np.arange(-_NEIGHBOURHOOD, _NEIGHBOURHOOD + 1)] * 3), axis=-1).reshape(-1, 3)
     full_VK = np.stack([padded[tuple((index_V3 + offset + _NEIGHBOURHOOD).T)] for offset in offset_K3], axis=1)

@@ -20,8 +20,8 @@ from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from models.texturer import Texturer
 from pipelines.encoders.registry import load_encoders
 from pipelines.errors import PipelineError
-from pipelines.train.initial_weights import given_pipeline
-from pipelines.train.outputs.release import KEYS, write_release
+from pipelines.train.outputs.release import write_release
+from pipelines.train.settings.initial_weights import OFFICIAL_KEYS, initial_pipeline
 from pipelines.train.settings.sizes import system_sizes
 
 KINDS = {
@@ -66,8 +66,8 @@ def released(encoders, weights, tmp_path_factory) -> Path:
 
 def test_a_release_has_every_network_under_its_official_key(released) -> None:
     networks, _ = read_pipeline(released)
-    assert {name: type(networks[key]) for name, key in KEYS.items()} == KINDS
-    assert set(given_pipeline(str(released)).weights) == set(KINDS)
+    assert {name: type(networks[key]) for name, key in OFFICIAL_KEYS.items()} == KINDS
+    assert set(initial_pipeline(str(released)).weights) == set(KINDS)
 
 
 def test_a_release_says_its_size_encoders_samplers_and_statistics(released) -> None:

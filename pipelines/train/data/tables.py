@@ -1,4 +1,4 @@
-"""Which data a stage reads, and whether they are there."""
+"""Which tables of the data each stage reads, and whether they exist."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.errors import UsageError
-from pipelines.names import STAGE_NAMES
 from pipelines.train.data.options import DataOptions
 from pipelines.train.data.readers import Readers
 from scenegen.contract.objects import FEATURES_PREFIX, LATENTS_PREFIX, OBJECTS, VIEWS
 
-_SEES_SCENES = ("coarse", "fine", "texturer")
-_SEES_NO_IMAGE = ("structure_vae",)
-_READS_LATENTS = ("slat_base", "texturer")  # or makes them of the features
-_READS_FEATURES = ("slat_vae", "gaussian_decoder", "mesh_decoder")
-_OF_SCENES = ("config_digest", "views", "estimators")  # what `DataOptions.describe` says of a dataset's scenes
+# Stages by what they read.
+_SCENES = ("coarse", "fine", "texturer")
+_NO_IMAGES = ("structure_vae",)
+_LATENTS = ("slat_base", "texturer")  # without a table of latents they read features and encode them
+_FEATURES = ("slat_vae", "gaussian_decoder", "mesh_decoder")
+# Keys of `DataOptions.describe` that describe the scenes of a dataset.
+_SCENE_KEYS = ("config_digest", "views", "estimators")
 
 
 def check_tables(stage: str, options: DataOptions) -> None:
-    """Raises UsageError, with the command that makes it, for a table that a stage reads and a dataset lacks."""
+    """Raises UsageError if a dataset lacks a table that the stage reads, with the command that makes it."""
     readers = Readers(options.locations)
     for number, location in enumerate(options.locations):
-        readers.dataset(number)  # whoever has no scenes yet is told so first
+        readers.dataset(number)  # a missing dataset is reported before missing tables
         objects = readers.objects(number)
         for table, how in _tables_read(stage, options.extractor, options.latents).items():
             if table not in objects.tables:
@@ -33,12 +34,12 @@ def check_tables(stage: str, options: DataOptions) -> None:
 
 
 def only_what_is_read(stage: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """`DataOptions.describe` without what the stage does not read, so that more estimators or tables disturb no stage
-    that has no use for them. Stages that are not ours keep all."""
-    if stage not in STAGE_NAMES or "datasets" not in data:
-        return dict(data)
+    """The part of `DataOptions.describe` that a stage reads.
+
+    A stage resumes although estimators or tables were added that it does not use.
+    """
     tables = _tables_read(stage, data.get("extractor"), data.get("latents"))
-    unread = () if stage in _SEES_SCENES else _OF_SCENES
+    unread = () if stage in _SCENES else _SCENE_KEYS
     kept = [{name: fact for name, fact in facts.items() if name not in unread} for facts in data["datasets"]]
     return {
         **data,
@@ -50,12 +51,12 @@ def only_what_is_read(stage: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tables_read(stage: str, extractor: str | None, latents: str | None) -> dict[str, str]:
-    """Objects table to the options of `scenegen objects` that make it."""
+    """Objects tables that a stage reads, each with the options of `scenegen objects` that make it."""
     tables = {OBJECTS: "--steps geometry"}
-    if stage not in _SEES_NO_IMAGE:
+    if stage not in _NO_IMAGES:
         tables[VIEWS] = "--steps views"
-    if stage in _READS_LATENTS and latents:
+    if stage in _LATENTS and latents:
         tables[LATENTS_PREFIX + latents] = "--steps latents --slat-encoder PATH"
-    elif stage in _READS_LATENTS + _READS_FEATURES:
+    elif stage in _LATENTS + _FEATURES:
         tables[f"{FEATURES_PREFIX}{extractor}"] = f"--steps features --extractor {extractor}"
     return tables

@@ -1,8 +1,8 @@
 """What happens when a sample cannot be made: another takes its place, or training ends with the reason.
 
-A Rejected sample is expected (its row is sound) and always replaced. A bad row means damaged data: it ends training
-unless the user asked for replacement, and even then only up to a budget. Both are counted and logged; which sample
-takes the place depends on the seed alone, so that a resumed run takes the same.
+A Rejected sample is expected, since its row is sound, and always replaced. A bad row means damaged data: it ends
+training unless the user asked for replacement, and even then when there are more than a budget. Both are counted and
+logged. The replacement follows from the seed, so that a resumed run takes the same one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pipelines.errors import PipelineError
 from pipelines.train.data.errors import BadRowError, Rejected
 from pipelines.train.data.randomness import Stream, generator
-from pipelines.train.stage import SampleSource
+from pipelines.train.interfaces.loading import SampleSource
 
 log = logging.getLogger(__name__)
 
@@ -26,15 +26,19 @@ _LOG_EVERY = 10_000
 
 @dataclass(frozen=True)
 class BadRowPolicy:
-    """action: of a bad row. budget: the largest share of bad rows, of what was loaded."""
+    """What to do about rows that cannot be read.
+
+    action: "raise" ends training; "replace" takes another sample. budget: largest share of such rows among the samples
+    loaded.
+    """
 
     action: Literal["raise", "replace"] = "raise"
     budget: float = 0.001
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """What was wrong on the way to one sample: reasons of rejected ones, messages of bad rows."""
+class SampleProblems:
+    """Why other samples had to be replaced by one: reasons of rejected ones, messages of bad rows."""
 
     rejected: tuple[str, ...] = ()
     bad_rows: tuple[str, ...] = ()
@@ -42,17 +46,17 @@ class Trouble:
 
 def load_or_replace(
     source: SampleSource[Any], index: int, epoch: int, seed: int, policy: BadRowPolicy
-) -> tuple[Any, Trouble]:
-    """A sample, and what was wrong with those before it.
+) -> tuple[Any, SampleProblems]:
+    """Sample `index`, or its replacement, and why it was replaced.
 
-    Raises BadRowError as the policy has it, PipelineError if one sample after the other cannot be made.
+    Raises BadRowError if the policy says so, PipelineError if one replacement after the other cannot be made, either.
     """
     rejected: list[str] = []
     bad_rows: list[str] = []
     rng = generator(seed, Stream.REPLACEMENT, epoch, index)
     for _ in range(_TRIES):
         try:
-            return source.load(index, epoch), Trouble(tuple(rejected), tuple(bad_rows))
+            return source.load(index, epoch), SampleProblems(tuple(rejected), tuple(bad_rows))
         except Rejected as error:
             rejected.append(error.reason)
         except BadRowError as error:
@@ -65,21 +69,21 @@ def load_or_replace(
 
 
 @dataclass
-class TroubleBook:
-    """Counts of one rank since it started."""
+class ProblemCounts:
+    """What one rank has loaded and replaced since it started."""
 
     policy: BadRowPolicy
     loaded: int = 0
     bad_rows: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
 
-    def add(self, samples: int, troubles: tuple[Trouble, ...]) -> None:
-        """Raises PipelineError when the budget of bad rows is spent."""
+    def add(self, samples: int, problems: tuple[SampleProblems, ...]) -> None:
+        """Count loaded samples and their problems. Raises PipelineError when the budget of bad rows is exceeded."""
         before = self.loaded
         self.loaded += samples
-        for trouble in troubles:
-            self.rejected.update(trouble.rejected)
-            for message in trouble.bad_rows:
+        for problem in problems:
+            self.rejected.update(problem.rejected)
+            for message in problem.bad_rows:
                 self.bad_rows += 1
                 log.warning("bad row %d, another sample takes its place: %s", self.bad_rows, message)
         if self.bad_rows > max(_ALWAYS_ALLOWED, self.policy.budget * self.loaded):

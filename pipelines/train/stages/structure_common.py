@@ -1,4 +1,4 @@
-"""What the structure stages share: frozen VAE, sampling, and measures of voxels.
+"""What the structure stages share: the frozen VAE, and scores of voxel grids.
 
 Shapes: B samples, C latent channels, R latent grid edge; occupancy [B, 1, 64, 64, 64].
 """
@@ -15,7 +15,7 @@ from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from pipelines.train.stages.context import StageContext
 
 NEAR = 2 / 64  # F-score threshold: two voxels, in edges of the cube
-NOTHING = 1.0  # distance of a prediction without voxels: the edge of the cube
+NOTHING = 1.0  # Chamfer distance of a prediction without voxels: the edge of the cube
 
 
 @dataclass(frozen=True)
@@ -37,41 +37,46 @@ class StructureCodec:
 
     @torch.no_grad()
     def encode(self, occupancy_B1RRR: Tensor) -> Tensor:
-        """The mean of the posterior, [B, C, R, R, R]."""
+        """[B, C, R, R, R]: the mean of the posterior."""
         mean, _ = self.encoder(occupancy_B1RRR)
         return mean.float()
 
     @torch.no_grad()
     def decode(self, latent_BCRRR: Tensor) -> Tensor:
-        """Occupied voxels, [B, 1, 64, 64, 64] bool."""
+        """[B, 1, 64, 64, 64] bool: occupied voxels."""
         return self.decoder(latent_BCRRR) > 0
 
 
 @dataclass(frozen=True)
 class VoxelScores:
-    """Of one predicted grid. chamfer: mean of the two mean distances between voxel centres, in edges of the cube."""
+    """Scores of one predicted grid.
+
+    iou: intersection over union. chamfer: mean of the two mean distances between voxel centres, in edges of the cube.
+    f_score: F1 of the voxels within two voxels of the other grid, in [0, 1].
+    """
 
     iou: float
     chamfer: float
     f_score: float
 
     def named(self, suffix: str = "") -> dict[str, float]:
+        """The scores by name, with a suffix on each name."""
         return {f"iou{suffix}": self.iou, f"chamfer{suffix}": self.chamfer, f"f_score{suffix}": self.f_score}
 
 
 def voxel_scores(prediction_B1RRR: Tensor, target_B1RRR: Tensor) -> list[VoxelScores]:
-    """One per sample. A prediction without voxels has IoU 0, F-score 0 and the edge of the cube as its distance."""
+    """Scores of each sample. A prediction without voxels has IoU 0, F-score 0 and Chamfer distance 1."""
     return [_scores(p[0].bool(), t[0].bool()) for p, t in zip(prediction_B1RRR, target_B1RRR, strict=True)]
 
 
 def append(collected: dict[str, list[float]], values: dict[str, float]) -> None:
-    """Add a sample's values to those of the samples before it."""
+    """Append a sample's values, by name, to those of the samples before it."""
     for name, value in values.items():
         collected.setdefault(name, []).append(value)
 
 
 def columns(rows: Sequence[dict[str, float]]) -> dict[str, list[float]]:
-    """Values by name from values by sample."""
+    """Lists of values by name, from each sample's values by name."""
     collected: dict[str, list[float]] = {}
     for row in rows:
         append(collected, row)
@@ -93,14 +98,14 @@ def _scores(prediction_RRR: Tensor, target_RRR: Tensor) -> VoxelScores:
 
 
 def distance_to(grid_RRR: Tensor) -> Tensor:
-    """[R, R, R] distance from each voxel's centre to that of the nearest occupied one, in edges of the cube.
+    """[R, R, R] float32: distance of each voxel's centre to that of the nearest occupied one, in edges of the cube.
 
-    Exact, one axis after the other: its cost does not depend on how many voxels are occupied.
+    Exact, computed one axis after the other; its cost does not depend on the number of occupied voxels.
     """
     edge = len(grid_RRR)
     index = torch.arange(edge, device=grid_RRR.device)
     step_RR = (index[:, None] - index).square().float()
     square = torch.where(grid_RRR, 0.0, torch.inf)
-    for _ in range(3):  # each round does the last axis, and brings the next one there
+    for _ in range(3):  # each round handles the last axis, and makes it the first one
         square = torch.stack([(square + step).amin(-1) for step in step_RR], dim=0)
     return square.sqrt() / edge

@@ -9,11 +9,11 @@ import torch
 from pipelines.errors import PipelineError
 from pipelines.train.data import loader
 from pipelines.train.loop.options import loader_options
-from pipelines.train.optimisation.clipping import AdaptiveClip
 from pipelines.train.optimisation.ema import Ema
 from pipelines.train.optimisation.learner import Learner
+from pipelines.train.optimisation.metrics import ReportQueue
+from pipelines.train.optimisation.optimiser import AdaptiveClip
 from pipelines.train.optimisation.parallel import Parallel
-from pipelines.train.optimisation.report_queue import ReportQueue
 from pipelines.train.outputs.metrics_log import read_metrics
 from tests.train.loop.spheres import ALONE, OPTIONS, RECIPE, SphereSource, SphereStage, batch_of_step
 

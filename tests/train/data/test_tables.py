@@ -7,8 +7,8 @@ import pytest
 from pipelines.errors import UsageError
 from pipelines.names import STAGE_NAMES
 from pipelines.train.data.options import DataLocation, DataOptions
-from pipelines.train.outputs.identity import differences
-from pipelines.train.settings.datasets import check_tables, only_what_is_read
+from pipelines.train.data.tables import check_tables, only_what_is_read
+from pipelines.train.outputs.description import differences
 
 
 @pytest.fixture(scope="module")

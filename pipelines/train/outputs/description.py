@@ -1,4 +1,4 @@
-"""What a run is: a JSON description that is digested, and whose differences are shown."""
+"""What a run is: a JSON description with a digest; a run of another description is refused with the differences."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipelines.errors import UsageError
+
 _ABSENT = object()
 
 
 def digest(description: Mapping[str, Any]) -> str:
-    """12 hex digits that change with anything in it."""
+    """12 hex digits of the description's SHA-256."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -25,13 +27,24 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
     ]
 
 
+def refuse_another(stored: Mapping[str, Any], asked: Mapping[str, Any], where: str) -> None:
+    """Raises UsageError that lists the differences, if there are any. where: the stored run, for the message."""
+    lines = differences(stored, as_json(asked))
+    if lines:
+        listed = "\n  ".join(lines)
+        raise UsageError(
+            f"{where} was made by another run:\n  {listed}\n"
+            "Choose another --run-dir, or run with what is stored (before the arrow)"
+        )
+
+
 def as_json(description: Mapping[str, Any]) -> dict[str, Any]:
-    """As it will be read again: tuples become lists, keys strings."""
+    """The description as it will be read back: tuples become lists, keys strings."""
     return json.loads(json.dumps(description))
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves by dotted name. A list of mappings is taken apart; one of plain values is a value."""
+    """Leaves by dotted name. A list of mappings is flattened by index; a list of plain values is one leaf."""
     if isinstance(value, list) and any(isinstance(inner, Mapping) for inner in value):
         value = dict(enumerate(value))
     if isinstance(value, Mapping) and value:

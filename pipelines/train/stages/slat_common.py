@@ -1,4 +1,4 @@
-"""What the SLAT stages share: the frozen autoencoder, the statistics of its latents, cameras, distances of pictures.
+"""What the SLAT stages share: the frozen autoencoder, the statistics of its latents, renders of decoded latents.
 
 Shapes: B samples, K views, H W their size, N voxels of all samples.
 """
@@ -26,20 +26,20 @@ from pipelines.train.data.options import DataOptions
 from pipelines.train.losses.flow import FlowPoint, flow_point
 from pipelines.train.losses.images import psnr_B
 from pipelines.train.losses.perceptual import EfficientNetDistance, Lpips, PerceptualDistance
-from pipelines.train.outputs.pictures import image_picture, table_of_pictures
 from pipelines.train.settings.recipes import DecoderRecipe, SlatRecipe
 from pipelines.train.settings.sizes import official
 from pipelines.train.stages.context import StageContext
+from pipelines.train.stages.pictures import image_picture, table_of_pictures
 
 LPIPS_WEIGHTS = ("lpips_vgg16", "lpips_linear")
 STATISTICS_FACT = "slat_normalization"
-COMPARED_VIEWS = 4  # of two decoded latents, evenly around the object
-ORBIT_PX = 96  # their edge: enough to compare colours at the resolution of voxels
+COMPARED_VIEWS = 4  # in which decoded latents are compared, evenly around the object
+ORBIT_PX = 96  # edge of these views: enough to compare colours at the resolution of voxels
 
 
 @dataclass(frozen=True)
 class SlatCodec:
-    """The frozen encoder, the frozen Gaussian decoder, and the statistics between them and the flows."""
+    """The frozen encoder and Gaussian decoder, and the statistics by which their latents are normalised for flows."""
 
     encoder: SLatEncoder
     decoder: GaussianDecoder
@@ -54,18 +54,18 @@ class SlatCodec:
         return self.encoder, self.decoder
 
     def latent(self, batch: SparseBatch, voxels: VoxelSet) -> Tensor:
-        """[N, 8] normalised posterior mean, stored or encoded now."""
+        """[N, 8]: normalised posterior mean, as stored or encoded from features."""
         return self.statistics.normalise(posterior_mean(self.encoder, batch, voxels))
 
     @torch.no_grad()
     def decode(self, normalised_N8: Tensor, voxels: VoxelSet) -> list[Gaussians]:
-        """The Gaussians of each sample."""
+        """The Gaussians of each sample, from normalised latents."""
         decoded: list[Gaussians] = self.decoder(SparseTensor(self.statistics.restore(normalised_N8), voxels))
         return decoded
 
 
 def slat_data(context: StageContext, recipe: SlatRecipe) -> DataOptions:
-    """The data options, with what the recipe asks of the samples."""
+    """The data options of a stage, with what its recipe asks of the samples."""
     data = replace(context.data, max_voxels=min(context.data.max_voxels, recipe.max_voxels))
     if isinstance(recipe, DecoderRecipe):
         data = replace(data, views_per_sample=recipe.views)
@@ -74,7 +74,7 @@ def slat_data(context: StageContext, recipe: SlatRecipe) -> DataOptions:
 
 @torch.no_grad()
 def posterior_mean(encoder: SLatEncoder, batch: SparseBatch, voxels: VoxelSet) -> Tensor:
-    """[N, 8] as stored, or of the frozen encoder where features are given instead; not normalised."""
+    """[N, 8]: posterior mean, not normalised; as stored, or encoded if the batch has features instead."""
     if batch.slat_N8 is not None:
         return batch.slat_N8
     mean_N8, _ = encoder(features(batch, voxels))
@@ -82,21 +82,21 @@ def posterior_mean(encoder: SLatEncoder, batch: SparseBatch, voxels: VoxelSet) -
 
 
 def features(batch: SparseBatch, voxels: VoxelSet) -> SparseTensor:
-    """Image features in the voxels, the encoder's input. Raises ValueError for a batch of latents."""
+    """Image features in voxels, the input of the encoder. Raises ValueError for a batch of stored latents."""
     if batch.feats_NC is None:
         raise ValueError("this stage needs image features in voxels, and the samples hold latents alone")
     return SparseTensor(batch.feats_NC.float(), voxels)
 
 
 def sparse_flow_point(path: FlowPath, x_0_N8: Tensor, batch: SparseBatch, voxels: VoxelSet) -> FlowPoint:
-    """A point of each sample's path; all of its voxels have the same time."""
+    """Points on the paths of structured latents; all voxels of a sample have the same time."""
     return flow_point(path, x_0_N8, batch.noise_N8, batch.time_B, spread=lambda t_B: voxels.spread(t_B[:, None])[:, 0])
 
 
 def slat_statistics(context: StageContext) -> SlatStatistics:
-    """Those that the VAE's stage measured, or the released ones for an encoder of the released size.
+    """The statistics of latents that the stage slat_vae measured, or the released ones for an encoder of that size.
 
-    Raises PipelineError for an encoder of ours of which they are not known.
+    Raises PipelineError if there are neither.
     """
     measured = context.facts.get("slat_vae", {}).get(STATISTICS_FACT)
     if measured is not None:
@@ -110,9 +110,9 @@ def slat_statistics(context: StageContext) -> SlatStatistics:
 
 
 def perceptual_distance(context: StageContext, name: str | None) -> PerceptualDistance | None:
-    """LPIPS if its weights are given, or else the distance that the recipe names (None: none).
+    """LPIPS if its weights are given, or else the distance with the name in the recipe; None for None.
 
-    Raises PipelineError for one that cannot be had.
+    Raises PipelineError if that is not available.
     """
     if all(part in context.weights for part in LPIPS_WEIGHTS):
         return Lpips.from_files(*(context.weights[part] for part in LPIPS_WEIGHTS))
@@ -127,7 +127,7 @@ def perceptual_distance(context: StageContext, name: str | None) -> PerceptualDi
 
 
 def draw_BK3HW(gaussians: Sequence[Gaussians], views: Sequence[Sequence[View]], background_B: Tensor | float) -> Tensor:
-    """Pictures of each sample's Gaussians from its own cameras, over a grey of the given brightness."""
+    """[B, K, 3, H, W]: renders of each sample's Gaussians from its own cameras, over a grey of this brightness."""
     splats = [Splats.of(g) for g in gaussians]
     brightness = torch.as_tensor(background_B).expand(len(splats))
     return torch.stack(
@@ -139,13 +139,13 @@ def draw_BK3HW(gaussians: Sequence[Gaussians], views: Sequence[Sequence[View]], 
 
 
 def orbit_BK3HW(gaussians: Sequence[Gaussians], size_px: int) -> Tensor:
-    """Pictures from `COMPARED_VIEWS` sides, over white."""
+    """[B, K, 3, H, W]: renders from K = COMPARED_VIEWS sides, over white."""
     views = orbit_views(COMPARED_VIEWS, (size_px, size_px))
     return draw_BK3HW(gaussians, [views] * len(gaussians), 1.0)
 
 
 def mean_psnr(pictures_BK3HW: Tensor, truths_BK3HW: Tensor) -> list[float]:
-    """By sample, in dB, averaged over views."""
+    """PSNR of each sample in dB, averaged over its views."""
     value_BK = psnr_B(pictures_BK3HW.flatten(0, 1), truths_BK3HW.flatten(0, 1)).unflatten(0, pictures_BK3HW.shape[:2])
     return [float(value) for value in value_BK.mean(1)]
 
@@ -153,7 +153,10 @@ def mean_psnr(pictures_BK3HW: Tensor, truths_BK3HW: Tensor) -> list[float]:
 def sampled_beside_truth(
     codec: SlatCodec, sampled_N8: Tensor, true_N8: Tensor, voxels: VoxelSet, images: Mapping[str, Tensor]
 ) -> Image.Image:
-    """One object a row: images of it by caption, then the decoded sample and the decoded truth from two sides."""
+    """A table with a row for each object: its images, then decoded sample and decoded true latent from two sides.
+
+    images: [B, 3 or 4, H, W] by caption.
+    """
     sampled, true = (orbit_BK3HW(codec.decode(latent, voxels), ORBIT_PX) for latent in (sampled_N8, true_N8))
     rows = [
         [image_picture(image[b]) for image in images.values()]

@@ -1,4 +1,4 @@
-"""What the stages that train decoders of structured latents share: true and drawn views, their measures, snapshots.
+"""What the stages that train decoders of structured latents share: true views, measures of pictures, snapshots.
 
 Shapes: B samples, K views, H W their size.
 """
@@ -18,15 +18,19 @@ from models.gaussian_decoder import Gaussians
 from pipelines.rendering import View
 from pipelines.train.data.batches import RenderBatch
 from pipelines.train.losses.images import psnr_B, ssim_B
-from pipelines.train.outputs.pictures import image_picture, table_of_pictures
-from pipelines.train.stages.slat import draw_BK3HW
+from pipelines.train.stages.pictures import image_picture, table_of_pictures
+from pipelines.train.stages.slat_common import draw_BK3HW
 
 WHITE = 1.0
 
 
 @dataclass(frozen=True)
 class TrueViews:
-    """What cameras saw of each sample. views: by sample, in its grid frame. background_B: the grey behind it."""
+    """The true views of each sample.
+
+    views: K cameras for each sample, in its grid frame. pictures_BK3HW: what they saw, in [0, 1]. background_B: the
+    brightness of the grey behind it.
+    """
 
     views: list[list[View]]
     pictures_BK3HW: Tensor
@@ -34,7 +38,7 @@ class TrueViews:
 
     @classmethod
     def of(cls, batch: RenderBatch, background_B: Tensor | float, view_px: int | None) -> Self:
-        """view_px: edge of the pictures where they are stored larger; None: as they are stored."""
+        """The views of a batch over a grey. view_px: their edge if they are stored larger; None: as they are stored."""
         rgba = batch.rgba_BK4HW
         premultiplied = torch.cat([rgba[:, :, :3] * rgba[:, :, 3:], rgba[:, :, 3:]], dim=2)
         if view_px is not None and view_px < max(rgba.shape[-2:]):
@@ -50,17 +54,20 @@ class TrueViews:
         return cls(views, premultiplied[:, :, :3] + behind, background_B)
 
     def draw(self, gaussians: Sequence[Gaussians]) -> Tensor:
-        """[B, K, 3, H, W]: each sample's Gaussians from its cameras, over its background."""
+        """[B, K, 3, H, W]: renders of each sample's Gaussians from its cameras, over its background."""
         return draw_BK3HW(gaussians, self.views, self.background_B)
 
 
-def coin(uniform_B: Tensor) -> Tensor:
-    """[B] 0 or 1: black or white behind a sample's pictures, so that what is transparent cannot pass for a colour."""
+def black_or_white(uniform_B: Tensor) -> Tensor:
+    """[B] 0 or 1: a random background of each sample's pictures, so that transparency cannot pass for a colour.
+
+    uniform_B: random numbers in [0, 1).
+    """
     return (uniform_B < 0.5).float()
 
 
 def measured_pictures(decoded: Iterable[tuple[TrueViews, Sequence[Gaussians]]]) -> dict[str, list[float]]:
-    """PSNR in dB and SSIM by sample, averaged over its views."""
+    """ "psnr" in dB and "ssim" of each sample, averaged over its views."""
     rows: dict[str, list[float]] = {"psnr": [], "ssim": []}
     for truth, gaussians in decoded:
         pictures = truth.draw(gaussians)
@@ -71,7 +78,7 @@ def measured_pictures(decoded: Iterable[tuple[TrueViews, Sequence[Gaussians]]]) 
 
 
 def pictures_beside_truth(gaussians: Sequence[Gaussians], truth: TrueViews, path: Path, views: int = 2) -> list[Path]:
-    """One object a row: some of its views, each beside what was decoded."""
+    """Save a table with a row for each object: some of its views, each beside the decoded one; returns its path."""
     images = truth.pictures_BK3HW, truth.draw(gaussians)
     shown = min(views, images[0].shape[1])
     rows = [
