@@ -1,16 +1,24 @@
-"""The `fixer-evaluate` command. Its work is in run.py, imported only when there is some, so that --help is quick."""
+"""The `fixer-evaluate` command: options, their checks, exit codes. run.py does the work; it is imported late."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, PipelineError, UsageError
+from pipelines.evaluate.records.options import (
+    BaselineOptions,
+    DepthChoice,
+    EvaluationOptions,
+    RenderingOptions,
+    SystemOptions,
+    TruthOptions,
+)
 from scenegen.contract.command_line import CommandLine
 
 BaselineChoice = Literal[
@@ -88,12 +96,40 @@ class EvaluateCommand:
     """Folder for report.md, report.json and plots."""
 
     def run(self) -> int:
-        """Judge and write. Raises PipelineError for what a person can mend."""
-        from pipelines.evaluate.run import run
-
+        """Judge and write. Raises PipelineError for what a person can correct."""
         self._check()
-        sys.stdout.write(run(self) + "\n")
+        from pipelines.evaluate.run import run  # loads torch and others, which --help must not
+
+        sys.stdout.write(run(self.options(), asdict(self)) + "\n")
         return EXIT_DONE
+
+    def options(self) -> EvaluationOptions:
+        """The same choices, room by room."""
+        return EvaluationOptions(
+            truth=TruthOptions(
+                test_set=self.test_set,
+                largest=self.largest,
+                min_ratio=self.min_ratio,
+                views=self.views,
+                shards=self.shards,
+                objects=self.objects,
+                root=self.root,
+                assets=self.assets,
+            ),
+            systems=SystemOptions(self.predictions, self.checkpoint, self.encoder_weights, self.placement),
+            baselines=BaselineOptions(self.baseline, self.baseline_assets or self.objects or self.shards),
+            depth=DepthChoice(self.depth, self.alignment, self.alpha),
+            depth_weights=self.depth_weights,
+            sweeps=self.sweep,
+            rendering=RenderingOptions(self.metrics, self.inception_weights, self.clip_weights),
+            points=self.points,
+            object_frame=self.object_frame,
+            seed=self.seed,
+            device=self.device,
+            threads=self.threads,
+            save_predictions=self.save_predictions,
+            out=self.out,
+        )
 
     def _check(self) -> None:
         """Raises UsageError for numbers that cannot be meant."""

@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT))
 from pipelines.evaluate.metrics.bootstrap import mean_with_interval  # noqa: E402
 from pipelines.evaluate.metrics.distances import neighbours  # noqa: E402
 from pipelines.evaluate.metrics.overlap import voxel_iou  # noqa: E402
-from pipelines.evaluate.records import Shape  # noqa: E402
-from pipelines.evaluate.sampling import OFFICIAL_POINTS, sample_shape  # noqa: E402
+from pipelines.evaluate.metrics.sampling import OFFICIAL_POINTS, sample_shape  # noqa: E402
+from pipelines.evaluate.records.shapes import Shape  # noqa: E402
 
 Way = Callable[[], np.ndarray]
 

@@ -17,7 +17,7 @@ from pipelines.complete.observe import Observation
 from pipelines.complete.paint import painted
 from pipelines.complete.records import ColouredMesh, Completion, InstanceCompletion, Placement, Samplers
 from pipelines.complete.view import Camera
-from pipelines.evaluate.predictions import ViewReport
+from pipelines.evaluate.systems.predictions import ViewReport
 from pipelines.frames import Cube
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import trimesh
 
-from pipelines.evaluate.records import Shape
+from pipelines.evaluate.records.shapes import Shape
 
 
 def box(size=(1.0, 1.0, 1.0), centre=(0.0, 0.0, 0.0), color=None) -> Shape:

@@ -81,14 +81,14 @@ def test_two_runs_with_one_seed_give_equal_figures(report, tmp_path, tiny_data):
 
 def test_a_system_beside_baselines_is_compared_pair_by_pair_and_in_colour(tiny_data, tmp_path):
     """What the training assets say of the tiny set, kept as files of "our" system."""
-    from pipelines.evaluate.evaluation import Condition, shown
-    from pipelines.evaluate.predictions import ViewReport, write_answer
+    from pipelines.evaluate.judging.evaluation import Condition, prepare_view
     from pipelines.evaluate.systems.baselines import baseline
+    from pipelines.evaluate.systems.predictions import ViewReport, write_answer
     from pipelines.evaluate.truth.shards import ShardTruth
 
     truth = ShardTruth.open(tiny_data, tiny_data, largest=3, min_ratio=0.002, limit=2)
     for key in truth.keys:
-        scene, _ = shown(truth.view(key), truth, Condition(), 0)
+        scene, _ = prepare_view(truth.view(key), truth, Condition(), 0)
         write_answer(tmp_path / "made", key, baseline("convex_hull", truth).complete(scene), ViewReport("hull"))
     arguments = ["--shards", str(tiny_data), "--predictions", str(tmp_path / "made"), "--views", "2", *QUICK]
     arguments += ["--baseline", "convex_hull", "nearest_asset", "mean_shape", "ground_truth", "--sweep", "occlusion"]

@@ -10,13 +10,15 @@ from PIL import Image
 from solids import box, sphere
 
 from pipelines.complete.inputs.estimators import EstimatedDepth, choose_estimator
-from pipelines.evaluate.depth import DepthChoice
-from pipelines.evaluate.evaluation import Condition, evaluate
-from pipelines.evaluate.judge import Judge, Rules
-from pipelines.evaluate.layout import UnexpectedLayout, from_opengl, pinhole
+from pipelines.evaluate.files.checked import UnexpectedLayout
+from pipelines.evaluate.judging.evaluation import Condition, evaluate
+from pipelines.evaluate.judging.judge import Judge
+from pipelines.evaluate.judging.rules import Rules
+from pipelines.evaluate.records.options import DepthChoice
 from pipelines.evaluate.systems.baselines import baseline
 from pipelines.evaluate.truth.arsg import ArsgTruth
-from pipelines.evaluate.truth.estimated import EstimatedNow
+from pipelines.evaluate.truth.cameras import from_opengl, pinhole
+from pipelines.evaluate.truth.estimated_depth import EstimatedDepthTruth
 from pipelines.evaluate.truth.front3d import Front3dTruth, read_surface_points
 from pipelines.evaluate.truth.gen3dsr import Gen3dsrTruth
 from pipelines.evaluate.truth.scannet import ScanNetTruth, supplement_frames
@@ -100,7 +102,7 @@ class Twice:
 def test_a_set_without_estimated_depth_gets_it_from_an_estimator_and_asks_once_a_view(arsg):
     stored = ArsgTruth.open(arsg / "test", arsg / "assets", 5, 0.005, 0)
     estimator = Twice(stored)
-    truth = EstimatedNow(stored, estimator)
+    truth = EstimatedDepthTruth(stored, estimator)
     seen = evaluate(baseline("visible_points", truth), truth, Judge(Rules(points=4000)), Condition(depth=AFFINE))
     assert seen.objects[0].scores.precision == 100  # aligned to the exact depth, as the official scripts do
     off = evaluate(baseline("visible_points", truth), truth, Judge(Rules(points=4000)), Condition(depth=UNALIGNED))

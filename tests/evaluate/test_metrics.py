@@ -11,9 +11,9 @@ from pipelines.evaluate.metrics.distances import _nearest, _nearest_of_all_pairs
 from pipelines.evaluate.metrics.frames import box_pose, pose_matrix, to_canonical
 from pipelines.evaluate.metrics.normals import normal_consistency
 from pipelines.evaluate.metrics.overlap import box_iou, voxel_iou
-from pipelines.evaluate.records import Shape
-from pipelines.evaluate.sampling import EmptyShape, Samples, sample_rng, sample_shape
-from pipelines.evaluate.scores import Searching, missing_object, score_object
+from pipelines.evaluate.metrics.sampling import EmptyShape, Samples, sample_rng, sample_shape
+from pipelines.evaluate.metrics.scores import NeighbourSearch, missing_object, score_object
+from pipelines.evaluate.records.shapes import Shape
 
 
 def sampled(shape, count=20_000, seed=0):
@@ -107,7 +107,7 @@ def test_no_prediction_inside_the_truths_box_scores_worse_than_none(seed, spread
     low, high = truth.points_N3.min(axis=0), truth.points_N3.max(axis=0)
     guess = Samples(low + (high - low) * rng.uniform(0, spread, (count, 3)), None)
     pose = box_pose(truth.points_N3)
-    given_any = score_object(truth, guess, "canonical", pose, Searching())
+    given_any = score_object(truth, guess, "canonical", pose, NeighbourSearch())
     nothing = missing_object(truth, "canonical", pose)
     assert given_any.chamfer <= nothing.chamfer
     assert given_any.f_score >= nothing.f_score == 0

@@ -12,7 +12,7 @@ from pipelines.evaluate.metrics.distances import neighbours, point_scores
 from pipelines.evaluate.metrics.frames import normalised_as_released, normalised_per_axis, pose_matrix, to_canonical
 from pipelines.evaluate.metrics.frustum import clip_to_frustum, side_planes
 from pipelines.evaluate.metrics.overlap import box_iou, voxel_iou_batch
-from pipelines.evaluate.metrics.selection import ids_of_index_png, largest_instances, midi_labels
+from pipelines.evaluate.truth.selection import ids_of_index_png, largest_instances, midi_labels
 
 FOLDER = Path(os.environ.get("METRIC_FIXTURES", Path(__file__).parent / "fixtures"))
 CASES = json.loads((FOLDER / "metrics.json").read_text())["cases"]

@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pipelines.evaluate.evaluation import Condition, Evaluation, occlusion_is_within
-from pipelines.evaluate.judge import ObjectResult, Target
+from pipelines.evaluate.judging.evaluation import Condition, Evaluation
+from pipelines.evaluate.judging.judge import ObjectResult, Target
+from pipelines.evaluate.judging.sweeps import occlusion_is_within
 from pipelines.evaluate.metrics.bootstrap import mean_with_interval, ratio_with_interval
+from pipelines.evaluate.metrics.scores import ObjectScores
 from pipelines.evaluate.report.markdown import table_markdown
 from pipelines.evaluate.report.paired import best_baselines, paired_by_step, paired_table
-from pipelines.evaluate.scores import ObjectScores
 
 SCENES, OBJECTS = 12, 5
 PENALTY = ObjectScores(3.0, 0, 0, 0, 0, 0, None)

@@ -5,14 +5,16 @@ import pytest
 import torch
 
 from pipelines.errors import PipelineError
-from pipelines.evaluate.evaluation import Condition, evaluate
-from pipelines.evaluate.judge import Judge, Rules
-from pipelines.evaluate.records import Prediction, Shape, SystemAnswer
+from pipelines.evaluate.judging.evaluation import Condition, evaluate
+from pipelines.evaluate.judging.judge import Judge
+from pipelines.evaluate.judging.rules import Rules
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.systems import Prediction, SystemAnswer
 from pipelines.evaluate.rendering.colour import MOST_DB, ColourScores, psnr
+from pipelines.evaluate.rendering.feature_scores import FeatureScores
 from pipelines.evaluate.rendering.features import clip_features, efficientnet_features
 from pipelines.evaluate.rendering.frechet import frechet_distance
 from pipelines.evaluate.rendering.inception import InceptionV3
-from pipelines.evaluate.rendering.scores import RenderScores
 from pipelines.evaluate.rendering.views import CleanViews, input_direction, prediction_picture, truth_picture
 
 
@@ -82,9 +84,9 @@ class _Painted:
 def test_true_shapes_in_a_plausible_colour_look_closer_than_in_a_garish_one(tiny_truth, efficientnet):
     rows = []
     for colour in ((150, 140, 130), (255, 0, 255)):
-        scores = RenderScores(tiny_truth.objects, {"frechet": efficientnet})
+        scores = FeatureScores(tiny_truth.objects, {"frechet": efficientnet})
         painted, keys = _Painted(tiny_truth, colour), tiny_truth.keys[:1]
-        evaluate(painted, tiny_truth, Judge(Rules(points=200)), Condition(), keys, [scores.watch])
+        evaluate(painted, tiny_truth, Judge(Rules(points=200)), Condition(), keys, [scores.add])
         rows.append(scores.row("x").cells)
     for side in ("visible", "unseen"):
         assert 0 < rows[0][f"frechet_{side}"] < rows[1][f"frechet_{side}"]
@@ -92,10 +94,10 @@ def test_true_shapes_in_a_plausible_colour_look_closer_than_in_a_garish_one(tiny
 
 
 def test_points_and_colourless_surfaces_are_left_out_and_counted(tiny_truth, efficientnet):
-    scores = RenderScores(tiny_truth.objects, {"frechet": efficientnet})
+    scores = FeatureScores(tiny_truth.objects, {"frechet": efficientnet})
     view = tiny_truth.view(tiny_truth.keys[0])
     colourless = [Prediction(one.instance_id, one.shape) for one in view.objects]
-    scores.watch(view, SystemAnswer(tuple(colourless[:2])))
+    scores.add(view, SystemAnswer(tuple(colourless[:2])))
     assert scores.without_surface == 3
     assert scores.row("x").note == "no coloured surface to draw"
 
@@ -151,7 +153,7 @@ class _Answers:
 
 def _colour_rows(truth, change):
     scores = ColourScores(truth.objects)
-    evaluate(_Answers(truth, change), truth, Judge(Rules(points=200)), Condition(), truth.keys[:2], [scores.watch])
+    evaluate(_Answers(truth, change), truth, Judge(Rules(points=200)), Condition(), truth.keys[:2], [scores.add])
     return [row.cells for row in scores.rows("x")]
 
 
@@ -199,7 +201,7 @@ def test_a_surface_without_colours_is_judged_in_one_colour_only(tiny_truth):
     scores = ColourScores(tiny_truth.objects)
     view = tiny_truth.view(tiny_truth.keys[0])
     points = [Prediction(one.instance_id, Shape.of_points(one.shape.vertices_V3)) for one in view.objects]
-    scores.watch(view, SystemAnswer(tuple(points)))
+    scores.add(view, SystemAnswer(tuple(points)))
     assert scores.left_out == len(points)
     assert [row.note for row in scores.rows("x")] == ["no surface to draw"]
 

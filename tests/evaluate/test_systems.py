@@ -8,19 +8,21 @@ import trimesh
 from solids import box, sphere
 
 from pipelines.errors import PipelineError, UsageError
-from pipelines.evaluate.depth import DepthChoice, affine_ransac, depth_for
-from pipelines.evaluate.evaluation import Condition, evaluate, shown
-from pipelines.evaluate.judge import Judge, Rules
-from pipelines.evaluate.layout import UnexpectedLayout
-from pipelines.evaluate.merging import merge_neighbours, merged_ids
-from pipelines.evaluate.meshes import read_shape
+from pipelines.evaluate.files.checked import UnexpectedLayout
+from pipelines.evaluate.files.meshes import read_shape
+from pipelines.evaluate.judging.depth import affine_ransac, depth_for
+from pipelines.evaluate.judging.evaluation import Condition, evaluate, prepare_view
+from pipelines.evaluate.judging.judge import Judge
+from pipelines.evaluate.judging.merged_masks import merge_masks, pair_neighbours
+from pipelines.evaluate.judging.rules import Rules
 from pipelines.evaluate.metrics.distances import neighbours
-from pipelines.evaluate.predictions import PredictionFolder, ViewReport, write_answer
-from pipelines.evaluate.records import Prediction, SystemAnswer
-from pipelines.evaluate.sampling import sample_shape
+from pipelines.evaluate.metrics.sampling import sample_shape
+from pipelines.evaluate.records.options import DepthChoice
+from pipelines.evaluate.records.systems import Prediction, SystemAnswer
 from pipelines.evaluate.systems.baselines import baseline, visible_points
-from pipelines.evaluate.systems.foreign import Gen3dsrFolder, MidiFolder
 from pipelines.evaluate.systems.placement import fit_similarity, upright_starts
+from pipelines.evaluate.systems.predictions import PredictionFolder, ViewReport, write_answer
+from pipelines.evaluate.systems.third_party import Gen3dsrFolder, MidiFolder
 from pipelines.evaluate.truth.shards import ShardTruth
 
 JUDGE = Judge(Rules(points=2000))
@@ -49,7 +51,7 @@ def test_the_truth_sampled_again_scores_better_than_every_baseline(by_baseline):
 
 def test_visible_points_with_exact_depth_lie_on_the_true_surface(tiny_truth, rng):
     view = tiny_truth.view(tiny_truth.keys[0])
-    scene, _ = shown(view, tiny_truth, Condition(), 0)
+    scene, _ = prepare_view(view, tiny_truth, Condition(), 0)
     for one in view.objects:
         points = visible_points(scene, one.instance_id).vertices_V3
         surface = sample_shape(one.shape, 50_000, rng).points_N3
@@ -58,7 +60,7 @@ def test_visible_points_with_exact_depth_lie_on_the_true_surface(tiny_truth, rng
 
 def test_an_instance_without_depth_is_skipped_with_a_reason_and_penalised(tiny_truth):
     view = tiny_truth.view(tiny_truth.keys[0])
-    scene, targets = shown(view, tiny_truth, Condition(), 0)
+    scene, targets = prepare_view(view, tiny_truth, Condition(), 0)
     blind = scene.instance_ids[0]
     scene.depth_HW[scene.mask(blind)] = np.nan
     objects, whole = JUDGE.view(view, baseline("convex_hull", tiny_truth).complete(scene), targets)
@@ -72,7 +74,7 @@ def test_an_instance_without_depth_is_skipped_with_a_reason_and_penalised(tiny_t
 def test_predictions_survive_being_written_and_read(tmp_path, tiny_truth, by_baseline):
     system, seen = baseline("convex_hull", tiny_truth), []
     for key in tiny_truth.keys:
-        scene, _ = shown(tiny_truth.view(key), tiny_truth, Condition(), 0)
+        scene, _ = prepare_view(tiny_truth.view(key), tiny_truth, Condition(), 0)
         seen.append(system.complete(scene))
         write_answer(tmp_path, key, seen[-1], ViewReport("convex hull", depth="gt"))
     folder = PredictionFolder.open("from files", tmp_path)
@@ -81,7 +83,7 @@ def test_predictions_survive_being_written_and_read(tmp_path, tiny_truth, by_bas
     assert mean(again, "chamfer") == pytest.approx(mean(by_baseline["convex_hull"], "chamfer"), rel=1e-4)
     shape, stored = (
         seen[0].predictions[0].shape,
-        folder.complete(shown(tiny_truth.view(tiny_truth.keys[0]), tiny_truth, Condition(), 0)[0]),
+        folder.complete(prepare_view(tiny_truth.view(tiny_truth.keys[0]), tiny_truth, Condition(), 0)[0]),
     )
     np.testing.assert_allclose(
         np.abs(stored.predictions[0].shape.colors_V3.astype(int) - shape.colors_V3).max(), 0, atol=1
@@ -200,11 +202,11 @@ def test_nodes_that_fit_no_masks_fail_with_both_numbers(tmp_path, tiny_truth):
 def test_merged_masks_join_touching_neighbours_only_and_each_once(rng):
     ids = np.zeros((20, 40), int)
     ids[5:15, 2:10], ids[5:15, 10:18], ids[5:15, 19:22], ids[5:15, 34:39] = 3, 4, 5, 6
-    pairs = merge_neighbours(ids, [3, 4, 5, 6], rng)
+    pairs = pair_neighbours(ids, [3, 4, 5, 6], rng)
     assert pairs in ([(3, 4)], [(4, 5)], [(4, 3)])
-    merged = merged_ids(ids, pairs)
+    merged = merge_masks(ids, pairs)
     assert (merged == pairs[0][0]).sum() == np.isin(ids, pairs[0]).sum()
-    assert pairs == merge_neighbours(ids, [3, 4, 5, 6], np.random.default_rng(0))
+    assert pairs == pair_neighbours(ids, [3, 4, 5, 6], np.random.default_rng(0))
 
 
 def test_merged_masks_cost_the_hull_more_than_separate_ones(tiny_truth):

@@ -1,5 +1,7 @@
 """Baselines that know the training assets: the nearest one in place, and the mean shape."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tiny_dataset import tables
@@ -7,13 +9,15 @@ from tiny_shapes import boxes, draw, shape
 
 from pipelines.errors import PipelineError, UsageError
 from pipelines.evaluate.cli import EvaluateCommand
-from pipelines.evaluate.evaluation import Condition, evaluate, shown
-from pipelines.evaluate.judge import Judge, Rules
-from pipelines.evaluate.records import SceneInput, Shape
+from pipelines.evaluate.judging.evaluation import Condition, evaluate, prepare_view
+from pipelines.evaluate.judging.judge import Judge
+from pipelines.evaluate.judging.rules import Rules
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.systems import SceneInput
 from pipelines.evaluate.systems.baselines import Baseline, visible_points
 from pipelines.evaluate.systems.free_space import FreeSpace
 from pipelines.evaluate.systems.mean_shape import MeanShape, mean_voxels
-from pipelines.evaluate.systems.open import training_assets
+from pipelines.evaluate.systems.open_systems import open_training_assets
 from pipelines.evaluate.systems.retrieval import Evidence, NearestAsset, floor_height
 from pipelines.evaluate.systems.training_assets import TrainingAssets
 from scenegen.contract.index import shard_name
@@ -75,7 +79,7 @@ def test_a_chair_seen_from_one_side_is_found_with_its_yaw_size_and_place(library
     for yaw_rad in (0.4, 1.9, 3.3, 5.2):
         T = pose(yaw_rad, 0.8, 0.1, -0.2, chair.vertices[:, 2].min())
         scene = photograph(chair, T)
-        found, placed = NearestAsset.remember(library).find(
+        found, placed = NearestAsset.from_geometries(library).find(
             Evidence.of(scene, ID, visible_points(scene, ID).vertices_V3)
         )
         assert found.uid == "chair"
@@ -87,7 +91,7 @@ def test_a_chair_seen_from_one_side_is_found_with_its_yaw_size_and_place(library
 
 def test_the_nearest_asset_is_drawn_in_the_mean_colour_of_what_is_seen(library, chair):
     scene = photograph(chair, pose(0.4, 0.8, 0, 0, chair.vertices[:, 2].min()))
-    made = NearestAsset.remember(library)(scene, ID)
+    made = NearestAsset.from_geometries(library)(scene, ID)
     assert made.is_surface and len(np.unique(made.colors_V3, axis=0)) == 1
     seen = scene.rgb_HW3[scene.mask(ID)].mean(axis=0)
     assert np.abs(made.colors_V3[0] - seen).max() <= 1
@@ -95,7 +99,7 @@ def test_the_nearest_asset_is_drawn_in_the_mean_colour_of_what_is_seen(library, 
 
 def test_known_assets_are_put_back_where_they_are_and_unknown_ones_are_not_known(tiny_data, tiny_truth):
     assets = TrainingAssets.open(tiny_data)
-    system = Baseline("nearest", NearestAsset.remember(assets))
+    system = Baseline("nearest", NearestAsset.from_geometries(assets))
     found = evaluate(system, tiny_truth, JUDGE, Condition())
     uids = {(key, one.instance_id): one.asset_uid for key in tiny_truth.keys for one in tiny_truth.view(key).objects}
     known = [one for one in found.objects if uids[one.key, one.target.members[0]] in assets.uids]
@@ -149,7 +153,7 @@ def test_the_mean_of_balls_is_their_ball():
 def test_the_mean_shape_stands_on_the_lowest_visible_point_and_spans_what_is_seen(library, chair):
     scene = photograph(chair, pose(0.4, 0.8, 0.1, -0.2, chair.vertices[:, 2].min()))
     seen = visible_points(scene, ID).vertices_V3
-    made = MeanShape.remember(library)(scene, ID).vertices_V3
+    made = MeanShape.from_geometries(library)(scene, ID).vertices_V3
     np.testing.assert_allclose(made[:, 2].min(), seen[:, 2].min(), atol=1e-9)
     np.testing.assert_allclose(made[:, 2].max(), seen[:, 2].max(), atol=1e-9)
     towards = scene.T_world_cam[:2, 3] - seen[:, :2].mean(axis=0)
@@ -161,10 +165,10 @@ def test_the_mean_shape_stands_on_the_lowest_visible_point_and_spans_what_is_see
 
 def test_neither_makes_anything_of_an_instance_without_depth(tiny_data, tiny_truth):
     view = tiny_truth.view(tiny_truth.keys[0])
-    scene, targets = shown(view, tiny_truth, Condition(), 0)
+    scene, targets = prepare_view(view, tiny_truth, Condition(), 0)
     blind = scene.instance_ids[0]
     scene.depth_HW[scene.mask(blind)] = np.nan
-    for make in (NearestAsset.remember, MeanShape.remember):
+    for make in (NearestAsset.from_geometries, MeanShape.from_geometries):
         answer = Baseline("x", make(TrainingAssets.open(tiny_data))).complete(scene)
         objects, _ = JUDGE.view(view, answer, targets)
         assert (objects[0].outcome, objects[0].scores) == ("skipped", None)
@@ -189,7 +193,10 @@ def test_tables_without_training_assets_say_what_to_name(tmp_path):
 
 
 def test_training_assets_are_those_of_the_dataset_unless_named(tiny_data):
-    assert training_assets(EvaluateCommand(baseline=("convex_hull",), shards=tiny_data)) is None
-    assert len(training_assets(EvaluateCommand(baseline=("mean_shape",), shards=tiny_data))) == 6
+    def known(baseline: str, shards: Path | None = None) -> TrainingAssets | None:
+        return open_training_assets(EvaluateCommand(baseline=(baseline,), shards=shards).options().baselines)
+
+    assert known("convex_hull", tiny_data) is None
+    assert len(known("mean_shape", tiny_data)) == 6
     with pytest.raises(UsageError, match="--baseline-assets DIR"):
-        training_assets(EvaluateCommand(baseline=("mean_shape",)))
+        known("mean_shape")

@@ -18,7 +18,7 @@ from pipelines.complete.inputs.masks import read_masks
 from pipelines.complete.inputs.pictures import EXIF_IFD, FOCAL_LENGTH_35MM, read_image
 from pipelines.complete.inputs.sources import FileRequest, from_files
 from pipelines.errors import EXIT_DONE, EXIT_USAGE, PipelineError
-from pipelines.evaluate.meshes import read_shape
+from pipelines.evaluate.files.meshes import read_shape
 from tests.complete.spheres import spheres
 from tests.real_files.camera_files import CAMERAS
 from tests.real_files.coco_files import COCO, IMAGE_NAME, coco, rle

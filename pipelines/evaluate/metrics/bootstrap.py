@@ -1,7 +1,7 @@
-"""How sure is a mean, or a ratio of means: percentile bootstrap over scenes.
+"""Confidence intervals of means and of ratios of means: percentile bootstrap over scenes.
 
-Objects of one scene share its depth, light and clutter, so scenes are drawn, not objects; drawing objects would make
-intervals too narrow. Shapes: N values, G groups, R resamples.
+Objects of one scene share its depth, light and clutter, so scenes are resampled, not objects; resampling objects would
+make intervals too narrow. Shapes: N values, G groups, R resamples.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Estimate:
 def mean_with_interval(
     values: Sequence[float], groups: Sequence[str], rng: np.random.Generator, resamples: int = 2000, level: float = 0.95
 ) -> Estimate | None:
-    """The plain mean of all values, and its interval when whole groups are drawn with replacement. None without values.
+    """The mean of all values, and its interval when whole groups are resampled with replacement. None without values.
 
-    Of paired differences this is the paired bootstrap. Raises ValueError if a value has no group or is not finite.
+    For paired differences this is the paired bootstrap. Raises ValueError if a value has no group or is not finite.
     """
     return ratio_with_interval(values, [1.0] * len(values), groups, rng, resamples, level)
 
@@ -40,9 +40,9 @@ def ratio_with_interval(
     resamples: int = 2000,
     level: float = 0.95,
 ) -> Estimate | None:
-    """The mean of `above` over the mean of `below`, pair by pair of the same things, and its interval as above.
+    """The mean of `above` divided by that of `below`, whose values are paired, and its interval as above.
 
-    None without values, or where a drawn mean of `below` is 0. Raises ValueError for values that do not match, have no
+    None without values, or if a resampled mean of `below` is 0. Raises ValueError for values that do not match, have no
     group or are not finite.
     """
     if not len(above) == len(below) == len(groups) or not np.isfinite([above, below]).all():

@@ -1,4 +1,4 @@
-"""Distances between two point clouds, and the scores made of them: Chamfer distance, precision, recall, F-score.
+"""Distances between two point clouds, and their scores: Chamfer distance, precision, recall, F-score.
 
 Shapes: N points of the truth, M points of the prediction, Q queries, T targets.
 """
@@ -16,9 +16,9 @@ _PAIRS_AT_ONCE = 1 << 26  # distances that a CUDA device holds at a time
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """For each point its nearest one in the other cloud, in the unit of the points.
+    """The nearest neighbour of each point in the other cloud, in the unit of the points.
 
-    to_pred_N, to_truth_M: float64 Euclidean distances. pred_index_N, truth_index_M: which point that is.
+    to_pred_N, to_truth_M: float64 Euclidean distances. pred_index_N, truth_index_M: the index of the neighbour.
     """
 
     to_pred_N: np.ndarray
@@ -64,7 +64,7 @@ def _nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     queries, targets = queries_Q3.astype(np.float64), targets_T3.astype(np.float64)
     if device == "cpu":
-        # Halving space, not counts, suits points on surfaces: two to three times quicker than the default tree.
+        # Halving space, not counts, suits points on surfaces: two to three times faster than the default tree.
         tree = cKDTree(targets, leafsize=32, compact_nodes=False, balanced_tree=False)
         return tree.query(queries, workers=threads)
     return _nearest_of_all_pairs(queries, targets, device)
@@ -76,7 +76,7 @@ def _nearest_of_all_pairs(queries_Q3: np.ndarray, targets_T3: np.ndarray, device
     targets = torch.from_numpy(targets_T3).to(device)
     distances, indices = [], []
     for piece in torch.from_numpy(queries_Q3).split(max(_PAIRS_AT_ONCE // len(targets_T3), 1)):
-        # The matrix-product form of cdist is quicker, but loses half of the digits of small distances.
+        # The matrix-product form of cdist is faster, but loses half of the digits of small distances.
         pairs = torch.cdist(piece.to(device), targets, compute_mode="donot_use_mm_for_euclid_dist")
         distance, index = pairs.min(dim=1)
         distances.append(distance.cpu())

@@ -1,33 +1,19 @@
-"""The frames in which objects are compared, so that large and small ones count alike.
+"""The frames in which objects are compared, so that large and small objects count alike.
 
-Each brings the object to about [-0.95, 0.95]^3. Shapes: N points, P points of a pair.
+Each brings the object to about [-0.95, 0.95]^3. Shapes: N points.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 
 HALF_SIDE = 0.95
 
-ObjectFrame = Literal["canonical", "released", "per_axis"]
-"""canonical: the truth's own pose (own and ARSG test sets). released, per_axis: the two readings of MIDI's script."""
-
-FRAME_NOTES: dict[ObjectFrame, str] = {
-    "canonical": "objects are compared in the truth's canonical frame, longest side 1.9",
-    "released": (
-        "objects are compared as MIDI's script was released: each point is normalised by its own three coordinates. "
-        "That destroys the shape (an affine copy of the truth scores 15 %); only for comparison with published tables"
-    ),
-    "per_axis": "objects are compared after each cloud's own min-max per axis to +-0.95 (place and size do not count)",
-}
-
 
 def to_canonical(points_N3: np.ndarray, T_world_obj: np.ndarray) -> np.ndarray:
-    """World points to the canonical cube [-0.5, 0.5]^3 of an object, blown up to +-0.95.
+    """World points in the canonical frame of an object, its cube scaled from [-0.5, 0.5]^3 to [-0.95, 0.95]^3.
 
-    The own set's script gives the pose as translation, scale and yaw; `pose_matrix` makes T_world_obj of it.
+    The script of the own set gives the pose as translation, scale and yaw; `pose_matrix` turns it into T_world_obj.
     """
     T_obj_world = np.linalg.inv(T_world_obj.astype(np.float64))
     return 2 * HALF_SIDE * (points_N3.astype(np.float64) @ T_obj_world[:3, :3].T + T_obj_world[:3, 3])
@@ -43,7 +29,7 @@ def pose_matrix(translation_3: np.ndarray, scale: float, yaw_rad: float) -> np.n
 
 
 def box_pose(points_N3: np.ndarray) -> np.ndarray:
-    """(4, 4) T_world_obj of a thing without a pose of its own: its world box, centred, longest side 1, not turned."""
+    """(4, 4) T_world_obj for points without a pose: the canonical cube is laid over their bounding box, not rotated."""
     low, high = points_N3.min(axis=0), points_N3.max(axis=0)
     T_world_obj = np.diag([*[float((high - low).max()) or 1.0] * 3, 1.0])
     T_world_obj[:3, 3] = (low + high) / 2

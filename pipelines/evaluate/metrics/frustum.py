@@ -1,6 +1,6 @@
-"""Cut meshes to what a camera's image frame can show, as the Gen3DSR test set's script does.
+"""Clips meshes to the camera frustum, as the script of the Gen3DSR test set does.
 
-Only the four side planes cut; there is no near and no far cut, and cuts stay open. Camera frame: x right, y down,
+Only the four side planes cut; there is no near and no far plane, and cuts stay open. Camera frame: x right, y down,
 z forward. Shapes: V vertices, F faces, 4 planes.
 """
 
@@ -32,7 +32,7 @@ def side_planes(K_px: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
 def clip_to_frustum(
     vertices_V3: np.ndarray, faces_F3: np.ndarray, K_px: np.ndarray, size_px: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a mesh, in camera coordinates, inside the frame: vertices and faces, both may come out empty."""
+    """Vertices and faces of the part of a mesh inside the frustum, in camera coordinates; both may be empty."""
     vertices, faces = vertices_V3.astype(np.float64), faces_F3
     for plane in side_planes(K_px, size_px):
         if not len(faces):
@@ -44,6 +44,6 @@ def clip_to_frustum(
 
 
 def points_inside(points_N3: np.ndarray, K_px: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
-    """(N,) bool: camera-frame points inside the frame."""
+    """(N,) bool: whether points in camera coordinates are inside the frustum."""
     planes = side_planes(K_px, size_px)
     return (points_N3 @ planes[:, 3:].T >= 0).all(axis=1)

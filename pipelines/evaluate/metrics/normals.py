@@ -1,4 +1,4 @@
-"""Do the surfaces face the same way?
+"""Whether two surfaces face the same way.
 
 Shapes: N points of the truth, M points of the prediction.
 """
@@ -13,7 +13,7 @@ from pipelines.evaluate.metrics.distances import Neighbours
 def normal_consistency(truth_normals_N3: np.ndarray, pred_normals_M3: np.ndarray, found: Neighbours) -> float:
     """Mean |cosine| between the unit normals of neighbouring points, both ways (Mescheder et al. 2019, section 4).
 
-    1 is perfect, 0.5 is what directions without relation give. The sign is ignored: meshes of the wild face either way.
+    1 is perfect, 0.5 is the expectation for unrelated directions. The sign is ignored: many meshes mix orientations.
     """
     to_pred_N = np.abs((truth_normals_N3 * pred_normals_M3[found.pred_index_N]).sum(axis=1))
     to_truth_M = np.abs((pred_normals_M3 * truth_normals_N3[found.truth_index_M]).sum(axis=1))

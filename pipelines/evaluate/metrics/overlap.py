@@ -1,6 +1,6 @@
-"""How much two shapes overlap: their bounding boxes, and the voxels that their points fall into.
+"""Overlap of two shapes: of their bounding boxes, and of the voxels that their points fall into.
 
-Both as in the released scripts, in their float32. Shapes: B pairs, N and M points.
+Both are computed as in the released scripts, in float32 as they do. Shapes: B pairs, N and M points.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ def box_iou(truth_N3: np.ndarray, pred_M3: np.ndarray) -> float:
 
 
 def voxel_iou(truth_N3: np.ndarray, pred_M3: np.ndarray, voxel: float = 0.05, grid: int = 64) -> float:
-    """Intersection over union of the voxels that hold a point, on a grid that starts at the lower corner of both."""
+    """Intersection over union of the voxels that hold a point; the grid starts at the common lower corner."""
     return float(voxel_iou_batch(truth_N3[None], pred_M3[None], voxel, grid)[0])
 
 
 def voxel_iou_batch(truth_BN3: np.ndarray, pred_BM3: np.ndarray, voxel: float = 0.05, grid: int = 64) -> np.ndarray:
-    """(B,) float64. As in the released scripts, all pairs of a batch share one lower corner; indices are clamped."""
+    """(B,) float64. As in the released scripts, all pairs share one lower corner, and indices are clamped."""
     truth, pred = truth_BN3.astype(np.float32), pred_BM3.astype(np.float32)
     corner_3 = np.minimum(truth.min(axis=(0, 1)), pred.min(axis=(0, 1)))
     return np.array(
@@ -37,7 +37,7 @@ def voxel_iou_batch(truth_BN3: np.ndarray, pred_BM3: np.ndarray, voxel: float = 
 
 
 def _cells(points_N3: np.ndarray, corner_3: np.ndarray, voxel: float, grid: int) -> np.ndarray:
-    """Sorted unique voxel numbers."""
+    """The sorted unique numbers of the occupied voxels."""
     index_N3 = np.floor((points_N3 - corner_3) / np.float32(voxel)).astype(np.int64).clip(0, grid - 1)
     return np.unique(index_N3 @ np.array([grid * grid, grid, 1]))
 

@@ -12,7 +12,9 @@ import numpy as np
 from torch import Tensor
 
 from pipelines.evaluate.metrics.bootstrap import mean_with_interval
-from pipelines.evaluate.records import Shape, SystemAnswer, TruthObject, TruthView
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.systems import SystemAnswer
+from pipelines.evaluate.records.truth import TruthObject, TruthView
 from pipelines.evaluate.rendering.views import (
     SIDES,
     CleanViews,
@@ -76,11 +78,11 @@ class ColourScores:
     pictures: list[_Picture] = field(default_factory=list)
     _clean: dict[str, CleanViews] = field(default_factory=dict)
 
-    def fresh(self) -> ColourScores:
+    def empty_copy(self) -> ColourScores:
         """An empty one for another system; what is known of the truth is shared."""
         return ColourScores(self.objects, self.device, _clean=self._clean)
 
-    def watch(self, view: TruthView, answer: SystemAnswer) -> None:
+    def add(self, view: TruthView, answer: SystemAnswer) -> None:
         """Add one judged view."""
         shapes = {one.instance_id: one.shape for one in answer.predictions}
         for one in view.objects:

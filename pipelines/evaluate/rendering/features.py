@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.efficientnet import EfficientNetLite0
 from pipelines.errors import PipelineError
-from pipelines.evaluate.layout import need
+from pipelines.evaluate.files.checked import need
 from pipelines.evaluate.rendering.inception import InceptionV3
 
 Features = Callable[[Tensor], Tensor]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipelines.errors import PipelineError
-from pipelines.evaluate.layout import need
+from pipelines.evaluate.files.checked import need
 
 FEATURES = 2048
 INPUT_PX = 299

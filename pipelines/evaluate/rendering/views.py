@@ -21,7 +21,8 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.errors import PipelineError
-from pipelines.evaluate.records import Shape, TruthObject
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.truth import TruthObject
 from pipelines.rendering import View, render_mesh
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.objects import ObjectView

@@ -1,1 +1,1 @@
-"""What a person reads: tables, plots, and the same as JSON."""
+"""What a person reads: tables and plots, and the same figures as JSON."""

@@ -8,8 +8,8 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.evaluate.evaluation import Evaluation
-from pipelines.evaluate.judge import ObjectResult, SceneResult
+from pipelines.evaluate.judging.evaluation import Evaluation
+from pipelines.evaluate.judging.judge import ObjectResult, SceneResult
 from pipelines.evaluate.report.markdown import markdown
 from pipelines.evaluate.report.plots import plot_table
 from pipelines.evaluate.report.tables import Table

@@ -1,7 +1,7 @@
-"""Ours against each baseline, object by object: is the difference more than chance?
+"""Systems against baselines, object by object: whether a difference is more than chance.
 
-Both sides judge the same objects, so their differences vary less than their means: intervals are of the differences
-(paired bootstrap over scenes). Missing predictions count with their penalty on either side.
+Both are judged on the same objects, so that their differences vary less than their means. Intervals are those of the
+differences (paired bootstrap over scenes). Missing predictions count with their penalty on either side.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from pipelines.evaluate.evaluation import Evaluation, scores_of
-from pipelines.evaluate.judge import ObjectResult
+from pipelines.evaluate.judging.evaluation import Evaluation, scores_of
+from pipelines.evaluate.judging.judge import ObjectResult
 from pipelines.evaluate.metrics.bootstrap import mean_with_interval, ratio_with_interval
 from pipelines.evaluate.report.tables import Better, Cell, Column, Row, Table
 
@@ -35,7 +35,7 @@ _NOTE = (
 
 
 def best_baselines(baselines: Sequence[Evaluation]) -> dict[str, Evaluation]:
-    """Score to the baseline of the best mean, missing predictions counted. baselines: at least one, with objects."""
+    """Score to the baseline with the best penalised mean. baselines: at least one, with objects."""
     best = {}
     for key, (_, better, _) in _SCORES.items():
         sign = 1 if better == "higher" else -1
@@ -44,7 +44,7 @@ def best_baselines(baselines: Sequence[Evaluation]) -> dict[str, Evaluation]:
 
 
 def paired_table(given: Sequence[Evaluation], baselines: Sequence[Evaluation], seed: int) -> Table:
-    """A row for each system and baseline, and where there are several baselines, for the best of each score."""
+    """A row for each system and baseline; with several baselines, one more for the best baseline of each score."""
     best = best_baselines(baselines)
     rows = []
     for ours in given:
@@ -67,9 +67,9 @@ def paired_table(given: Sequence[Evaluation], baselines: Sequence[Evaluation], s
 def paired_by_step(
     given: Sequence[Evaluation], baselines: Sequence[Evaluation], steps: Sequence[tuple[str, Keep]], seed: int
 ) -> Table:
-    """The gain over the best baseline of each score (of all objects, not of the step's) within parts of the objects.
+    """The gain over the best baseline of each score, within parts of the objects; it is the best over all objects.
 
-    steps: label, and which objects are of it.
+    steps: the label of each part, and which objects belong to it.
     """
     best = best_baselines(baselines)
     rows = [

@@ -1,4 +1,4 @@
-"""Tables as data: built from evaluations, written as Markdown, JSON and plots."""
+"""Tables as data: made from evaluations here, written as Markdown, JSON and plots elsewhere."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.evaluate.evaluation import Evaluation, scores_of
+from pipelines.evaluate.judging.evaluation import Evaluation, scores_of
 from pipelines.evaluate.metrics.bootstrap import Estimate, mean_with_interval
-from pipelines.evaluate.report import paper
+from pipelines.evaluate.records.systems import SYSTEMS
 
 Better = Literal["lower", "higher", "none"]
 Cell = Estimate | int | float | None
@@ -21,7 +21,7 @@ _MIDI_SECONDS = (5.0, 100.0)  # the open interval over which MIDI's script avera
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """key: in the JSON. digits: after the point. better: the direction of the arrow.
+    """key: its name in the JSON. digits: after the decimal point. better: the direction of the arrow.
 
     signed: a difference, written with its sign and drawn beside zero.
     """
@@ -35,7 +35,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """cells: column key to a value; a missing key is a dash. note: stands in place of the cells when there are none."""
+    """cells: column key to value; a missing one is shown as a dash. note: is shown when there are no cells."""
 
     label: str
     cells: Mapping[str, Cell] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """name: of its plot and JSON entry. head: of the first column. notes: what a reader must know to read it right.
+    """name: of its plot and JSON entry. head: of the first column. notes: what a reader must know to interpret it.
 
     plotted: columns worth a plot.
     """
@@ -59,11 +59,11 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """How evaluations become figures.
+class Aggregation:
+    """How the results of an evaluation become figures.
 
     penalised: missing predictions count. thresholds: of the scenes' F-scores. seed: of the bootstrap.
-    midi_times: average times as MIDI's script does, only views that took between 5 and 100 s.
+    midi_times: average seconds as MIDI's script does, over views that took between 5 and 100 s only.
     """
 
     penalised: bool = False
@@ -84,63 +84,66 @@ OBJECT_PLOTS = ("chamfer", "f_score", "box_iou")
 
 
 def scene_columns(thresholds: Sequence[float]) -> tuple[Column, ...]:
-    """Chamfer and F-score of whole scenes, one F-score a threshold."""
+    """Chamfer distance and F-scores of whole scenes, one F-score for each threshold."""
     f_scores = [Column(f"scene_f_score_{t:g}", f"F-S@{t:g} %", "higher", 2) for t in thresholds]
     return (Column("scene_chamfer", "CD-S m", "lower", 4), *f_scores)
 
 
-def object_cells(one: Evaluation, reading: Reading) -> dict[str, Cell]:
-    """Object scores with intervals, and how many objects they are of."""
+def object_cells(one: Evaluation, aggregation: Aggregation) -> dict[str, Cell]:
+    """Object scores with intervals, and the number of objects."""
     cells: dict[str, Cell] = {}
     for column in OBJECT_COLUMNS:
-        values, groups = scores_of(one.objects, column.key, reading.penalised)
-        cells[column.key] = mean_with_interval(values, groups, np.random.default_rng(reading.seed))
+        values, groups = scores_of(one.objects, column.key, aggregation.penalised)
+        cells[column.key] = mean_with_interval(values, groups, np.random.default_rng(aggregation.seed))
     return {**cells, "objects": len(one.objects), "missing": one.missing}
 
 
-def scene_cells(one: Evaluation, reading: Reading) -> dict[str, Cell]:
+def scene_cells(one: Evaluation, aggregation: Aggregation) -> dict[str, Cell]:
     """Scene scores with intervals."""
-    pairs = [(scene.penalised if reading.penalised else scene.scores, scene.scene) for scene in one.scenes]
+    pairs = [(scene.penalised if aggregation.penalised else scene.scores, scene.scene) for scene in one.scenes]
     known = [(scores, group) for scores, group in pairs if scores is not None]
     groups = [group for _, group in known]
 
     def mean(values: list[float]) -> Estimate | None:
-        return mean_with_interval(values, groups, np.random.default_rng(reading.seed))
+        return mean_with_interval(values, groups, np.random.default_rng(aggregation.seed))
 
     cells: dict[str, Cell] = {"scene_chamfer": mean([scores.chamfer for scores, _ in known])}
-    for index, threshold in enumerate(reading.thresholds):
+    for index, threshold in enumerate(aggregation.thresholds):
         cells[f"scene_f_score_{threshold:g}"] = mean([scores.f_scores[index] for scores, _ in known])
     return cells
 
 
-def seconds_cell(one: Evaluation, reading: Reading) -> float | None:
-    """Mean seconds a view; None when no view says."""
+def seconds_cell(one: Evaluation, aggregation: Aggregation) -> float | None:
+    """Mean seconds per view; None when no view has any."""
     seconds = [scene.seconds for scene in one.scenes if scene.seconds is not None]
-    if reading.midi_times:
+    if aggregation.midi_times:
         seconds = [s for s in seconds if _MIDI_SECONDS[0] < s < _MIDI_SECONDS[1]]
     return float(np.mean(seconds)) if seconds else None
 
 
 def system_rows(given: Mapping[str, Sequence[Row]]) -> list[Row]:
-    """The rows of every system of the paper, by option name; one that says so where nothing was given."""
-    return [row for name, label in paper.SYSTEMS.items() for row in given.get(name, [Row(label, note=NOT_GIVEN)])]
+    """The rows of every system of the paper; one that says so for a system that was not given.
+
+    given: option name of a system to its rows.
+    """
+    return [row for name, label in SYSTEMS.items() for row in given.get(name, [Row(label, note=NOT_GIVEN)])]
 
 
-def comparison(given: Mapping[str, Evaluation], others: Sequence[Evaluation], reading: Reading) -> Table:
+def comparison(given: Mapping[str, Evaluation], others: Sequence[Evaluation], aggregation: Aggregation) -> Table:
     """Every system of the paper, then the baselines. given: option name of a system to its evaluation."""
     with_objects = any(one.objects for one in (*given.values(), *others))
-    columns = scene_columns(reading.thresholds) + (OBJECT_COLUMNS + COUNT_COLUMNS if with_objects else ())
+    columns = scene_columns(aggregation.thresholds) + (OBJECT_COLUMNS + COUNT_COLUMNS if with_objects else ())
     columns += (Column("views", "views"), Column("seconds", "T-S s", "lower", 2))
 
     def row(one: Evaluation) -> Row:
-        cells = scene_cells(one, reading) | object_cells(one, reading)
-        return Row(one.system, {**cells, "views": one.views, "seconds": seconds_cell(one, reading)})
+        cells = scene_cells(one, aggregation) | object_cells(one, aggregation)
+        return Row(one.system, {**cells, "views": one.views, "seconds": seconds_cell(one, aggregation)})
 
     rows = system_rows({name: [row(one)] for name, one in given.items()}) + [row(one) for one in others]
-    scene_plots = ("scene_chamfer", f"scene_f_score_{reading.thresholds[0]:g}")
+    scene_plots = ("scene_chamfer", f"scene_f_score_{aggregation.thresholds[0]:g}")
     return Table(
-        name="penalised" if reading.penalised else "released",
-        title="Missing predictions count" if reading.penalised else "Missing predictions left out, as released",
+        name="penalised" if aggregation.penalised else "released",
+        title="Missing predictions count" if aggregation.penalised else "Missing predictions left out, as released",
         head="system",
         columns=columns,
         rows=tuple(rows),

@@ -1,1 +1,1 @@
-"""What can be judged: baselines, and what other projects write; each behind `records.System`."""
+"""What can be judged: our system, baselines, and files of predictions; each behind the protocol `System`."""

@@ -1,4 +1,4 @@
-"""Baselines that need neither network nor training data, and the ceiling that a copy of the truth reaches.
+"""Baselines that need neither a network nor training data, and the ceiling that a copy of the truth reaches.
 
 Shapes: H, W image, P points (pixels of a mask with depth), F faces.
 """
@@ -14,9 +14,11 @@ import torch
 from scipy.spatial import ConvexHull, QhullError
 
 from pipelines.cameras import opengl_to_opencv, pixel_rays_opengl
-from pipelines.evaluate.records import Prediction, SceneInput, Shape, SystemAnswer, TruthSet
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.systems import Prediction, SceneInput, SystemAnswer
+from pipelines.evaluate.records.truth import TruthSet
 
-BaselineName = Literal["visible_points", "visible_surface", "convex_hull", "ground_truth"]
+SimpleBaselineName = Literal["visible_points", "visible_surface", "convex_hull", "ground_truth"]
 
 MAX_DEPTH_STEP = 0.05
 """Neighbouring pixels whose depths differ by more than this share are not on one surface."""
@@ -24,12 +26,12 @@ _FEWEST_POINTS = 4
 
 
 class NothingVisible(ValueError):
-    """An instance without enough pixels that have depth."""
+    """Too few pixels of an instance have depth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """One shape an instance, made of its visible points."""
+    """Makes one shape for each instance from what the image shows. make: scene and instance id to a shape."""
 
     name: str
     make: Callable[[SceneInput, int], Shape]
@@ -51,7 +53,7 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
-class TruthAgain:
+class ResampledTruth:
     """The truth itself, sampled independently: the best score that finite samples allow."""
 
     truth: TruthSet
@@ -68,24 +70,24 @@ class TruthAgain:
         return SystemAnswer(tuple(Prediction(one.instance_id, one.shape) for one in view.objects))
 
 
-def baseline(name: BaselineName, truth: TruthSet) -> Baseline | TruthAgain:
-    """The baseline of that name; only "ground_truth" looks at the truth."""
+def baseline(name: SimpleBaselineName, truth: TruthSet) -> Baseline | ResampledTruth:
+    """The baseline of this name; only "ground_truth" uses the truth."""
     if name == "ground_truth":
-        return TruthAgain(truth)
+        return ResampledTruth(truth)
     makers = {"visible_points": visible_points, "visible_surface": visible_surface, "convex_hull": convex_hull}
     return Baseline(name.replace("_", " "), makers[name])
 
 
 def visible_points(scene: SceneInput, instance_id: int) -> Shape:
-    """The points behind the pixels of the mask, with the image's colours. Raises NothingVisible."""
+    """The unprojected pixels of the mask, in the colours of the image. Raises NothingVisible."""
     rows_P, columns_P = _pixels(scene, instance_id)
     return Shape.of_points(_unprojected(scene, rows_P, columns_P), scene.rgb_HW3[rows_P, columns_P])
 
 
 def visible_surface(scene: SceneInput, instance_id: int) -> Shape:
-    """A thin surface through the visible points: neighbouring pixels joined unless depth jumps between them.
+    """A thin surface through the visible points: neighbouring pixels are joined unless depth jumps between them.
 
-    Points that join nothing belong to no face, and so to no surface. Raises NothingVisible.
+    Points that join nothing belong to no face, and so to no surface. Raises NothingVisible if there is no face.
     """
     points = visible_points(scene, instance_id)
     rows_P, columns_P = _pixels(scene, instance_id)
@@ -106,7 +108,7 @@ def convex_hull(scene: SceneInput, instance_id: int) -> Shape:
 
 
 def in_mean_colour(shape: Shape, points: Shape) -> Shape:
-    """A shape all in the mean colour of coloured points."""
+    """The shape, all of it in the mean colour of coloured points."""
     assert points.colors_V3 is not None
     mean_colour = points.colors_V3.mean(axis=0).round().astype(np.uint8)
     return replace(shape, colors_V3=np.tile(mean_colour, (len(shape.vertices_V3), 1)))
@@ -133,7 +135,7 @@ def _unprojected(scene: SceneInput, rows_P: np.ndarray, columns_P: np.ndarray) -
 
 
 def _grid_faces(rows_P: np.ndarray, columns_P: np.ndarray, depth_HW: np.ndarray) -> np.ndarray:
-    """(F, 3) two triangles for each square of four pixels of the mask, facing the camera, without those that jump."""
+    """(F, 3) two triangles for each 2 x 2 pixels of the mask, facing the camera, except across jumps of depth."""
     index_HW = np.full(depth_HW.shape, -1)
     index_HW[rows_P, columns_P] = np.arange(len(rows_P))
     a, b = index_HW[:-1, :-1].ravel(), index_HW[:-1, 1:].ravel()
@@ -145,7 +147,7 @@ def _grid_faces(rows_P: np.ndarray, columns_P: np.ndarray, depth_HW: np.ndarray)
 
 
 def _facing_outwards(vertices_V3: np.ndarray, faces_F3: np.ndarray) -> np.ndarray:
-    """Faces of a convex shape, counter-clockwise from outside; Qhull leaves their direction open."""
+    """The faces of a convex shape, counter-clockwise seen from outside; Qhull orders their corners arbitrarily."""
     corners_F33 = vertices_V3[faces_F3]
     normal_F3 = np.cross(corners_F33[:, 1] - corners_F33[:, 0], corners_F33[:, 2] - corners_F33[:, 0])
     inwards_F = (normal_F3 * (corners_F33[:, 0] - vertices_V3.mean(axis=0))).sum(axis=1) < 0

@@ -1,4 +1,4 @@
-"""What the depth of an image says of where an instance cannot be: in front of anything that is seen.
+"""Free space: an instance cannot be in front of a surface that the image shows.
 
 Shapes: H, W image, K poses, Q points.
 """
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt, minimum_filter
 
-from pipelines.evaluate.records import SceneInput
+from pipelines.evaluate.records.systems import SceneInput
 
-_NEAR = 0.01
+_NEAR = 0.01  # metres; nearer points count as at the camera or behind it
 _TOLERANCE_PX = 1
 
 
 @dataclass(frozen=True, slots=True)
 class FreeSpace:
-    """Space that the image shows to be empty, for one instance.
+    """The space that the image shows to be empty, for one instance.
 
     P_pixel_world: (3, 4) float32, world points to homogeneous pixels; the third coordinate is planar depth, metres.
-    surface_HW: float32 depth in front of which all is empty, the least of the neighbouring pixels; infinite where no
-    depth is known, minus infinite where none is known within the mask.
-    metres_apart_HW: float32, how far a point at depth 1 is from the mask, to the side; infinite within the mask.
+    surface_HW: float32, depth up to which space is empty, the minimum of the neighbouring pixels; infinite where no
+    depth is known, but minus infinite where none is known within the mask.
+    metres_apart_HW: float32, sideways distance from the mask of a point at depth 1; infinite within the mask.
     """
 
     P_pixel_world: np.ndarray
@@ -32,11 +32,11 @@ class FreeSpace:
 
     @classmethod
     def of(cls, scene: SceneInput, instance_id: int) -> FreeSpace:
-        """What one view says of one of its instances, whose mask is not empty."""
+        """For one instance of a view; its mask must not be empty."""
         mask_HW = scene.mask(instance_id)
         known_HW = np.isfinite(scene.depth_HW) & (scene.depth_HW > 0)
         depth_HW = np.where(known_HW, scene.depth_HW, np.inf).astype(np.float32)
-        surface_HW = minimum_filter(depth_HW, 2 * _TOLERANCE_PX + 1)  # outlines are known to a pixel, not better
+        surface_HW = minimum_filter(depth_HW, 2 * _TOLERANCE_PX + 1)  # outlines are only known to a pixel
         surface_HW[mask_HW & ~known_HW] = -np.inf
         apart_HW = (distance_transform_edt(~mask_HW) / scene.K_px[0, 0]).astype(np.float32)
         apart_HW[mask_HW] = np.inf
@@ -44,11 +44,11 @@ class FreeSpace:
         return cls(P.astype(np.float32), surface_HW, apart_HW)
 
     def intrusion(self, points_KQ3: np.ndarray) -> np.ndarray:
-        """(K,) how far points stand in empty space, mean over Q, metres.
+        """(K,) how deep points are in empty space, metres, mean over Q.
 
-        The lesser of two ways out: back behind the surface that is seen there, or to the side into the mask. Points
-        outside of the image are nowhere known to be wrong; points at the camera or behind it have no way out but
-        forwards.
+        Each point counts with the shorter way out: backwards behind the surface that is seen there, or sideways into
+        the mask. Points outside of the image cost nothing, since nothing is known there; points behind the camera can
+        only move forwards.
         """
         pixel_KQ3 = points_KQ3.astype(np.float32) @ self.P_pixel_world[:, :3].T + self.P_pixel_world[:, 3]
         depth_KQ = pixel_KQ3[..., 2]

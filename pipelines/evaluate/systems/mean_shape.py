@@ -1,4 +1,4 @@
-"""The mean training shape, put in place: what can be said of an object without recognising anything.
+"""The mean training shape, fitted to the visible points: a completion that recognises nothing.
 
 Shapes: N voxels, G grid, R rings of voxels about the vertical axis, P visible points.
 """
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.evaluate.records import SceneInput, Shape
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.systems import SceneInput
 from pipelines.evaluate.systems.baselines import in_mean_colour, visible_points
 from scenegen.contract.objects import GRID, ObjectGeometry
 
@@ -19,28 +20,28 @@ _LEAST_METRES = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class MeanShape:
-    """The baseline. shape: centres of voxels in the canonical frame, without a heading: a body of revolution about z.
+    """The baseline. shape: centres of voxels in the canonical frame; a body of revolution about z, without a heading.
 
-    An object's depth is half hidden, so one circle must do for both horizontal directions. The shape
+    Half of an object's depth is hidden, so both horizontal directions share one size. The shape
 
         stands on the lowest visible point and reaches to the highest;
         is as wide as the visible points, across the view or along it, whichever is more;
         is centred on them across the view, and begins at the nearest of them along it.
 
-    Height and width are stretched by themselves: one scale for both would have to choose which of them to miss. The
-    centres of its voxels, inside and out, score better than the surface around them (README).
+    Height and width have a scale each: one scale for both would miss one of them. The centres of the voxels score
+    better than the surface around them (README).
     """
 
     shape: Shape
 
     @classmethod
-    def remember(cls, geometries: Iterable[ObjectGeometry]) -> MeanShape:
-        """Of the voxels that the surfaces of the assets touch. Raises ValueError without an asset."""
+    def from_geometries(cls, geometries: Iterable[ObjectGeometry]) -> MeanShape:
+        """The mean of the voxels that the assets' surfaces touch. Raises ValueError without an asset."""
         centres_N3 = (np.argwhere(mean_voxels(geometry.voxels for geometry in geometries)) + 0.5) / GRID - 0.5
         return cls(Shape.of_points(centres_N3))
 
     def __call__(self, scene: SceneInput, instance_id: int) -> Shape:
-        """In the world. Raises NothingVisible."""
+        """The shape in the world. Raises NothingVisible."""
         points = visible_points(scene, instance_id)
         return in_mean_colour(self.shape.moved(self._place(points.vertices_V3, scene.T_world_cam)), points)
 
@@ -61,10 +62,11 @@ class MeanShape:
 
 
 def mean_voxels(voxels: Iterable[np.ndarray]) -> np.ndarray:
-    """(G, G, G) bool: the voxels that are most often occupied, as many as an asset has on average.
+    """(G, G, G) bool: the voxels that are occupied most often, as many as an asset has on average.
 
-    voxels: (N, 3) indices of each asset. Every asset counts in all headings alike: its share of each ring of voxels
-    about the vertical axis, exactly, not in a number of turned copies. Raises ValueError without an asset.
+    voxels: (N, 3) indices of each asset. Every asset counts in all headings equally: by the share that it occupies of
+    each ring of voxels about the vertical axis, which is exact, unlike a number of rotated copies. Raises ValueError
+    without an asset.
     """
     centre_G = np.arange(GRID) - (GRID - 1) / 2
     ring_GG = np.hypot(centre_G[:, None], centre_G).astype(int)

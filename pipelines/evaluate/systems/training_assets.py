@@ -1,4 +1,4 @@
-"""The assets that a baseline may know: those of the split "train" of some objects tables."""
+"""The assets that a baseline may know: those of the split "train" in objects tables."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Ground truth, each test set in its own file behind `records.TruthSet`."""
+"""Ground truth: each test set in its own file, behind the protocol `TruthSet`."""

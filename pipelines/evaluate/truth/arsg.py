@@ -3,7 +3,7 @@
     ROOT/<scene>/transforms.json, 000.png, 000_index.png, 000_depth.png
     ASSETS/<sha256>/mesh.ply
 
-Frame 0 of each scene is judged. `mesh.ply` is taken to be canonical, within [-0.5, 0.5]^3, and checked to be.
+Frame 0 of each scene is judged. `mesh.ply` is assumed to be canonical, within [-0.5, 0.5]^3, and this is checked.
 World = rand_scale * Rz(rand_rot[2]) * v - rand_trans. The set itself is not downloaded by this project: the authors
 offer it with their code (D-Robotics-AI-Lab/3D-Fixer).
 """
@@ -17,31 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.evaluate.layout import (
-    UnexpectedLayout,
-    from_opengl,
-    matrix,
-    need,
-    need_key,
-    pinhole,
-    read_grey,
-    read_json,
-    read_rgb,
-    spread,
-)
-from pipelines.evaluate.meshes import read_shape
+from pipelines.evaluate.files.checked import UnexpectedLayout, matrix, need, need_key, read_grey, read_json, read_rgb
+from pipelines.evaluate.files.meshes import read_shape
 from pipelines.evaluate.metrics.frames import pose_matrix
-from pipelines.evaluate.metrics.selection import ids_of_index_png, large_enough, largest_instances
-from pipelines.evaluate.records import TruthObject, TruthView
+from pipelines.evaluate.records.truth import TruthObject, TruthView
+from pipelines.evaluate.truth.cameras import from_opengl, pinhole
+from pipelines.evaluate.truth.selection import evenly_spaced, ids_of_index_png, large_enough, largest_instances
 
 _FRAME = 0
 _CANONICAL_HALF = 0.5 + 1e-3
-_SATURATED = 65535
+_BACKGROUND_CODE = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class ArsgTruth:
-    """`largest` and `min_ratio` as in ShardTruth."""
+    """One view a scene. largest, min_ratio: as in `ShardTruth`."""
 
     root: Path
     assets: Path
@@ -58,7 +48,7 @@ class ArsgTruth:
         keys = sorted(path.parent.name for path in root.glob("*/transforms.json"))
         if not keys:
             need(root / "<scene>" / "transforms.json", "a scene of the ARSG test set")
-        return cls(root, assets, tuple(spread(keys, limit)), largest, min_ratio)
+        return cls(root, assets, tuple(evenly_spaced(keys, limit)), largest, min_ratio)
 
     def view(self, key: str) -> TruthView:
         folder = self.root / key
@@ -83,7 +73,7 @@ class ArsgTruth:
         )
 
     def depth_estimate(self, key: str, estimator: str) -> tuple[np.ndarray, bool]:
-        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedNow estimates it")
+        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedDepthTruth estimates it")
 
     def _object(self, instance_id: int, values: Mapping[str, Any], where: Path, ids_HW: np.ndarray) -> TruthObject:
         sha256 = str(need_key(values, ["sha256"], where))
@@ -100,7 +90,7 @@ class ArsgTruth:
 
 
 def _depth(path: Path, span: Mapping[str, float]) -> np.ndarray:
-    """(H, W) float32 planar metres; codes are linear between min and max, the last one is background."""
+    """(H, W) float32 planar depth in metres: 16-bit codes from min to max; the highest code is background."""
     codes = read_grey(path, "the depth image").astype(np.float64)
-    depth = codes / _SATURATED * (span["max"] - span["min"]) + span["min"]
-    return np.where((codes < _SATURATED) & (depth > 0), depth, np.nan).astype(np.float32)
+    depth = codes / _BACKGROUND_CODE * (span["max"] - span["min"]) + span["min"]
+    return np.where((codes < _BACKGROUND_CODE) & (depth > 0), depth, np.nan).astype(np.float32)

@@ -4,9 +4,9 @@
     ROOT/3D-FRONT-TEST-SCENE/<room>/<furniture>.npy      surface_points
     ROOT/midi_test_room_ids.json, midi_test_furniture_ids.json
 
-Known from the released evaluation script: the files, the labels 1..n, `surface_points`. Assumed here, since the set was
-not at hand, and checked where it can be: room ids are "<house>/<room>"; furniture ids are a mapping of rooms to lists,
-or a list of "<room>/<furniture>"; label i is the i-th furniture of its room; meta.json holds `locations[0]` with
+Known from the released evaluation script: the files, the labels 1..n, `surface_points`. The set was not at hand; the
+following is assumed, and checked where possible: room ids are "<house>/<room>"; furniture ids are a mapping of rooms to
+lists, or a list of "<room>/<furniture>"; label i is the i-th furniture of its room; meta.json holds `locations[0]` with
 `transform_matrix` (OpenGL, camera to world) and `camera_angle_x`; depth is planar, in world units.
 The set is offered with MIDI (VAST-AI-Research/MIDI-3D, data on its Hugging Face page); nothing is downloaded here.
 """
@@ -22,20 +22,11 @@ from typing import Any
 import numpy as np
 
 from pipelines.errors import PipelineError
-from pipelines.evaluate.layout import (
-    UnexpectedLayout,
-    from_opengl,
-    matrix,
-    need,
-    need_key,
-    pinhole,
-    read_grey,
-    read_json,
-    read_rgb,
-    spread,
-)
-from pipelines.evaluate.metrics.selection import midi_labels
-from pipelines.evaluate.records import Shape, TruthObject, TruthView
+from pipelines.evaluate.files.checked import UnexpectedLayout, matrix, need, need_key, read_grey, read_json, read_rgb
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.truth import TruthObject, TruthView
+from pipelines.evaluate.truth.cameras import from_opengl, pinhole
+from pipelines.evaluate.truth.selection import evenly_spaced, midi_labels
 
 RENDERS, SCENES = "3D-FRONT-TEST-RENDER", "3D-FRONT-TEST-SCENE"
 ROOMS, FURNITURE = "midi_test_room_ids.json", "midi_test_furniture_ids.json"
@@ -44,7 +35,7 @@ _NO_DEPTH = 1e6  # Blender writes 1e10 where nothing was hit
 
 @dataclass(frozen=True, slots=True)
 class Front3dTruth:
-    """One view a room."""
+    """One view a room. furniture: room to the names of its pieces, in the order of their labels."""
 
     root: Path
     keys: tuple[str, ...]
@@ -60,7 +51,7 @@ class Front3dTruth:
         if not isinstance(rooms, list) or not all(isinstance(room, str) and room.count("/") == 1 for room in rooms):
             raise UnexpectedLayout(f'{root / ROOMS} must be a list of "<house>/<room>", found {str(rooms)[:80]}')
         furniture = _by_room(read_json(root / FURNITURE, "the list of furniture"), root / FURNITURE)
-        return cls(root, tuple(spread(rooms, limit)), furniture)
+        return cls(root, tuple(evenly_spaced(rooms, limit)), furniture)
 
     def view(self, key: str) -> TruthView:
         folder, room = self.root / RENDERS / key, key.split("/")[1]
@@ -85,7 +76,7 @@ class Front3dTruth:
         )
 
     def depth_estimate(self, key: str, estimator: str) -> tuple[np.ndarray, bool]:
-        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedNow estimates it")
+        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedDepthTruth estimates it")
 
     def _object(self, room: str, name: str, label: int, labels_HW: np.ndarray) -> TruthObject:
         points = read_surface_points(need(self.root / SCENES / room / f"{name}.npy", "the points of a furniture"))
@@ -115,7 +106,7 @@ def read_surface_points(path: Path) -> np.ndarray:
 
 
 class _NumpyOnly(pickle.Unpickler):
-    """Unpickles arrays and plain containers, nothing else."""
+    """Unpickles arrays and plain containers only."""
 
     _ALLOWED = frozenset({"_reconstruct", "ndarray", "dtype", "scalar"})
 

@@ -1,12 +1,13 @@
-"""Ground truth in the layout of the test set that comes with Gen3DSR; judged as whole scenes.
+"""Ground truth in the layout of the test set that comes with Gen3DSR. Whole scenes are judged, not objects.
 
     ROOT/scene_ids.json (or .txt: one a line)     ROOT/annotation/<id>.json     ROOT/rgb/<id>.png or .jpg
     ROOT/depth/<id>.npy       ROOT/gen3dsr_masks/<id>.png       ROOT/sceneobjgt/<id>.ply
 
 Known from the released evaluation script: the folders, and that the surfaces are compared in the camera frame (x
-right, y down, z forward) after a cut by the sides of the image frame. Assumed, since the set was not at hand, and
-checked where it can be: one file an id in every folder; the annotation holds the intrinsics in pixels as `intrinsics`,
-`K` or `camera_intrinsics`; depth is planar in metres, 0 where unknown; masks hold one label an instance, 0 for none.
+right, y down, z forward) after they are cut by the sides of the camera frustum. The set was not at hand; the following
+is assumed, and checked where possible: one file for each id in every folder; the annotation holds the intrinsics in
+pixels as `intrinsics`, `K` or `camera_intrinsics`; depth is planar in metres, 0 where unknown; masks hold one label for
+each instance, 0 for none.
 The set is offered with Gen3DSR (AndreeaDogaru/Gen3DSR); nothing is downloaded here.
 """
 
@@ -17,25 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.evaluate.layout import (
-    UnexpectedLayout,
-    matrix,
-    need,
-    need_key,
-    read_grey,
-    read_json,
-    read_rgb,
-    spread,
-)
-from pipelines.evaluate.meshes import read_shape
-from pipelines.evaluate.records import TruthObject, TruthView
+from pipelines.evaluate.files.checked import UnexpectedLayout, matrix, need, need_key, read_grey, read_json, read_rgb
+from pipelines.evaluate.files.meshes import read_shape
+from pipelines.evaluate.records.truth import TruthObject, TruthView
+from pipelines.evaluate.truth.selection import evenly_spaced
 
 _INTRINSICS = ["intrinsics", "K", "camera_intrinsics"]
 
 
 @dataclass(frozen=True, slots=True)
 class Gen3dsrTruth:
-    """One view a scene. The world is the camera."""
+    """One view a scene. The world frame is the camera frame."""
 
     root: Path
     keys: tuple[str, ...]
@@ -49,7 +42,7 @@ class Gen3dsrTruth:
         ids = text.read_text().split() if text.is_file() else read_json(root / "scene_ids.json", "the list of scenes")
         if not isinstance(ids, list) or not ids:
             raise UnexpectedLayout(f"the list of scenes of {root} must be a list, found {type(ids).__name__}")
-        return cls(root, tuple(spread([str(one) for one in ids], limit)))
+        return cls(root, tuple(evenly_spaced([str(one) for one in ids], limit)))
 
     def view(self, key: str) -> TruthView:
         path = self.root / "annotation" / f"{key}.json"
@@ -75,4 +68,4 @@ class Gen3dsrTruth:
         )
 
     def depth_estimate(self, key: str, estimator: str) -> tuple[np.ndarray, bool]:
-        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedNow estimates it")
+        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedDepthTruth estimates it")

@@ -4,8 +4,8 @@
     ROOT/<scene>/instance-filt/<frame>.png           from <scene>_2d-instance-filt.zip; value = objectId + 1
     ROOT/<scene>/<scene>_vh_clean_2.ply, <scene>_vh_clean_2.0.010000.segs.json, <scene>.aggregation.json
 
-The folders are what ScanNet's reader makes of a .sens file. The truth of an instance is its part of the scan: partial
-and noisy, as scans are. Walls, floors and ceilings are not judged. ScanNet is given out by its authors after their
+ScanNet's own reader writes these folders from a .sens file. The truth of an instance is its part of the scan, partial
+and noisy as scans are. Walls, floors and ceilings are not judged. ScanNet is given out by its authors after their
 terms of use are signed (ScanNet/ScanNet); nothing is downloaded here.
 """
 
@@ -18,23 +18,24 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.evaluate.layout import UnexpectedLayout, matrix, need, need_key, read_grey, read_json, read_rgb, spread
-from pipelines.evaluate.meshes import read_shape
-from pipelines.evaluate.metrics.selection import MIN_PIXEL_RATIO
-from pipelines.evaluate.records import Shape, TruthObject, TruthView
+from pipelines.evaluate.files.checked import UnexpectedLayout, matrix, need, need_key, read_grey, read_json, read_rgb
+from pipelines.evaluate.files.meshes import read_shape
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.truth import TruthObject, TruthView
+from pipelines.evaluate.truth.selection import MIN_PIXEL_RATIO, evenly_spaced
 
 FRAMES_FILE = Path(__file__).with_name("scannet_frames.json")
 NOT_OBJECTS = frozenset({"wall", "floor", "ceiling"})
 
 
 def supplement_frames() -> tuple[tuple[str, int], ...]:
-    """(scene, frame) of the paper's ScanNet evaluation."""
+    """(scene, frame) of each image in the paper's ScanNet evaluation."""
     return tuple((scene, frame) for scene, frame in json.loads(FRAMES_FILE.read_text())["frames"])
 
 
 @dataclass(frozen=True, slots=True)
 class ScanNetTruth:
-    """World: the scan's, z up, metres. Images keep the size of the colour images."""
+    """The world is that of the scan: z up, metres. Depth is resampled to the pixels of the colour image."""
 
     root: Path
     keys: tuple[str, ...]
@@ -43,7 +44,7 @@ class ScanNetTruth:
     @classmethod
     def open(cls, root: Path, limit: int) -> ScanNetTruth:
         """All 15 frames must be there. Raises UnexpectedLayout."""
-        frames = spread(supplement_frames(), limit)
+        frames = evenly_spaced(supplement_frames(), limit)
         for scene, frame in frames:
             need(root / scene / "color" / f"{frame}.jpg", "a frame of the supplement's list")
         return cls(root, tuple(f"{scene}/{frame}" for scene, frame in frames))
@@ -76,12 +77,12 @@ class ScanNetTruth:
         )
 
     def depth_estimate(self, key: str, estimator: str) -> tuple[np.ndarray, bool]:
-        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedNow estimates it")
+        raise UnexpectedLayout("no estimated depth comes with this test set; EstimatedDepthTruth estimates it")
 
 
 @functools.lru_cache(maxsize=2)
 def instances_of_scan(folder: Path, scene: str) -> dict[int, Shape]:
-    """Mask value (objectId + 1) to the part of the scan that is annotated as this instance; no walls, no floors."""
+    """Mask value (objectId + 1) to the part of the scan annotated as this instance, without NOT_OBJECTS."""
     scan = read_shape(need(folder / f"{scene}_vh_clean_2.ply", "the scan"))
     segments_path = folder / f"{scene}_vh_clean_2.0.010000.segs.json"
     segment_V = np.asarray(need_key(read_json(segments_path, "the segments"), ["segIndices"], segments_path))
@@ -103,13 +104,17 @@ def instances_of_scan(folder: Path, scene: str) -> dict[int, Shape]:
 
 
 def _compact(scan: Shape, faces_F3: np.ndarray) -> Shape:
+    """These faces of the scan, with the vertices that they use."""
     used, inverse = np.unique(faces_F3, return_inverse=True)
     colors = None if scan.colors_V3 is None else scan.colors_V3[used]
     return Shape(scan.vertices_V3[used], inverse.reshape(-1, 3), colors)
 
 
 def _registered(depth: np.ndarray, K_depth: np.ndarray, K_px: np.ndarray, size_HW: tuple[int, ...]) -> np.ndarray:
-    """Depth at the colour image's pixels, nearest, 0 outside: ScanNet's two cameras share their centre and axes."""
+    """Depth at the pixels of the colour image: nearest neighbour, 0 outside.
+
+    The two cameras are taken to share their centre and axes.
+    """
     rows, columns = np.indices(size_HW) + 0.5
     u = (columns - K_px[0, 2]) / K_px[0, 0] * K_depth[0, 0] + K_depth[0, 2]
     v = (rows - K_px[1, 2]) / K_px[1, 1] * K_depth[1, 1] + K_depth[1, 2]
@@ -119,6 +124,7 @@ def _registered(depth: np.ndarray, K_depth: np.ndarray, K_px: np.ndarray, size_H
 
 
 def _matrix_file(path: Path) -> np.ndarray:
+    """(4, 4) of a text file. Raises UnexpectedLayout."""
     try:
         return matrix(np.loadtxt(need(path, "a camera matrix")), (4, 4), path)
     except ValueError as error:

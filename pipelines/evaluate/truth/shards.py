@@ -1,4 +1,4 @@
-"""Ground truth from our own shards and objects tables: canonical mesh x T_world_obj."""
+"""Ground truth from our own shards and objects tables: each canonical mesh, placed by its T_world_obj."""
 
 from __future__ import annotations
 
@@ -8,22 +8,33 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.errors import PipelineError
-from pipelines.evaluate.metrics.selection import MIN_PIXEL_RATIO, OFFICIAL_LARGEST, large_enough, largest_instances
-from pipelines.evaluate.predictions import view_key
-from pipelines.evaluate.records import Shape, TruthObject, TruthView
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.truth import TruthObject, TruthView
+from pipelines.evaluate.truth.selection import (
+    MIN_PIXEL_RATIO,
+    OFFICIAL_LARGEST,
+    evenly_spaced,
+    large_enough,
+    largest_instances,
+)
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.objects import ObjectGeometry
 from scenegen.contract.records import View, ViewObject
 
-_KEPT_VIEWS = 4
+_KEPT_VIEWS = 4  # several systems ask for the same view in turn
+
+
+def view_key(scene_index: int, view_index: int) -> str:
+    """The name of a view of our datasets, and of its folder among predictions."""
+    return f"scene{scene_index:06d}_view{view_index:03d}"
 
 
 class ShardTruth:
-    """Views of a dataset of ours.
+    """Views of one of our datasets.
 
     largest: how many instances of a view are judged, the largest ones; 0 takes all. min_ratio: share of the image that
-    an instance must cover. limit: how many views, spread evenly over the dataset; 0 takes all.
+    an instance must cover. limit: how many views, evenly spaced over the dataset; 0 takes all.
     """
 
     name = "own"
@@ -38,8 +49,7 @@ class ShardTruth:
     ) -> None:
         self.objects = objects
         self._dataset, self._largest, self._min_ratio = dataset, largest, min_ratio
-        wanted = min(limit or len(dataset), len(dataset))
-        numbers = np.linspace(0, len(dataset) - 1, wanted).round().astype(int).tolist()
+        numbers = evenly_spaced(range(len(dataset)), limit)
         table = dataset.table("views", ["scene_index", "view_index"]).to_pydict()
         self._numbers = {view_key(table["scene_index"][i], table["view_index"][i]): i for i in numbers}
         self._views: OrderedDict[str, TruthView] = OrderedDict()
@@ -69,7 +79,7 @@ class ShardTruth:
         except FileNotFoundError as error:
             raise PipelineError(str(error)) from error
         if estimate.kind == "inverse_depth":
-            # Depth only through the stored alignment; a shift of inverse depth is beyond what an affine fit can mend.
+            # The stored alignment turns it into depth; an affine fit of depth cannot repair a shift of inverse depth.
             return np.where(estimate.valid, estimate.aligned_m, np.nan), False
         return np.where(estimate.valid, estimate.map, np.nan), estimate.metric
 

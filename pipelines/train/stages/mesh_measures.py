@@ -14,8 +14,8 @@ from torch import Tensor
 from models.flexicubes.extraction import Mesh
 from pipelines.evaluate.metrics.distances import neighbours, point_scores
 from pipelines.evaluate.metrics.normals import normal_consistency
-from pipelines.evaluate.records import Shape
-from pipelines.evaluate.sampling import EmptyShape, Samples, sample_shape
+from pipelines.evaluate.metrics.sampling import EmptyShape, Samples, sample_shape
+from pipelines.evaluate.records.shapes import Shape
 from pipelines.rendering import render_mesh
 from pipelines.train.losses.meshes import COLOURS, MeshViews, draw, normal_image
 from pipelines.train.stages.pictures import image_picture, table_of_pictures

@@ -1,4 +1,4 @@
-"""Points on shapes, seeded: even over the area of a surface.
+"""Points on shapes, seeded and uniform over the area of a surface.
 
 Shapes: V vertices, F faces, N points.
 """
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.evaluate.records import Shape
+from pipelines.evaluate.records.shapes import Shape
 
 OFFICIAL_POINTS = 20_480
 TRUTH, PREDICTION = 0, 1
-"""Who is sampled: truth and prediction get independent points, so that a copy of the truth scores what it deserves."""
+"""Random streams: truth and prediction get independent points, so that a copy of the truth does not score perfectly."""
 
 
 class EmptyShape(ValueError):
-    """There is nothing to sample: no points, no area, or coordinates that are not finite."""
+    """Nothing can be sampled: there are no points, there is no area, or coordinates are not finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Samples:
 
 
 def sample_shape(shape: Shape, count: int, rng: np.random.Generator) -> Samples:
-    """`count` points on the surface, each area equally likely; of a set of points, `count` of them at most.
+    """`count` points, uniform over the surface; of a set of points, at most `count` of them.
 
     Raises EmptyShape.
     """
@@ -48,7 +48,7 @@ def sample_shape(shape: Shape, count: int, rng: np.random.Generator) -> Samples:
     if not total[-1] > 0:
         raise EmptyShape("a surface without area")
     chosen_N = np.searchsorted(total, rng.random(count) * total[-1], side="right").clip(max=len(total) - 1)
-    # Folding the unit square along its diagonal keeps points even over the triangle.
+    # Folding the unit square along its diagonal keeps points uniform over the triangle.
     u_N2 = rng.random((count, 2))
     beyond = u_N2.sum(axis=1) > 1
     u_N2[beyond] = 1 - u_N2[beyond]
@@ -61,6 +61,8 @@ def sample_shape(shape: Shape, count: int, rng: np.random.Generator) -> Samples:
     return Samples(points_N3, cross_F3[chosen_N] / double_area_F[chosen_N, None])
 
 
-def sample_rng(seed: int, key: str, instance_id: int, who: int) -> np.random.Generator:
-    """The generator for one shape of one view; the same in every run and for every system."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(zlib.crc32(key.encode()), instance_id, who)))
+def sample_rng(seed: int, key: str, instance_id: int, stream: int) -> np.random.Generator:
+    """The generator for one shape of one view: the same in every run and for every system."""
+    return np.random.default_rng(
+        np.random.SeedSequence(seed, spawn_key=(zlib.crc32(key.encode()), instance_id, stream))
+    )

@@ -1,4 +1,4 @@
-"""Masks with an error: neighbouring instances merged into one (the paper's supplement, section 2).
+"""Segmentation errors: the masks of neighbouring instances merged into one (the paper's supplement, section 2).
 
 Shapes: H, W image.
 """
@@ -11,17 +11,17 @@ import numpy as np
 from scipy import ndimage
 
 REACH_PX = 2
-"""Masks this close count as neighbours: a segmenter would have to part them along this border."""
+"""Masks this close count as neighbours: a segmenter has to find the border between them."""
 
 _EIGHT_CONNECTED = np.ones((3, 3), bool)
 
 
-def merge_neighbours(instance_HW: np.ndarray, ids: Sequence[int], rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """Pairs of neighbouring instances, each in one pair at most, the larger one first; drawn in random order.
+def pair_neighbours(instance_HW: np.ndarray, ids: Sequence[int], rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """Random pairs of neighbouring instances, each instance in one pair at most, the larger one of a pair first.
 
-    Instances without a free neighbour are in no pair.
+    Instances whose neighbours are all taken are in no pair.
     """
-    pairs = neighbours_in_image(instance_HW, ids)
+    pairs = neighbouring_masks(instance_HW, ids)
     size = {i: int((instance_HW == i).sum()) for i in ids}
     free, chosen = set(ids), []
     for index in rng.permutation(len(pairs)):
@@ -32,7 +32,7 @@ def merge_neighbours(instance_HW: np.ndarray, ids: Sequence[int], rng: np.random
     return sorted(chosen)
 
 
-def neighbours_in_image(instance_HW: np.ndarray, ids: Sequence[int]) -> list[tuple[int, int]]:
+def neighbouring_masks(instance_HW: np.ndarray, ids: Sequence[int]) -> list[tuple[int, int]]:
     """Pairs (lower id, higher id) whose masks lie within REACH_PX of each other, sorted."""
     found = set()
     for i in ids:
@@ -42,8 +42,8 @@ def neighbours_in_image(instance_HW: np.ndarray, ids: Sequence[int]) -> list[tup
     return sorted(found)
 
 
-def merged_ids(instance_HW: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
-    """(H, W) with every group under the id of its first member."""
+def merge_masks(instance_HW: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
+    """(H, W) instance ids in which every group has the id of its first member."""
     merged_HW = instance_HW.copy()
     for first, *others in groups:
         merged_HW[np.isin(instance_HW, others)] = first

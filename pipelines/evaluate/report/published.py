@@ -1,22 +1,12 @@
-"""The systems of the paper, and the figures that its supplement prints.
+"""The figures that the paper's supplement prints.
 
-Published figures are of the authors' test set and models; they stand beside ours for orientation, never in one table.
-The main paper's tables were not at hand.
+They are of the authors' test set and models; they stand beside ours for orientation, never in one table. The tables of
+the main paper were not at hand.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-FIXER, OFFICIAL, GEN3DSR, MIDI = "fixer", "official", "gen3dsr", "midi"
-
-SYSTEMS = {
-    FIXER: "3D-Fixer, this project",
-    OFFICIAL: "3D-Fixer, official outputs",
-    GEN3DSR: "Gen3DSR",
-    MIDI: "MIDI",
-}
-"""Option name to row, in the order of the tables. Each has a row, also when nothing of it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +39,3 @@ RENDERING = (
     PublishedRendering("Gen3DSR", 102.72, 119.22, 80.70, 77.71),
     PublishedRendering("3D-Fixer", 43.52, 46.25, 89.82, 88.51),
 )
-ALPHAS = tuple(one.alpha for one in DISTORTION)

@@ -1,6 +1,6 @@
 """Rendering scores of a system over a test set: Fréchet distances and CLIP similarity, visible and unseen.
 
-Pictures are made while views are judged, so that no system is asked twice; only their features are kept.
+Pictures are drawn while views are judged, so that no system is asked twice; only their features are kept.
 Shapes: B pictures, D features.
 """
 
@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from pipelines.evaluate.metrics.bootstrap import mean_with_interval
-from pipelines.evaluate.records import Shape, SystemAnswer, TruthObject, TruthView
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.systems import SystemAnswer
+from pipelines.evaluate.records.truth import TruthObject, TruthView
 from pipelines.evaluate.rendering.features import Features
 from pipelines.evaluate.rendering.frechet import frechet_distance
 from pipelines.evaluate.rendering.views import (
@@ -26,12 +28,12 @@ from pipelines.evaluate.rendering.views import (
     prediction_picture,
     truth_picture,
 )
-from pipelines.evaluate.report import paper
+from pipelines.evaluate.report.published import RENDERING
 from pipelines.evaluate.report.tables import Cell, Column, Row, Table
 from scenegen.contract.object_dataset import ObjectDataset
 
-MetricName = Literal["frechet", "fid", "clip"]
-LABELS: Mapping[MetricName, str] = {"frechet": "Fréchet EffNet-Lite0", "fid": "FID", "clip": "CLIP"}
+FeatureMetric = Literal["frechet", "fid", "clip"]
+LABELS: Mapping[FeatureMetric, str] = {"frechet": "Fréchet EffNet-Lite0", "fid": "FID", "clip": "CLIP"}
 NOTES = (
     "Against clean renders of the true objects, drawn from the same cameras on white. Visible: the 3 stored views "
     "nearest to the input's direction; unseen: the 3 nearest to the opposite side. Predictions in their own colours, "
@@ -40,7 +42,7 @@ NOTES = (
     "Published for the authors' own test set (supplement, table 1b; their views are not stated): "
     + "; ".join(
         f"{one.system}: FID {one.fid_visible} / {one.fid_unseen}, CLIP {one.clip_visible} / {one.clip_unseen}"
-        for one in paper.RENDERING
+        for one in RENDERING
     )
     + ".",
 )
@@ -52,30 +54,30 @@ class _Pair:
 
     side: Side
     scene: str
-    truth: Mapping[MetricName, Tensor]
-    pred: Mapping[MetricName, Tensor]
+    truth: Mapping[FeatureMetric, Tensor]
+    pred: Mapping[FeatureMetric, Tensor]
 
 
 @dataclass
-class RenderScores:
+class FeatureScores:
     """Collects one system. features: the metrics that are wanted.
 
     without_surface: objects left out because nothing, only points or no colours were predicted.
     """
 
     objects: ObjectDataset
-    features: Mapping[MetricName, Features]
+    features: Mapping[FeatureMetric, Features]
     device: str = "cpu"
     without_surface: int = 0
     pairs: list[_Pair] = field(default_factory=list)
     _clean: dict[str, CleanViews] = field(default_factory=dict)
-    _truth: dict[tuple[str, int], Mapping[MetricName, Tensor]] = field(default_factory=dict)
+    _truth: dict[tuple[str, int], Mapping[FeatureMetric, Tensor]] = field(default_factory=dict)
 
-    def fresh(self) -> RenderScores:
+    def empty_copy(self) -> FeatureScores:
         """An empty one for another system; what is known of the truth is shared."""
-        return RenderScores(self.objects, self.features, self.device, _clean=self._clean, _truth=self._truth)
+        return FeatureScores(self.objects, self.features, self.device, _clean=self._clean, _truth=self._truth)
 
-    def watch(self, view: TruthView, answer: SystemAnswer) -> None:
+    def add(self, view: TruthView, answer: SystemAnswer) -> None:
         """Add one judged view."""
         shapes = {one.instance_id: one.shape for one in answer.predictions}
         for one in view.objects:
@@ -112,17 +114,17 @@ class RenderScores:
                 pair = _Pair(side, view.scene, self._truth_of(clean, index), self._features_of(drawn))
                 self.pairs.append(pair)
 
-    def _truth_of(self, clean: CleanViews, index: int) -> Mapping[MetricName, Tensor]:
+    def _truth_of(self, clean: CleanViews, index: int) -> Mapping[FeatureMetric, Tensor]:
         key = (clean.uid, index)
         if key not in self._truth:
             self._truth[key] = self._features_of(truth_picture(clean.read(index)))
         return self._truth[key]
 
-    def _features_of(self, picture_3SS: Tensor) -> Mapping[MetricName, Tensor]:
+    def _features_of(self, picture_3SS: Tensor) -> Mapping[FeatureMetric, Tensor]:
         return {metric: features(picture_3SS[None])[0] for metric, features in self.features.items()}
 
 
-def render_table(rows: Sequence[Row], metrics: Sequence[MetricName]) -> Table:
+def render_table(rows: Sequence[Row], metrics: Sequence[FeatureMetric]) -> Table:
     """One row a system."""
     columns = [
         Column(f"{metric}_{side}", f"{LABELS[metric]} {side}", "higher" if metric == "clip" else "lower", 2)
@@ -134,7 +136,7 @@ def render_table(rows: Sequence[Row], metrics: Sequence[MetricName]) -> Table:
     return Table("rendering", title, "system", tuple(columns), tuple(rows), NOTES)
 
 
-def _score(metric: MetricName, pairs: Sequence[_Pair]) -> Cell:
+def _score(metric: FeatureMetric, pairs: Sequence[_Pair]) -> Cell:
     truth_BD = torch.stack([pair.truth[metric] for pair in pairs]).double().numpy()
     pred_BD = torch.stack([pair.pred[metric] for pair in pairs]).double().numpy()
     if metric == "clip":

@@ -1,11 +1,12 @@
-"""Which instances of an image are judged.
+"""Which views of a test set and which instances of an image are judged.
 
 Shapes: H, W image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -16,16 +17,24 @@ _MIDI_SIZE = 512
 _FIRST_OBJECT_ID = 3
 _ID_STEPS = 100  # the official index images store id / 100 of the 16-bit range
 
+Item = TypeVar("Item")
+
+
+def evenly_spaced(items: Sequence[Item], limit: int) -> list[Item]:
+    """`limit` of the items, evenly spaced; 0 takes all."""
+    wanted = min(limit or len(items), len(items))
+    return [items[i] for i in np.linspace(0, len(items) - 1, wanted).round().astype(int)]
+
 
 def ids_of_index_png(codes_HW: np.ndarray) -> np.ndarray:
-    """(H, W) 16-bit codes of the official generator's index image to instance ids."""
+    """(H, W) uint16 instance ids of the 16-bit codes in the official generator's index image."""
     return np.rint(codes_HW.astype(np.float64) / 65535 * _ID_STEPS).astype(np.uint16)
 
 
 def largest_instances(instance_HW: np.ndarray, count: int = OFFICIAL_LARGEST) -> list[int]:
-    """The own test set's rule: the `count` object instances with most pixels, smallest of them first; 0 takes all.
+    """The own test set's rule: the `count` object instances with the most pixels, smallest first; 0 takes all.
 
-    Background, floor and wall (0, 1, 2) are no objects. Equal sizes: the larger id counts as larger.
+    Background, floor and wall (0, 1, 2) are no objects. Of equal sizes, the larger id counts as larger.
     """
     ids, pixels = np.unique(instance_HW, return_counts=True)
     objects = sorted((int(size), int(i)) for i, size in zip(ids, pixels, strict=True) if i >= _FIRST_OBJECT_ID)
@@ -39,9 +48,9 @@ def large_enough(instance_HW: np.ndarray, ids: Collection[int], min_ratio: float
 
 
 def midi_labels(labels_HW: np.ndarray) -> list[int]:
-    """MIDI's rule: labels 1..n whose share of the image, resized to 512 x 512 (nearest), is above 0.005.
+    """MIDI's rule: labels 1..n that cover more than 0.005 of the image after nearest resizing to 512 x 512.
 
-    Raises ValueError for labels with gaps or beyond 255, which the released script cannot mean either.
+    Raises ValueError for labels with gaps or above 255: the released script would misread them.
     """
     top = int(labels_HW.max(initial=0))
     if top > 255 or len(np.unique(labels_HW[labels_HW > 0])) != top:

@@ -1,8 +1,8 @@
-"""The scores of one object and of one scene, and what a missing prediction costs.
+"""The scores of one object and of one scene, and the penalty for a missing prediction.
 
 Penalty: F-score, precision, recall, overlaps and normal consistency are 0, and the Chamfer distance is the diagonal of
-the truth's box in the frame of comparison. No prediction inside that box scores worse, so leaving an object out never
-pays. Shapes: N points of the truth, M points of the prediction.
+the truth's box in the frame of comparison. No prediction inside that box scores worse, so it never pays to leave an
+object out. Shapes: N points of the truth, M points of the prediction.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import numpy as np
 
 from pipelines.evaluate.metrics.distances import neighbours, point_scores
 from pipelines.evaluate.metrics.frames import (
-    ObjectFrame,
     normalised_as_released,
     normalised_per_axis,
     to_canonical,
 )
 from pipelines.evaluate.metrics.normals import normal_consistency
 from pipelines.evaluate.metrics.overlap import box_iou, voxel_iou
-from pipelines.evaluate.sampling import Samples
+from pipelines.evaluate.metrics.sampling import Samples
+from pipelines.evaluate.records.options import ObjectFrame
 
 VOXEL = 0.1
-"""Edge of the voxels of `voxel_iou`, in the frame where objects measure 1.9: with 20,480 points a voxel of the surface
-holds about ten, so that two samplings of one shape fill the same voxels."""
+"""Edge of the voxels of the IoU, in the frame where the longest side of an object is 1.9. Of 20,480 points a voxel at
+the surface holds about ten, so that two samplings of one shape fill the same voxels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ObjectScores:
 
 @dataclass(frozen=True, slots=True)
 class SceneScores:
-    """chamfer in world units; precisions, recalls and f_scores in percent, one a threshold."""
+    """chamfer in world units; precisions, recalls and f_scores in percent, one for each threshold."""
 
     chamfer: float
     precisions: tuple[float, ...]
@@ -55,19 +55,19 @@ class SceneScores:
 
 
 @dataclass(frozen=True, slots=True)
-class Searching:
-    """How nearest neighbours are found; see `neighbours`."""
+class NeighbourSearch:
+    """How nearest neighbours are searched; see `neighbours`."""
 
     device: str = "cpu"
     threads: int = 1
 
 
 def score_object(
-    truth: Samples, pred: Samples, frame: ObjectFrame, T_world_obj: np.ndarray, searching: Searching
+    truth: Samples, pred: Samples, frame: ObjectFrame, T_world_obj: np.ndarray, search: NeighbourSearch
 ) -> ObjectScores:
-    """World samples of one object and of its prediction. T_world_obj: the truth's pose, for the canonical frame."""
+    """Scores of samples in the world. T_world_obj: (4, 4) pose of the truth, for the canonical frame."""
     truth_N3, pred_M3 = (_in_frame(one.points_N3, frame, T_world_obj) for one in (truth, pred))
-    found = neighbours(truth_N3, pred_M3, searching.device, searching.threads)
+    found = neighbours(truth_N3, pred_M3, search.device, search.threads)
     points = point_scores(found)
     normals = None
     if truth.normals_N3 is not None and pred.normals_N3 is not None:
@@ -84,17 +84,17 @@ def score_object(
 
 
 def missing_object(truth: Samples, frame: ObjectFrame, T_world_obj: np.ndarray) -> ObjectScores:
-    """What an object without a prediction scores when missing ones count."""
+    """The penalised scores of an object without a prediction."""
     diagonal = _diagonal(_in_frame(truth.points_N3, frame, T_world_obj))
     normals = None if truth.normals_N3 is None else 0.0
     return ObjectScores(diagonal, 0.0, 0.0, 0.0, 0.0, 0.0, normals)
 
 
 def score_scene(
-    truth_N3: np.ndarray, pred_M3: np.ndarray, thresholds: Sequence[float], searching: Searching
+    truth_N3: np.ndarray, pred_M3: np.ndarray, thresholds: Sequence[float], search: NeighbourSearch
 ) -> SceneScores:
-    """World points of all objects together."""
-    found = neighbours(truth_N3, pred_M3, searching.device, searching.threads)
+    """Scores of the world points of all objects together."""
+    found = neighbours(truth_N3, pred_M3, search.device, search.threads)
     scores = [point_scores(found, threshold) for threshold in thresholds]
     return SceneScores(
         scores[0].chamfer,
@@ -105,7 +105,7 @@ def score_scene(
 
 
 def missing_scene(truth_N3: np.ndarray, thresholds: Sequence[float]) -> SceneScores:
-    """What a scene without any prediction scores when missing ones count."""
+    """The penalised scores of a scene without any prediction."""
     none = (0.0,) * len(thresholds)
     return SceneScores(_diagonal(truth_N3), none, none, none)
 

@@ -1,11 +1,12 @@
-"""Our own system, asked view by view: what `fixer-complete` does, without files between."""
+"""Our own system, run view by view: what `fixer-complete` does, without files in between."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.evaluate.records import Prediction, SceneInput, Shape, SystemAnswer
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.systems import Prediction, SceneInput, SystemAnswer
 
 if TYPE_CHECKING:
     from pipelines.complete.pipeline import FixerPipeline
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Completer:
-    """seed: of the pipeline's noise."""
+class FixerSystem:
+    """A pipeline that completes scenes now, without Gaussians, which are not judged. seed: of its noise."""
 
     name: str
     pipeline: FixerPipeline

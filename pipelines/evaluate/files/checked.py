@@ -1,27 +1,26 @@
-"""Reading folders that others wrote: every error names what was expected and what is there."""
+"""Reads files and folders that other programs wrote; every error says what was expected and what was found."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from pipelines.errors import PipelineError
 
-_SHOWN = 6
-Item = TypeVar("Item")
+_SHOWN = 6  # names in a message
 
 
 class UnexpectedLayout(PipelineError):
-    """A folder or file is not laid out as it should be."""
+    """A folder or file is not laid out as expected."""
 
 
 def need(path: Path, what: str) -> Path:
-    """The path, if it is there. Raises UnexpectedLayout saying what the nearest existing folder holds instead."""
+    """The path, if it exists. Otherwise raises UnexpectedLayout with what the nearest existing folder holds."""
     if path.exists():
         return path
     place = next(parent for parent in path.parents if parent.is_dir())
@@ -31,7 +30,7 @@ def need(path: Path, what: str) -> Path:
 
 
 def need_key(values: Any, keys: Sequence[str], where: Path) -> Any:
-    """The value of the first of `keys` that is there. Raises UnexpectedLayout with the keys that are."""
+    """The value of the first of `keys` that exists. Otherwise raises UnexpectedLayout with the keys that do."""
     if isinstance(values, dict):
         for key in keys:
             if key in values:
@@ -41,6 +40,7 @@ def need_key(values: Any, keys: Sequence[str], where: Path) -> Any:
 
 
 def read_json(path: Path, what: str) -> Any:
+    """The content of a JSON file. Raises UnexpectedLayout if it is missing or no JSON."""
     try:
         return json.loads(need(path, what).read_text())
     except ValueError as error:
@@ -48,7 +48,7 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8; transparent pixels on black."""
+    """(H, W, 3) uint8; transparent pixels are laid over black."""
     image = Image.open(need(path, "the image"))
     if image.mode != "RGBA":
         return np.asarray(image.convert("RGB"))
@@ -70,21 +70,3 @@ def matrix(values: Any, shape: tuple[int, int], where: Path) -> np.ndarray:
     if found.shape != shape or not np.isfinite(found).all():
         raise UnexpectedLayout(f"{where} must hold a finite {shape[0]}x{shape[1]} matrix, found shape {found.shape}")
     return found
-
-
-def spread(items: Sequence[Item], limit: int) -> list[Item]:
-    """`limit` of the items, evenly spread; all for 0."""
-    wanted = min(limit or len(items), len(items))
-    return [items[i] for i in np.linspace(0, len(items) - 1, wanted).round().astype(int)]
-
-
-def pinhole(size_px: tuple[int, int], fov_x_rad: float) -> np.ndarray:
-    """(3, 3) K_px of a camera with square pixels and a centred axis. size_px: (width, height)."""
-    width, height = size_px
-    focal = width / 2 / np.tan(fov_x_rad / 2)
-    return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
-
-
-def from_opengl(T_world_cam_gl: np.ndarray) -> np.ndarray:
-    """The same camera with OpenCV axes."""
-    return T_world_cam_gl @ np.diag([1.0, -1.0, -1.0, 1.0])

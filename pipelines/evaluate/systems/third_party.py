@@ -1,12 +1,11 @@
-"""What MIDI and Gen3DSR write, brought into the world of the test set.
+"""Predictions that MIDI and Gen3DSR wrote, brought into the world of the test set.
 
     MIDI      DIR/<view key>.glb, or DIR/<view key>/output.glb: one node an instance
     Gen3DSR   DIR/<view key>/[reconstruction/]*<instance id>.{glb,ply,obj}, or one full_scene.{glb,ply,obj}
 
-Assumed of MIDI: meshes in the order of the ids of the masks that it was given; glTF axes, y up; its own normalised
-frame, so that only a similarity can place it. Assumed of Gen3DSR: OpenCV camera coordinates (its evaluation clips in
-them).
-Neither project's outputs were at hand; what does not fit is named, with what was found.
+Neither project's outputs were at hand, so this is assumed; what does not fit is an error with what was found.
+MIDI: meshes in the order of the mask ids, glTF axes (y up), a normalised frame of its own, so that only a similarity
+can place a scene. Gen3DSR: OpenCV camera coordinates, in which its evaluation clips.
 """
 
 from __future__ import annotations
@@ -14,19 +13,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from pipelines.evaluate.layout import need
-from pipelines.evaluate.meshes import T_ZUP_GLTF, UnreadableMesh, read_parts, read_shape
-from pipelines.evaluate.records import Prediction, SceneInput, Shape, SystemAnswer
-from pipelines.evaluate.sampling import PREDICTION, EmptyShape, sample_rng, sample_shape
+from pipelines.evaluate.files.checked import need
+from pipelines.evaluate.files.meshes import T_ZUP_GLTF, UnreadableMesh, read_parts, read_shape
+from pipelines.evaluate.metrics.sampling import PREDICTION, EmptyShape, sample_rng, sample_shape
+from pipelines.evaluate.records.options import Placement
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.systems import Prediction, SceneInput, SystemAnswer
 from pipelines.evaluate.systems.baselines import NothingVisible, visible_points
 from pipelines.evaluate.systems.placement import fit_similarity, upright_starts
 from scenegen.contract.records import FIRST_OBJECT_ID
 
-Placement = Literal["in_place", "similarity"]
 _MESHES = (".glb", ".ply", ".obj")
 _WHOLE_SCENE = "full_scene"
 _FIT_POINTS = 2000
@@ -34,7 +33,7 @@ _FIT_POINTS = 2000
 
 @dataclass(frozen=True, slots=True)
 class MidiFolder:
-    """MIDI's scenes. first_id: of an object in the masks (1 in MIDI's own test set, 3 in ours)."""
+    """Scenes that MIDI wrote. first_id: the lowest object id in the masks (1 in MIDI's own test set, 3 in ours)."""
 
     name: str
     folder: Path
@@ -73,7 +72,7 @@ class MidiFolder:
 
 @dataclass(frozen=True, slots=True)
 class Gen3dsrFolder:
-    """Gen3DSR's scenes."""
+    """Scenes that Gen3DSR wrote."""
 
     name: str
     folder: Path
@@ -96,7 +95,7 @@ class Gen3dsrFolder:
             place = place / "reconstruction"
         files = sorted(path for path in place.glob("*") if path.suffix in _MESHES)
         try:
-            shapes = {_number(path): read_shape(path) for path in files if path.stem != _WHOLE_SCENE}
+            shapes = {_instance_id(path): read_shape(path) for path in files if path.stem != _WHOLE_SCENE}
             whole = [read_shape(path) for path in files if path.stem == _WHOLE_SCENE]
         except UnreadableMesh as error:
             return _all_failed(scene, str(error))
@@ -107,7 +106,7 @@ class Gen3dsrFolder:
 
 
 def _placed(scene: SceneInput, parts: dict[int, Shape], placement: Placement, starts: list[np.ndarray]) -> SystemAnswer:
-    """The instances that were asked for, the scene as a whole moved onto the visible points if so wished."""
+    """The instances that were asked for, after the placement of the whole scene. starts: see `fit_similarity`."""
     T = np.eye(4)
     if placement == "similarity":
         rng = sample_rng(0, scene.key, 0, PREDICTION)
@@ -125,7 +124,7 @@ def _visible(scene: SceneInput, ids: list[int]) -> dict[int, np.ndarray]:
         try:
             found[i] = visible_points(scene, i).vertices_V3
         except NothingVisible:
-            continue  # an instance out of sight cannot help to place the scene; the others do
+            continue  # it cannot help to place the scene; the others can
     return found
 
 
@@ -135,11 +134,11 @@ def _sampled(parts: dict[int, Shape], rng: np.random.Generator) -> dict[int, np.
         try:
             found[i] = sample_shape(shape, _FIT_POINTS, rng).points_N3
         except EmptyShape:
-            continue  # judged as failed later on, with its reason
+            continue  # the judge reports it as failed, with its reason
     return found
 
 
-def _number(path: Path) -> int | None:
+def _instance_id(path: Path) -> int | None:
     """The instance id at the end of a file's name."""
     found = re.search(r"(\d+)$", path.stem)
     return int(found[1]) if found else None

@@ -1,60 +1,25 @@
-"""The depth that a system is given: exact, estimated, or between, and how the estimate was put on a metric scale.
+"""The depth that a system is given: exact, estimated or a mix, and how the estimate is aligned to metres.
 
 Shapes: H, W image, P pixels, T trials.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 
 from pipelines.errors import PipelineError, UsageError
-from pipelines.evaluate.records import TruthSet, TruthView
-
-GROUND_TRUTH = "gt"
-
-Alignment = Literal["gt_affine", "gt_scale", "none"]
-"""gt_affine: scale and shift fitted to the exact depth (RANSAC), as the official scripts do; it leaks metric scale.
-gt_scale: only a scale. none: the estimate as it is, which must be metric; no truth reaches the system."""
-
-ALIGNMENT_NOTES: dict[Alignment, str] = {
-    "gt_affine": "estimated depth is put on the exact depth by scale and shift (RANSAC), as in the official scripts",
-    "gt_scale": "estimated depth is put on the exact depth by its least-squares scale",
-    "none": "estimated depth is used as it is: no truth reaches the system",
-}
+from pipelines.evaluate.records.options import GROUND_TRUTH, Alignment, DepthChoice
+from pipelines.evaluate.records.truth import TruthSet, TruthView
 
 _TRIALS = 100
 _SAMPLE_SHARE = 0.2
 _MIN_PIXELS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class DepthChoice:
-    """source: "gt" or an estimator. ratio: the paper's alpha, how much of the depth is the estimate's."""
-
-    source: str = GROUND_TRUTH
-    alignment: Alignment = "gt_affine"
-    ratio: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.ratio <= 1:
-            raise UsageError(f"the share of estimated depth is {self.ratio}; it lies between 0 and 1")
-
-    @property
-    def depth_ratio(self) -> float:
-        """What the system is told: 0 for exact depth."""
-        return 0.0 if self.source == GROUND_TRUTH else self.ratio
-
-    def __str__(self) -> str:
-        return "exact" if self.source == GROUND_TRUTH else f"{self.source}, {self.alignment}, alpha {self.ratio:g}"
-
-
 def depth_for(view: TruthView, truth: TruthSet, choice: DepthChoice, seed: int) -> np.ndarray:
-    """(H, W) planar depth in metres, NaN where either part of the mix is unknown.
+    """(H, W) planar depth in metres, NaN where either part of the mix is unknown. seed: of the RANSAC fit.
 
-    Raises PipelineError if the estimate cannot be aligned, or is not metric and was not to be aligned.
+    Raises PipelineError if the estimate cannot be aligned, UsageError if it is not metric and no alignment was chosen.
     """
     if choice.source == GROUND_TRUTH:
         return view.depth_HW
@@ -72,8 +37,8 @@ def depth_for(view: TruthView, truth: TruthSet, choice: DepthChoice, seed: int) 
 def affine_ransac(estimate_P: np.ndarray, truth_P: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
     """(scale, shift) of truth = scale * estimate + shift, as the official scripts fit it.
 
-    Lines through random fifths of the pixels; inliers are within the median absolute deviation of the truth; the line
-    with most inliers (least squared error among equals) is fitted again to its inliers.
+    RANSAC: lines are fitted to random fifths of the pixels; inliers lie within the median absolute deviation of the
+    truth; the line with most inliers (of equals, the one with the lowest squared error) is fitted again to its inliers.
     """
     limit = float(np.median(np.abs(truth_P - np.median(truth_P))))
     size = max(int(np.ceil(_SAMPLE_SHARE * len(truth_P))), 2)
@@ -92,6 +57,7 @@ def affine_ransac(estimate_P: np.ndarray, truth_P: np.ndarray, rng: np.random.Ge
 def _fit(
     estimate_HW: np.ndarray, view: TruthView, foreground_HW: np.ndarray, alignment: Alignment, seed: int
 ) -> tuple[float, float]:
+    """(scale, shift) of the estimate, from the pixels of the judged objects."""
     if alignment == "none":
         return 1.0, 0.0
     common = foreground_HW & np.isfinite(estimate_HW) & np.isfinite(view.depth_HW)
@@ -104,7 +70,7 @@ def _fit(
 
 
 def _line(x_P: np.ndarray, y_P: np.ndarray) -> tuple[float, float]:
-    """Least squares; a flat line when x does not vary."""
+    """(slope, intercept) by least squares; a flat line if x does not vary."""
     x_mean, y_mean = x_P.mean(), y_P.mean()
     variance = float(((x_P - x_mean) ** 2).sum())
     scale = float(((x_P - x_mean) * (y_P - y_mean)).sum()) / variance if variance > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Shapes from files.
+"""Shapes read from mesh files (GLB, PLY, OBJ).
 
 Shapes: V vertices, F faces.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import trimesh
 
 from pipelines.errors import PipelineError
-from pipelines.evaluate.records import Shape
+from pipelines.evaluate.records.shapes import Shape, merged
 
 _LINEAR_COLOURS = (".glb", ".gltf")  # glTF keeps vertex colours linear
 _PACKED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")  # geometry that trimesh takes for zeros
@@ -23,7 +23,7 @@ T_ZUP_GLTF = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]
 
 
 class UnreadableMesh(PipelineError):
-    """A file is no mesh that can be judged."""
+    """A file does not hold a mesh that can be judged."""
 
 
 def read_shape(path: Path) -> Shape:
@@ -36,7 +36,7 @@ def read_shape(path: Path) -> Shape:
 
 
 def read_parts(path: Path) -> list[Shape]:
-    """As `read_shape`, one shape a node, in the order of the file's meshes."""
+    """Like `read_shape`, but one shape for each node, in the order of the file's meshes."""
     try:
         if path.suffix.lower() == ".glb":
             _check_plain(path)
@@ -74,18 +74,6 @@ def _check_plain(path: Path) -> None:
             f"{path} stores its geometry with {' and '.join(packed)}, which is not read; export it again without "
             "compression and quantisation"
         )
-
-
-def merged(parts: list[Shape]) -> Shape:
-    """One shape of several; colours only if all have them."""
-    offsets = np.cumsum([0, *(len(part.vertices_V3) for part in parts[:-1])])
-    faces = [part.faces_F3 + offset for part, offset in zip(parts, offsets, strict=True)]
-    colors = [part.colors_V3 for part in parts if part.colors_V3 is not None]
-    return Shape(
-        np.concatenate([part.vertices_V3 for part in parts]),
-        np.concatenate(faces),
-        np.concatenate(colors) if len(colors) == len(parts) else None,
-    )
 
 
 def _shape(geometry: Any, linear: bool) -> Shape:

@@ -1,4 +1,4 @@
-"""One view judged: a system's answer against the truth, object by object and as a scene.
+"""Judges one view: a system's answer against the truth, object by object and as a whole scene.
 
 Shapes: N points.
 """
@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipelines.evaluate.meshes import merged
-from pipelines.evaluate.metrics.frames import ObjectFrame, box_pose
+from pipelines.evaluate.judging.rules import Rules
+from pipelines.evaluate.metrics.frames import box_pose
 from pipelines.evaluate.metrics.frustum import clip_to_frustum, points_inside
-from pipelines.evaluate.records import Outcome, Prediction, Shape, SystemAnswer, TruthObject, TruthView
-from pipelines.evaluate.sampling import (
-    OFFICIAL_POINTS,
+from pipelines.evaluate.metrics.sampling import (
     PREDICTION,
     TRUTH,
     EmptyShape,
@@ -23,38 +21,25 @@ from pipelines.evaluate.sampling import (
     sample_rng,
     sample_shape,
 )
-from pipelines.evaluate.scores import (
+from pipelines.evaluate.metrics.scores import (
+    NeighbourSearch,
     ObjectScores,
     SceneScores,
-    Searching,
     missing_object,
     missing_scene,
     score_object,
     score_scene,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How a test set is judged.
-
-    frame: where objects are compared; None judges whole scenes only. points: sampled from each object.
-    scene_points: sampled from the whole scene; None takes the union of the objects' points.
-    thresholds: of the scene's F-score, metres. clip: cut truth and prediction to what the image frame can show.
-    """
-
-    frame: ObjectFrame | None = "canonical"
-    points: int = OFFICIAL_POINTS
-    scene_points: int | None = None
-    thresholds: tuple[float, ...] = (0.1,)
-    clip: bool = False
+from pipelines.evaluate.records.shapes import Shape, merged
+from pipelines.evaluate.records.systems import Outcome, Prediction, SystemAnswer
+from pipelines.evaluate.records.truth import TruthObject, TruthView
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is judged as one object: `members` of the truth against the predictions of the instances `asked`.
+    """What is judged as one object: the truth of `members` against the predictions for the instances `asked`.
 
-    Usually one and the same instance; more where masks were merged.
+    Usually both are one and the same instance; with merged masks, two members share one that is asked for.
     """
 
     members: tuple[int, ...]
@@ -63,9 +48,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ObjectResult:
-    """One target. scores: None without a usable prediction. penalised: the scores, or what missing costs.
+    """How one target was judged. scores: None without a usable prediction. penalised: the scores, or else the penalty.
 
-    occlusion and mask_components: of the largest member, None when the set does not say.
+    occlusion and mask_components: of the largest member; None when the test set does not say.
     """
 
     key: str
@@ -82,9 +67,10 @@ class ObjectResult:
 
 @dataclass(frozen=True, slots=True)
 class SceneResult:
-    """One view as a whole. scores: missing objects left out on both sides, None when all are missing.
+    """How one view was judged as a whole.
 
-    penalised: the truth of missing objects stays. seconds: that the system took, None when unknown.
+    scores: missing objects are left out on both sides; None when all are missing. penalised: the truth of missing
+    objects stays. seconds: that the system took; None when unknown.
     """
 
     key: str
@@ -96,16 +82,16 @@ class SceneResult:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Samples and scores. seed: of every sampled point."""
+    """Samples points of truth and prediction, and scores them. seed: of the sampling."""
 
     rules: Rules = field(default_factory=Rules)
     seed: int = 0
-    searching: Searching = field(default_factory=Searching)
+    search: NeighbourSearch = field(default_factory=NeighbourSearch)
 
     def view(
         self, view: TruthView, answer: SystemAnswer, targets: Sequence[Target]
     ) -> tuple[tuple[ObjectResult, ...], SceneResult]:
-        """Every target of one view, and the view as a scene."""
+        """The results of every target of one view, and of the view as a whole."""
         if view.whole is not None:
             return (), self._whole_scene(view, view.whole, answer)
         pairs = [(target, self._truth(view, target), self._prediction(view, answer, target)) for target in targets]
@@ -115,14 +101,14 @@ class Judge:
             return objects, self._whole_scene(view, merged(shapes), answer)
         return objects, self._scene(view, pairs, answer.seconds)
 
-    def _object(self, view: TruthView, target: Target, truth: Samples, pred: _Given) -> ObjectResult:
+    def _object(self, view: TruthView, target: Target, truth: Samples, pred: _SampledPrediction) -> ObjectResult:
         assert self.rules.frame is not None
         largest = max((view.object(i) for i in target.members), key=lambda one: one.visible_px)
         single = view.object(target.members[0]) if len(target.members) == 1 else None
         pose = _pose(single, truth)
         scores = None
         if pred.samples is not None:
-            scores = score_object(truth, pred.samples, self.rules.frame, pose, self.searching)
+            scores = score_object(truth, pred.samples, self.rules.frame, pose, self.search)
         return ObjectResult(
             key=view.key,
             scene=view.scene,
@@ -137,7 +123,7 @@ class Judge:
         )
 
     def _scene(
-        self, view: TruthView, pairs: Sequence[tuple[Target, Samples, _Given]], seconds: float | None
+        self, view: TruthView, pairs: Sequence[tuple[Target, Samples, _SampledPrediction]], seconds: float | None
     ) -> SceneResult:
         def union(clouds: Sequence[Samples]) -> np.ndarray:
             return np.concatenate([one.points_N3 for one in clouds] or [np.zeros((0, 3))])
@@ -148,11 +134,11 @@ class Judge:
         return self._scene_result(view, all_truth_N3, answered_N3, pred_N3, seconds)
 
     def _whole_scene(self, view: TruthView, whole: Shape, answer: SystemAnswer) -> SceneResult:
-        """The surface of the scene against all that was predicted, sampled by area."""
+        """The surface of the whole scene against all predictions together, both sampled by area."""
         count = self.rules.scene_points or self.rules.points
         truth = sample_shape(self._clipped(view, whole), count, sample_rng(self.seed, view.key, 0, TRUTH))
         shapes = [one.shape for one in answer.predictions if one.shape is not None]
-        pred = self._sampled(view, shapes, 0, count) if shapes else _Given(None, "missing", "")
+        pred = self._sampled(view, shapes, 0, count) if shapes else _SampledPrediction(None, "missing", "")
         pred_N3 = pred.samples.points_N3 if pred.samples else np.zeros((0, 3))
         return self._scene_result(view, truth.points_N3, truth.points_N3, pred_N3, answer.seconds)
 
@@ -167,9 +153,9 @@ class Judge:
         thresholds = self.rules.thresholds
         if not len(pred_N3):
             return SceneResult(view.key, view.scene, None, missing_scene(truth_N3, thresholds), seconds)
-        scores = score_scene(answered_N3, pred_N3, thresholds, self.searching)
+        scores = score_scene(answered_N3, pred_N3, thresholds, self.search)
         complete = len(answered_N3) == len(truth_N3)
-        penalised = scores if complete else score_scene(truth_N3, pred_N3, thresholds, self.searching)
+        penalised = scores if complete else score_scene(truth_N3, pred_N3, thresholds, self.search)
         return SceneResult(view.key, view.scene, scores, penalised, seconds)
 
     def _truth(self, view: TruthView, target: Target) -> Samples:
@@ -177,22 +163,22 @@ class Judge:
         shape = self._clipped(view, merged(shapes))
         return sample_shape(shape, self.rules.points, sample_rng(self.seed, view.key, target.members[0], TRUTH))
 
-    def _prediction(self, view: TruthView, answer: SystemAnswer, target: Target) -> _Given:
+    def _prediction(self, view: TruthView, answer: SystemAnswer, target: Target) -> _SampledPrediction:
         given = [one for one in answer.predictions if one.instance_id in target.asked]
         shapes = [one.shape for one in given if one.shape is not None]
         if not shapes:
             silent = Prediction(target.asked[0], None, "missing", "the system gave nothing for it")
             first = given[0] if given else silent
-            return _Given(None, first.outcome, first.reason)
+            return _SampledPrediction(None, first.outcome, first.reason)
         return self._sampled(view, shapes, target.asked[0], self.rules.points)
 
-    def _sampled(self, view: TruthView, shapes: Sequence[Shape], instance_id: int, count: int) -> _Given:
+    def _sampled(self, view: TruthView, shapes: Sequence[Shape], instance_id: int, count: int) -> _SampledPrediction:
         shape = self._clipped(view, merged(list(shapes)))
         try:
             samples = sample_shape(shape, count, sample_rng(self.seed, view.key, instance_id, PREDICTION))
         except EmptyShape as error:
-            return _Given(None, "failed", f"its shape cannot be judged: {error}")
-        return _Given(samples, "completed", "")
+            return _SampledPrediction(None, "failed", f"its shape cannot be judged: {error}")
+        return _SampledPrediction(samples, "completed", "")
 
     def _clipped(self, view: TruthView, shape: Shape) -> Shape:
         if not self.rules.clip:
@@ -206,8 +192,8 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """A prediction as points, or why there is none."""
+class _SampledPrediction:
+    """The points of a prediction, or why there are none."""
 
     samples: Samples | None
     outcome: Outcome
@@ -215,7 +201,7 @@ class _Given:
 
 
 def _pose(single: TruthObject | None, truth: Samples) -> np.ndarray:
-    """The truth's own pose; of what has none (a group, a scan) its box."""
+    """The pose of the truth; if it has none (a group, a scan), its bounding box."""
     if single is not None and single.T_world_obj is not None:
         return single.T_world_obj
     return box_pose(truth.points_N3)

@@ -1,4 +1,4 @@
-"""Any test set, with depth that an estimator finds in its images now."""
+"""Any test set, with depth that an estimator computes from its images now."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 from pipelines.complete.inputs.estimators import LoadedEstimator
 from pipelines.complete.view import Camera
-from pipelines.evaluate.records import TruthSet, TruthView
+from pipelines.evaluate.records.truth import TruthSet, TruthView
 
-_KEPT = 256  # maps, 1 GB at 1024 x 1024: a sweep and further systems ask for the same views again
+_MAPS_KEPT = 256  # 1 GB at 1024 x 1024; a sweep and further systems ask for the same views again
 
 
 @dataclass(frozen=True)
-class EstimatedNow:
-    """The estimator sees the image and is told the focal length, as `fixer-complete` does with a known camera."""
+class EstimatedDepthTruth:
+    """The estimator gets the image and the true focal length, as in `fixer-complete` with a known camera."""
 
     truth: TruthSet
     estimator: LoadedEstimator
-    _found: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
+    _maps: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
 
     @property
     def name(self) -> str:
@@ -35,12 +35,12 @@ class EstimatedNow:
         return self.truth.view(key)
 
     def depth_estimate(self, key: str, estimator: str) -> tuple[np.ndarray, bool]:
-        """estimator: the one that is loaded; there is no other."""
+        """estimator: the name of the one that is loaded."""
         facts = self.estimator.facts
         assert estimator == facts.name  # both come from one option
-        if key not in self._found:
+        if key not in self._maps:
             view = self.truth.view(key)
-            self._found[key] = self.estimator(view.rgb_HW3, Camera(view.K_px, view.T_world_cam)).depth_HW
-            if len(self._found) > _KEPT:
-                self._found.popitem(last=False)
-        return self._found[key], facts.metric
+            self._maps[key] = self.estimator(view.rgb_HW3, Camera(view.K_px, view.T_world_cam)).depth_HW
+            if len(self._maps) > _MAPS_KEPT:
+                self._maps.popitem(last=False)
+        return self._maps[key], facts.metric

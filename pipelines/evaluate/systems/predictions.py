@@ -3,10 +3,9 @@
     PREDICTIONS/<view key>/objects/<instance id>.glb
     PREDICTIONS/<view key>/report.json
 
-That is the layout of the official own-set results with our report beside it. `view_key` names the folder of a row of
-our datasets. Without a report (official results) the GLB's coordinates are taken as they are, z up, in the world; the
-report says so or says that they are glTF's (y up). A sweep's predictions lie in a folder of its step:
-PREDICTIONS/alpha-0.2/<view key>/...
+This is the layout of the official results on their own test set, with our report beside it. Without a report (official
+results), GLB coordinates are taken as world coordinates, z up; a report says which axes they have. Predictions for a
+step of a sweep lie in a folder of its name: PREDICTIONS/alpha-0.2/<view key>/...
 """
 
 from __future__ import annotations
@@ -22,23 +21,24 @@ import numpy as np
 from pipelines.complete.export.glb import write_glb
 from pipelines.complete.export.scene import SceneObject, vertex_normals
 from pipelines.errors import PipelineError
-from pipelines.evaluate.meshes import T_ZUP_GLTF, UnreadableMesh, read_shape
-from pipelines.evaluate.records import Outcome, Prediction, SceneInput, Shape, SystemAnswer
+from pipelines.evaluate.files.meshes import T_ZUP_GLTF, UnreadableMesh, read_shape
+from pipelines.evaluate.records.shapes import Shape
+from pipelines.evaluate.records.systems import Outcome, Prediction, SceneInput, SystemAnswer
 
 REPORT = "report.json"
 OBJECTS = "objects"
 FORMAT = 1
 
 Axes = Literal["world", "gltf"]
-"""Coordinates of the GLBs: the world's own (z up), or the world turned y up as glTF has it."""
+"""Axes of the GLBs: those of the world (z up), or the world rotated to glTF's (y up)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewReport:
-    """What is said of one view beside its GLBs.
+    """The facts about one view that its GLBs do not hold.
 
-    system: who made them. axes: of the GLBs. depth, alignment, depth_ratio: the depth that the system was given.
-    seconds: wall time of the view. outcomes: instance id to (outcome, reason) of what was attempted.
+    system: which one made them. axes: of the GLBs. depth, alignment, depth_ratio: the depth that the system was given.
+    seconds: wall time of the view. outcomes: instance id to (outcome, reason), of all instances that were attempted.
     """
 
     system: str
@@ -56,7 +56,7 @@ class ViewReport:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ViewReport:
-        """Raises ValueError for what is no such report."""
+        """Raises ValueError if the values are no such report."""
         try:
             if values["format"] != FORMAT:
                 raise ValueError(f"format {values['format']} is not {FORMAT}")
@@ -71,15 +71,11 @@ class ViewReport:
         return report
 
 
-def view_key(scene_index: int, view_index: int) -> str:
-    """The folder of a row of our datasets."""
-    return f"scene{scene_index:06d}_view{view_index:03d}"
-
-
 def write_answer(folder: Path, key: str, answer: SystemAnswer, report: ViewReport) -> None:
-    """Write a view's surfaces and its report, whose axes, outcomes and seconds come from here.
+    """Write the surfaces of a view and its report.
 
-    Raises ValueError for a prediction that is only points, which a GLB of triangles cannot hold.
+    report: its axes, outcomes and seconds are replaced by what is written here. Raises ValueError for a prediction that
+    is only points, which a GLB of triangles cannot hold.
     """
     place = folder / key
     for one in answer.predictions:
@@ -92,7 +88,7 @@ def write_answer(folder: Path, key: str, answer: SystemAnswer, report: ViewRepor
 
 
 def _scene_object(one: Prediction, shape: Shape) -> SceneObject:
-    """Centred before it is stored in single precision, so that far from the origin nothing is lost."""
+    """The vertices are centred before they become float32, so that no precision is lost far from the origin."""
     if not shape.is_surface:
         raise ValueError(f"instance {one.instance_id} is only points; write surfaces")
     centre = (shape.vertices_V3.min(axis=0) + shape.vertices_V3.max(axis=0)) / 2
@@ -112,7 +108,7 @@ def _scene_object(one: Prediction, shape: Shape) -> SceneObject:
 
 @dataclass(frozen=True, slots=True)
 class PredictionFolder:
-    """A system whose answers were made earlier, each step of a sweep in a folder of its own."""
+    """A system whose predictions were made earlier, those of each step of a sweep in a folder of its own."""
 
     name: str
     folder: Path
@@ -120,7 +116,7 @@ class PredictionFolder:
 
     @classmethod
     def open(cls, name: str, folder: Path) -> PredictionFolder:
-        """The reports' own name of the system follows `name`, so that a row says whose weights it judges.
+        """The system's name in the reports is appended to `name`, so that a row says whose weights it judges.
 
         Raises PipelineError if the folder holds no predictions, or those of several systems.
         """
@@ -137,7 +133,7 @@ class PredictionFolder:
         return cls(": ".join([name, *makers]), folder)
 
     def complete(self, scene: SceneInput) -> SystemAnswer:
-        """What lies in the folder of this view; instances without a file and without a word are left out."""
+        """What lies in the folder of this view; instances with neither a file nor an outcome are left out."""
         place = self.folder / scene.variation / scene.key
         report = self._report(place)
         predictions = [self._prediction(place, i, report) for i in scene.instance_ids]

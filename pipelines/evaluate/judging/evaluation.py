@@ -1,4 +1,4 @@
-"""A system over a test set, under one condition: what it is shown, what is asked of it, how it was judged."""
+"""Evaluates a system on a test set under one condition: what it is given, what it is asked for, how it was judged."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.evaluate.depth import DepthChoice, depth_for
-from pipelines.evaluate.judge import Judge, ObjectResult, SceneResult, Target
-from pipelines.evaluate.merging import merge_neighbours, merged_ids
-from pipelines.evaluate.records import SceneInput, System, SystemAnswer, TruthSet, TruthView
-from pipelines.evaluate.sampling import sample_rng
+from pipelines.evaluate.judging.depth import depth_for
+from pipelines.evaluate.judging.judge import Judge, ObjectResult, SceneResult, Target
+from pipelines.evaluate.judging.merged_masks import merge_masks, pair_neighbours
+from pipelines.evaluate.metrics.sampling import sample_rng
+from pipelines.evaluate.records.options import DepthChoice
+from pipelines.evaluate.records.systems import SceneInput, System, SystemAnswer
+from pipelines.evaluate.records.truth import TruthSet, TruthView
 
 Masks = Literal["exact", "pairs_separate", "pairs_merged"]
-"""exact: one mask an instance. pairs_merged: neighbouring instances share a mask, and only those pairs are judged, each
-as one thing. pairs_separate: the same pairs are judged, but the masks are exact; what the merge costs is the gap."""
+"""exact: one mask for each instance. pairs_merged: pairs of neighbouring instances share a mask, and only these pairs
+are judged, each as one object. pairs_separate: the same pairs are judged, but their masks are exact; the difference to
+pairs_merged is the cost of the merge."""
 
-Watcher = Callable[[TruthView, SystemAnswer], None]
+AnswerCallback = Callable[[TruthView, SystemAnswer], None]
 
-_MERGING = 2  # stream of the pairs' generator, beside those of sampled points
+_PAIRS_STREAM = 2  # of random numbers, beside those of sampled points
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """variation: "" or the step of a sweep, also its folder among predictions."""
+    """What a system is given. variation: "" or the step of a sweep, which is also its folder among predictions."""
 
     variation: str = ""
     depth: DepthChoice = field(default_factory=DepthChoice)
@@ -35,7 +38,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All results of one system under one condition. views: how many had something to judge."""
+    """All results of one system under one condition."""
 
     system: str
     condition: Condition
@@ -44,15 +47,16 @@ class Evaluation:
 
     @property
     def views(self) -> int:
+        """How many views had something to judge."""
         return len(self.scenes)
 
     @property
     def missing(self) -> int:
-        """Objects without a usable prediction."""
+        """How many objects have no usable prediction."""
         return sum(one.scores is None for one in self.objects)
 
     def only(self, keep: Callable[[ObjectResult], bool]) -> Evaluation:
-        """Of its objects, those that `keep` wants; no scenes, which are not theirs alone."""
+        """The objects that `keep` accepts; without scenes, whose scores are of all objects."""
         return replace(self, objects=tuple(filter(keep, self.objects)), scenes=())
 
 
@@ -62,37 +66,37 @@ def evaluate(
     judge: Judge,
     condition: Condition,
     keys: Iterable[str] | None = None,
-    watchers: Sequence[Watcher] = (),
+    callbacks: Sequence[AnswerCallback] = (),
 ) -> Evaluation:
-    """Ask and judge view by view.
+    """Ask the system and judge its answer, view by view.
 
-    keys: which views, by default all, for instance wrapped in a progress bar. watchers: see every answer.
+    keys: which views, by default all; may be wrapped in a progress bar. callbacks: called with every answer.
     """
     objects: list[ObjectResult] = []
     scenes: list[SceneResult] = []
     for key in truth.keys if keys is None else keys:
         view = truth.view(key)
-        scene, targets = shown(view, truth, condition, judge.seed)
+        scene, targets = prepare_view(view, truth, condition, judge.seed)
         if not targets:
             continue
-        answer = _answer(system, scene)
-        for watch in watchers:
-            watch(view, answer)
-        found, whole = judge.view(view, answer, targets)
-        objects += found
-        scenes.append(whole)
+        answer = _timed_answer(system, scene)
+        for callback in callbacks:
+            callback(view, answer)
+        judged_objects, judged_scene = judge.view(view, answer, targets)
+        objects += judged_objects
+        scenes.append(judged_scene)
     return Evaluation(system.name, condition, tuple(objects), tuple(scenes))
 
 
-def shown(view: TruthView, truth: TruthSet, condition: Condition, seed: int) -> tuple[SceneInput, list[Target]]:
-    """What the system sees of a view, and what is judged; no targets where the view has nothing to judge."""
+def prepare_view(view: TruthView, truth: TruthSet, condition: Condition, seed: int) -> tuple[SceneInput, list[Target]]:
+    """What the system is given of a view, and what is judged; no targets if the view has nothing to judge."""
     ids = [one.instance_id for one in view.objects]
     groups: list[tuple[int, ...]] = [(i,) for i in ids]
     instance_HW = view.instance_HW
     if condition.masks != "exact":
-        groups = merge_neighbours(instance_HW, ids, sample_rng(seed, view.key, 0, _MERGING))
+        groups = pair_neighbours(instance_HW, ids, sample_rng(seed, view.key, 0, _PAIRS_STREAM))
     if condition.masks == "pairs_merged":
-        instance_HW = merged_ids(instance_HW, groups)
+        instance_HW = merge_masks(instance_HW, groups)
     targets = [Target(group, group[:1] if condition.masks == "pairs_merged" else group) for group in groups]
     scene = SceneInput(
         key=view.key,
@@ -108,7 +112,8 @@ def shown(view: TruthView, truth: TruthSet, condition: Condition, seed: int) -> 
     return scene, targets
 
 
-def _answer(system: System, scene: SceneInput) -> SystemAnswer:
+def _timed_answer(system: System, scene: SceneInput) -> SystemAnswer:
+    """The answer, with the wall time of a system that runs now and does not measure its own."""
     if not system.reruns:
         return system.complete(scene)
     start = time.perf_counter()
@@ -116,18 +121,8 @@ def _answer(system: System, scene: SceneInput) -> SystemAnswer:
     return answer if answer.seconds is not None else replace(answer, seconds=time.perf_counter() - start)
 
 
-def occlusion_is_within(low: float, high: float) -> Callable[[ObjectResult], bool]:
-    """Occlusion in [low, high); the last bin also takes 1."""
-    return lambda one: one.occlusion is not None and (low <= one.occlusion < high or one.occlusion == high == 1)
-
-
-def components_are_within(low: int, high: float) -> Callable[[ObjectResult], bool]:
-    """Mask components from low to high, both included."""
-    return lambda one: one.mask_components is not None and low <= one.mask_components <= high
-
-
 def scores_of(objects: Sequence[ObjectResult], name: str, penalised: bool) -> tuple[list[float], list[str]]:
-    """A score of all objects that have it, and the scene of each."""
+    """The values of one score of all objects that have it, and the scene of each."""
     pairs = [(one.penalised if penalised else one.scores, one.scene) for one in objects]
     values = [(getattr(scores, name), scene) for scores, scene in pairs if scores is not None]
     known = [(float(value), scene) for value, scene in values if value is not None and np.isfinite(value)]
