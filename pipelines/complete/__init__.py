@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.complete.pipeline import FixerPipeline
-    from pipelines.complete.records import Completion, InstanceCompletion, Settings
+    from pipelines.complete.results import Completion, InstanceCompletion, Settings
     from pipelines.complete.view import Camera, SceneView
 
 __all__ = ["Camera", "Completion", "FixerPipeline", "InstanceCompletion", "SceneView", "Settings"]
@@ -20,4 +20,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'records')}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'results')}"), name)

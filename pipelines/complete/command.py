@@ -17,10 +17,10 @@ from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError
 from pipelines.pretrained import NAME, packaged_checkpoint, packaged_title
 
 if TYPE_CHECKING:
-    from pipelines.complete.computer import Computer
-    from pipelines.complete.inputs.sources import Inputs
+    from pipelines.complete.compute_device import Computer
+    from pipelines.complete.inputs.from_files import Inputs
     from pipelines.complete.pipeline import FixerPipeline
-    from pipelines.complete.records import Completion, MeshColours, Settings
+    from pipelines.complete.results import Completion, MeshColours, Settings
 
 MISSING = "fixer-complete needs an image (--image and --masks) or a row of a dataset (--shards and --view)"
 
@@ -116,7 +116,7 @@ class CompleteCommand:
     def run(self) -> int:
         """The exit code: 1 if no instance was completed. Raises UsageError, PipelineError and CheckpointError."""
         from models.compat import MENDED, OFFICIAL
-        from pipelines.complete.computer import Computer
+        from pipelines.complete.compute_device import Computer
         from pipelines.complete.inputs.masks import chosen_ids
         from pipelines.complete.pipeline import FixerPipeline
         from pipelines.complete.terminal import Terminal
@@ -208,7 +208,7 @@ class CompleteCommand:
         return encoder_files(self.encoder_weights)
 
     def _inputs(self, computer: Computer) -> Inputs:
-        from pipelines.complete.inputs import sources
+        from pipelines.complete.inputs import from_files as sources
 
         if self.shards is not None:
             assert self.view is not None  # checked
@@ -243,7 +243,7 @@ class CompleteCommand:
         return 0.0 if inputs.exact_depth else 1.0
 
     def _settings(self, pipe: FixerPipeline) -> Settings:
-        from pipelines.complete.records import Settings
+        from pipelines.complete.results import Settings
 
         wants_gaussians = self.splats is not None or self.colours == "gaussians"
         samplers = pipe.networks.samplers.with_all(**self._sampling())
@@ -266,7 +266,7 @@ class CompleteCommand:
         return {name: value for name, value in given.items() if value is not None}
 
     def _write(self, completion: Completion, inputs: Inputs) -> None:
-        from pipelines.complete.export.dress import ColourSource, Dress
+        from pipelines.complete.export.appearance import ColourSource, Dress
         from pipelines.complete.export.glb import write_glb
         from pipelines.complete.export.picture import write_picture
         from pipelines.complete.export.ply import write_splats

@@ -12,12 +12,12 @@ import numpy as np
 
 from models.compat import MENDED, ReferenceCompat
 from models.execution import DEFAULT_EXECUTION, Execution
-from pipelines.complete.computer import Computer, Device, Precision
+from pipelines.complete.compute_device import Computer, Device, Precision
 from pipelines.complete.inputs.masks import IdImage, chosen_ids
-from pipelines.complete.memory import MemoryBudget
 from pipelines.complete.networks import FixerNetworks
-from pipelines.complete.records import DEFAULT_SETTINGS, Completion, Observer, Settings, Watcher, silent
-from pipelines.complete.scene_run import SceneRun
+from pipelines.complete.results import DEFAULT_SETTINGS, Completion, Observer, Settings, Watcher, silent
+from pipelines.complete.run.memory import MemoryBudget
+from pipelines.complete.run.scene_run import SceneRun
 from pipelines.complete.view import Camera, SceneView
 from pipelines.errors import UsageError
 from pipelines.pretrained import packaged_checkpoint

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from pipelines.complete.records import Step
+from pipelines.complete.results import Step
 
 
 class Stopwatch:

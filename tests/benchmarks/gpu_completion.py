@@ -34,11 +34,11 @@ from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder 
 from models.texturer import Texturer  # noqa: E402
 from models.weights import freeze  # noqa: E402
 from pipelines.complete import Camera, FixerPipeline, Settings  # noqa: E402
-from pipelines.complete.computer import Computer  # noqa: E402
+from pipelines.complete.compute_device import Computer  # noqa: E402
 from pipelines.complete.networks import FixerNetworks  # noqa: E402
-from pipelines.complete.records import Samplers  # noqa: E402
-from pipelines.complete.structure import StructureNetworks  # noqa: E402
-from pipelines.complete.texture import TextureNetworks  # noqa: E402
+from pipelines.complete.results import Samplers  # noqa: E402
+from pipelines.complete.steps.structure import StructureNetworks  # noqa: E402
+from pipelines.complete.steps.texture import TextureNetworks  # noqa: E402
 from pipelines.latent_statistics import OFFICIAL_SLAT  # noqa: E402
 from tests.benchmarks.complete import discs  # noqa: E402
 from tests.benchmarks.official_size import System, stirred  # noqa: E402

@@ -15,7 +15,7 @@ from estimator_networks import write_depth_pro, write_moge
 
 from models.depth_estimators.protocol import DepthMap
 from pipelines.complete.cli import main
-from pipelines.complete.computer import Computer
+from pipelines.complete.compute_device import Computer
 from pipelines.complete.inputs.estimators import LoadedEstimator, choose_estimator, find_weights, known_estimators
 from pipelines.complete.view import Camera
 from pipelines.errors import EXIT_DONE, EXIT_USAGE, PipelineError, UsageError

@@ -8,14 +8,14 @@ import pytest
 import torch
 import trimesh
 
-from pipelines.complete.export.dress import Dress
+from pipelines.complete.export.appearance import Dress
 from pipelines.complete.export.glb import write_glb
 from pipelines.complete.export.ply import FIELDS, write_splats
 from pipelines.complete.export.report import report_of
 from pipelines.complete.export.scene import T_GLTF_WORLD, SceneObject, scene_objects, vertex_normals
-from pipelines.complete.observe import Observation
-from pipelines.complete.paint import painted
-from pipelines.complete.records import ColouredMesh, Completion, InstanceCompletion, Placement, Samplers
+from pipelines.complete.results import ColouredMesh, Completion, InstanceCompletion, Placement, Samplers
+from pipelines.complete.steps.observe import Observation
+from pipelines.complete.surface.image_colours import painted
 from pipelines.complete.view import Camera
 from pipelines.evaluate.predictions import ViewReport
 from pipelines.frames import Cube

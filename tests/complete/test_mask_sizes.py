@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.inputs.mask_files.parts import parts_of
+from pipelines.complete.inputs.mask_files.components import parts_of
 from pipelines.complete.inputs.masks import read_masks
 from pipelines.errors import PipelineError, UsageError
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from models.checkpoints import CheckpointError
-from pipelines.complete import FixerPipeline, Settings, scene_run
-from pipelines.complete.memory import MemoryBudget, OutOfMemory, in_batches
-from pipelines.complete.observe import observe
-from pipelines.complete.records import STEPS, ColouredMesh
+from pipelines.complete import FixerPipeline, Settings
+from pipelines.complete.results import STEPS, ColouredMesh
+from pipelines.complete.run import scene_run
+from pipelines.complete.run.memory import MemoryBudget, OutOfMemory, in_batches
+from pipelines.complete.steps.observe import observe
 from pipelines.complete.view import Frame, SceneView
 from pipelines.errors import PipelineError, UsageError
 from pipelines.frames import fine_cube

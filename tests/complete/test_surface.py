@@ -7,7 +7,7 @@ import trimesh
 
 from models.flexicubes.extraction import cube_channels, extract_mesh
 from models.flexicubes.tables import CORNERS
-from pipelines.complete.records import ColouredMesh
+from pipelines.complete.results import ColouredMesh
 from pipelines.complete.surface.clean import cleaned
 from pipelines.complete.surface.hidden import seen_faces
 from pipelines.complete.surface.holes import without_small_holes

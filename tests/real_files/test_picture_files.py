@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from pipelines.complete.cli import main
-from pipelines.complete.computer import Computer
+from pipelines.complete.compute_device import Computer
 from pipelines.complete.inputs.camera_file import read_camera
-from pipelines.complete.inputs.depth import read_depth
+from pipelines.complete.inputs.depth_file import read_depth
+from pipelines.complete.inputs.from_files import FileRequest, from_files
 from pipelines.complete.inputs.masks import read_masks
 from pipelines.complete.inputs.pictures import EXIF_IFD, FOCAL_LENGTH_35MM, read_image
-from pipelines.complete.inputs.sources import FileRequest, from_files
 from pipelines.errors import EXIT_DONE, EXIT_USAGE, PipelineError
 from pipelines.evaluate.meshes import read_shape
 from tests.complete.spheres import spheres

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from pipelines.complete.export.colour import ColourField
+from pipelines.complete.export.colour_field import ColourField
 from pipelines.complete.export.scene import SceneObject, Texture
 from pipelines.errors import PipelineError
 from pipelines.rendering.mesh import render_mesh

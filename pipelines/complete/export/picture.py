@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pipelines.complete.export.instance_colours import colour_of
 from pipelines.complete.export.scene import SceneObject
-from pipelines.complete.records import Completion
+from pipelines.complete.results import Completion
 from pipelines.complete.view import Camera
 from pipelines.rendering import View, render_mesh
 from pipelines.rendering.orbit import look_at

@@ -13,7 +13,7 @@ import numpy as np
 
 from models.gaussian_decoder import Gaussians
 from pipelines.complete.export.scene import ROOT_QUATERNION_XYZW, T_GLTF_WORLD
-from pipelines.complete.records import Completion
+from pipelines.complete.results import Completion
 
 _POSITION = ("x", "y", "z", "nx", "ny", "nz")
 _LOOK = ("f_dc_0", "f_dc_1", "f_dc_2", "opacity")

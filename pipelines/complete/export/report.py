@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pipelines.complete.records import Completion, InstanceCompletion
+from pipelines.complete.results import Completion, InstanceCompletion
 
 FORMAT = 1
 

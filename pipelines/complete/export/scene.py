@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.complete.records import Completion, InstanceCompletion
+from pipelines.complete.results import Completion, InstanceCompletion
 
 T_GLTF_WORLD = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 ROOT_QUATERNION_XYZW = (-(0.5**0.5), 0.0, 0.0, 0.5**0.5)  # the same rotation

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipelines.complete.export.colour import ColourField
+from pipelines.complete.export.colour_field import ColourField
 from pipelines.complete.export.scene import SceneObject, vertex_normals
 from pipelines.errors import PipelineError
 

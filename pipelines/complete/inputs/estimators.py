@@ -19,11 +19,11 @@ import numpy as np
 
 from models.depth_estimators.protocol import DepthEstimator
 from models.depth_estimators.registry import load_depth_estimator
-from pipelines.complete.computer import Computer
+from pipelines.complete.compute_device import Computer
 from pipelines.complete.view import Camera
 from pipelines.errors import PipelineError, UsageError
 
-MANIFEST = Path(__file__).parents[2] / "assets_manifest" / "estimators.jsonl"
+MANIFEST = Path(__file__).parents[3] / "assets_manifest" / "estimators.jsonl"
 MOGE2 = "moge2"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.complete.inputs.mask_files.coco import coco_masks
-from pipelines.complete.inputs.mask_files.losses import is_mixed, soft_mask
+from pipelines.complete.inputs.mask_files.lossy_ids import is_mixed, soft_mask
 from pipelines.complete.inputs.mask_files.picture import MaskPicture
 from pipelines.complete.inputs.resize import resized, said_of_sizes
 from pipelines.errors import UsageError

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from pipelines.complete.inputs.sources import GROUND_TRUTH
+from pipelines.complete.inputs.from_files import GROUND_TRUTH
 from pipelines.complete.server import uploads
 from pipelines.complete.server.clicks import Clicker
 from pipelines.complete.server.examples import Examples

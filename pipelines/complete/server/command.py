@@ -146,7 +146,7 @@ class ServeCommand:
         return Service(store, Worker(pipe, estimator, store, limits), limits, examples, clicker)
 
     def _estimator(self, weights: Mapping[str, str | Path]) -> LoadedEstimator | None:
-        from pipelines.complete.computer import Computer
+        from pipelines.complete.compute_device import Computer
         from pipelines.complete.inputs.estimators import MOGE2, LoadedEstimator
 
         name = self.depth or (MOGE2 if MOGE2 in weights else "")
@@ -158,8 +158,8 @@ class ServeCommand:
     def _clicker(self, limits: Limits) -> Clicker | None:
         if self.segmenter is None:
             return None
-        from pipelines.complete.computer import Computer
-        from pipelines.complete.inputs.segment import Segmenter
+        from pipelines.complete.compute_device import Computer
+        from pipelines.complete.inputs.segment_anything import Segmenter
         from pipelines.complete.server.clicks import Clicker
 
         computer = Computer.choose(self.device, self.precision, self.offload)

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from pipelines.complete.inputs.sources import GROUND_TRUTH, from_row
+from pipelines.complete.inputs.from_files import GROUND_TRUTH, from_row
 from pipelines.complete.server.jobs import Job, JobStore
 from pipelines.complete.server.limits import Refused
 from scenegen.contract.dataset import Dataset

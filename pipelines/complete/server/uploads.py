@@ -20,9 +20,9 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from pipelines.complete.inputs.depth import DepthMap, read_depth
+from pipelines.complete.inputs.depth_file import DepthMap, read_depth
 from pipelines.complete.inputs.depth_units import UnknownUnit, parse_unit
-from pipelines.complete.inputs.mask_files.parts import parts_of
+from pipelines.complete.inputs.mask_files.components import parts_of
 from pipelines.complete.inputs.masks import MaskFile, read_masks
 from pipelines.complete.inputs.pictures import UNREADABLE, read_image
 from pipelines.complete.server.limits import Limits, Refused

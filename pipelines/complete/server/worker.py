@@ -8,7 +8,7 @@ from collections import deque
 
 from pipelines.complete.inputs.estimators import LoadedEstimator
 from pipelines.complete.pipeline import FixerPipeline
-from pipelines.complete.records import Completion, Settings
+from pipelines.complete.results import Completion, Settings
 from pipelines.complete.server.jobs import Job, JobObject, JobStore
 from pipelines.complete.server.limits import MISTAKE, Limits, Refused
 from pipelines.complete.server.recorder import Cancelled, Recorder

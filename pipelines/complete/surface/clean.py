@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipelines.complete.records import ColouredMesh
+from pipelines.complete.results import ColouredMesh
 from pipelines.complete.surface.hidden import seen_faces
 from pipelines.complete.surface.holes import without_small_holes
 

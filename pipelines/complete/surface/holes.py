@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipelines.complete.records import ColouredMesh
+from pipelines.complete.results import ColouredMesh
 
 MAX_EDGES = 55
 """Longer loops are openings, not holes (the released pipeline's limit)."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import trimesh
 
-from pipelines.complete.records import ColouredMesh
+from pipelines.complete.results import ColouredMesh
 
 STEPS = 40
 """Of Taubin's filter, every second of which swells what the one before it shrank."""

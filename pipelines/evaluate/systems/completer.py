@@ -9,7 +9,7 @@ from pipelines.evaluate.records import Prediction, SceneInput, Shape, SystemAnsw
 
 if TYPE_CHECKING:
     from pipelines.complete.pipeline import FixerPipeline
-    from pipelines.complete.records import InstanceCompletion
+    from pipelines.complete.results import InstanceCompletion
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Completer:
         return True
 
     def complete(self, scene: SceneInput) -> SystemAnswer:
-        from pipelines.complete.records import Settings
+        from pipelines.complete.results import Settings
         from pipelines.complete.view import Camera
 
         completion = self.pipeline(

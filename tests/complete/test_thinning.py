@@ -7,10 +7,11 @@ import torch
 import trimesh
 from scipy.ndimage import label
 
-from pipelines.complete import Settings, structure
-from pipelines.complete.records import ColouredMesh
+from pipelines.complete import Settings
+from pipelines.complete.results import ColouredMesh
+from pipelines.complete.steps import structure
+from pipelines.complete.steps.thinning import ridge
 from pipelines.complete.surface.smooth import smoothed
-from pipelines.complete.thin import ridge
 
 EDGE, RADIUS = 64, 20.0
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from pipelines.complete.noise import instance_seed
-from pipelines.complete.records import InstanceCompletion, InstanceFailure, Step, Watcher
+from pipelines.complete.results import InstanceCompletion, InstanceFailure, Step, Watcher
+from pipelines.complete.run.noise import instance_seed
 from pipelines.complete.stopwatch import Stopwatch
 
 ResultT = TypeVar("ResultT")

@@ -16,9 +16,9 @@ from models.flexicubes.extraction import Mesh
 from models.gaussian_decoder import GaussianDecoder, Gaussians
 from models.mesh_decoder import MeshDecoder
 from models.sparse.voxels import SparseTensor
-from pipelines.complete.records import ColouredMesh, InstanceFailure
+from pipelines.complete.results import ColouredMesh, InstanceFailure
+from pipelines.complete.steps.texture import Latent, batched_voxels
 from pipelines.complete.surface.clean import cleaned
-from pipelines.complete.texture import Latent, batched_voxels
 
 
 def decode_meshes(

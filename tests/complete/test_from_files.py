@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.computer import Computer
-from pipelines.complete.inputs.sources import FileRequest, from_files
+from pipelines.complete.compute_device import Computer
+from pipelines.complete.inputs.from_files import FileRequest, from_files
 from pipelines.errors import UsageError
 
 

@@ -18,7 +18,7 @@ from models.slat_flow import SLatFlow
 from models.structure_flow import SparseStructureFlow
 from models.structure_vae import SparseStructureDecoder
 from models.texturer import Texturer
-from pipelines.complete.records import InstanceFailure
+from pipelines.complete.results import InstanceFailure
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipelines.complete.observe import Observation
+from pipelines.complete.steps.observe import Observation
 from pipelines.complete.view import Frame, SceneView
 from pipelines.conditioning import encoder_images
 from pipelines.encoders.protocol import ImageEncoders, SceneFeatures

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from models.gaussian_decoder import Gaussians, rotation_matrix
-from pipelines.complete.records import ColouredMesh, InstanceCompletion
+from pipelines.complete.results import ColouredMesh, InstanceCompletion
 from pipelines.errors import UsageError
 
 ColourField = Callable[[np.ndarray], np.ndarray]

@@ -16,9 +16,9 @@ from torch import Tensor
 from models.completer import CompleterCondition, StructureCompleter
 from models.structure_flow import SparseStructureFlow
 from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
-from pipelines.complete.encode import stacked
-from pipelines.complete.records import InstanceFailure
-from pipelines.complete.thin import ridge
+from pipelines.complete.results import InstanceFailure
+from pipelines.complete.steps.encode import stacked
+from pipelines.complete.steps.thinning import ridge
 from pipelines.conditioning import structure_condition
 from pipelines.encoders.protocol import SceneFeatures
 from pipelines.samplers import TIME_SCALE, SamplerConfig, VelocityPair, euler_steps

@@ -9,8 +9,8 @@ pytest.importorskip("transformers")
 from tiny_sam import SIDE_PX, write_tiny_sam
 
 from models.checkpoints import CheckpointError
-from pipelines.complete.computer import Computer
-from pipelines.complete.inputs.segment import Segmenter, fed_size, full_size, network_input
+from pipelines.complete.compute_device import Computer
+from pipelines.complete.inputs.segment_anything import Segmenter, fed_size, full_size, network_input
 
 CPU = Computer.choose("cpu")
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipelines.complete.records import STEPS, Step
+from pipelines.complete.results import STEPS, Step
 
 
 def instance_seed(seed: int, instance_id: int) -> int:

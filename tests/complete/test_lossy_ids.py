@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, features
 from PIL.Image import Resampling
 
-from pipelines.complete.inputs.mask_files.losses import is_mixed
+from pipelines.complete.inputs.mask_files.lossy_ids import is_mixed
 from pipelines.complete.inputs.masks import read_masks
 from pipelines.errors import UsageError
 

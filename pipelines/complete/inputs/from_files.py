@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.complete.computer import Computer
+from pipelines.complete.compute_device import Computer
 from pipelines.complete.inputs.camera_file import FORMS, read_camera
-from pipelines.complete.inputs.depth import DepthMap, planar, read_depth
+from pipelines.complete.inputs.depth_file import DepthMap, planar, read_depth
 from pipelines.complete.inputs.depth_units import UNITS, UnknownUnit
 from pipelines.complete.inputs.estimators import MOGE2, LoadedEstimator
-from pipelines.complete.inputs.mask_files.parts import parts_of
+from pipelines.complete.inputs.mask_files.components import parts_of
 from pipelines.complete.inputs.masks import IdImage, LazyMasks, MaskFile, read_masks
 from pipelines.complete.inputs.pictures import fov_x_of_exif, read_image
 from pipelines.complete.view import Camera

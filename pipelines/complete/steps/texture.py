@@ -17,9 +17,9 @@ from models.slat_flow import SLatFlow
 from models.sparse.voxels import SparseTensor, VoxelSet
 from models.texturer import Texturer, TexturerCondition
 from pipelines.cameras import Projection, project
-from pipelines.complete.encode import stacked
-from pipelines.complete.records import InstanceFailure
-from pipelines.complete.structure import StepDone
+from pipelines.complete.results import InstanceFailure
+from pipelines.complete.steps.encode import stacked
+from pipelines.complete.steps.structure import StepDone
 from pipelines.conditioning import texture_condition
 from pipelines.encoders.protocol import EncoderSizes, SceneFeatures
 from pipelines.latent_statistics import SlatStatistics

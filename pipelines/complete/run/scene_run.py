@@ -14,18 +14,9 @@ import torch
 from torch import Tensor
 
 from models.gaussian_decoder import Gaussians
-from pipelines.complete import memory
-from pipelines.complete.carve import SeenSurface, without_crumbs
-from pipelines.complete.computer import Computer
-from pipelines.complete.decode import decode_gaussians, decode_meshes
-from pipelines.complete.encode import encode_instances, encode_scene, scene_picture
-from pipelines.complete.ledger import Ledger
-from pipelines.complete.memory import MemoryBudget, in_batches
+from pipelines.complete.compute_device import Computer
 from pipelines.complete.networks import FixerNetworks
-from pipelines.complete.noise import draw_noise
-from pipelines.complete.observe import NotEnoughSeen, Observation, observe
-from pipelines.complete.paint import painted
-from pipelines.complete.records import (
+from pipelines.complete.results import (
     ColouredMesh,
     Completion,
     InstanceFailure,
@@ -36,9 +27,18 @@ from pipelines.complete.records import (
     Step,
     Watcher,
 )
-from pipelines.complete.structure import StructureJob, StructureNetworks, complete_structure
+from pipelines.complete.run import memory
+from pipelines.complete.run.memory import MemoryBudget, in_batches
+from pipelines.complete.run.noise import draw_noise
+from pipelines.complete.run.tracker import Ledger
+from pipelines.complete.steps.carving import SeenSurface, without_crumbs
+from pipelines.complete.steps.decode import decode_gaussians, decode_meshes
+from pipelines.complete.steps.encode import encode_instances, encode_scene, scene_picture
+from pipelines.complete.steps.observe import NotEnoughSeen, Observation, observe
+from pipelines.complete.steps.structure import StructureJob, StructureNetworks, complete_structure
+from pipelines.complete.steps.texture import FramedCamera, Latent, TextureJob, texture
+from pipelines.complete.surface.image_colours import painted
 from pipelines.complete.surface.smooth import smoothed
-from pipelines.complete.texture import FramedCamera, Latent, TextureJob, texture
 from pipelines.complete.view import Frame, SceneView
 from pipelines.encoders.protocol import SceneFeatures
 from pipelines.frames import Cube, fine_cube

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from pipelines.complete.observe import Observation
-from pipelines.complete.records import ColouredMesh
+from pipelines.complete.results import ColouredMesh
+from pipelines.complete.steps.observe import Observation
 from pipelines.masks import EDGE_CONFIDENCE
 
 MOST_POINTS = 2048

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.complete.export.bake import textured
-from pipelines.complete.export.colour import colour_field
+from pipelines.complete.export.colour_field import colour_field
 from pipelines.complete.export.scene import SceneObject
 from pipelines.complete.export.simplify import simplified
-from pipelines.complete.records import InstanceCompletion
+from pipelines.complete.results import InstanceCompletion
 
 ColourSource = Literal["mesh", "gaussians"]
 TEXTURED_FACES = 20_000  # charts of more take minutes

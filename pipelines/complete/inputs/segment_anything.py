@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models.checkpoints import CheckpointError
 from models.depth_estimators.loading import from_transformers
-from pipelines.complete.computer import Computer
+from pipelines.complete.compute_device import Computer
 
 FILES = ("config.json", "model.safetensors")
 PUBLISHED = {  # Apache-2.0, with their sizes

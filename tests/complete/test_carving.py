@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipelines.complete import Settings
-from pipelines.complete.carve import SeenSurface, without_crumbs
+from pipelines.complete.steps.carving import SeenSurface, without_crumbs
 from pipelines.complete.view import Camera, SceneView, level_camera
 from pipelines.frames import Cube
 from pipelines.voxelise import VoxelGrid
