@@ -28,7 +28,7 @@ from models.structure_flow import SparseStructureFlow
 from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from models.texturer import Texturer
 from models.weights import freeze
-from pipelines.complete.results import MeshColours, Samplers
+from pipelines.complete.settings import MeshColours, Samplers
 from pipelines.complete.steps.structure import StructureNetworks
 from pipelines.complete.steps.texture import TextureNetworks
 from pipelines.encoders.protocol import ImageEncoders

@@ -1,77 +1,33 @@
-"""What completion is asked and what it answers: settings, outcomes and results as plain data.
+"""What a completion answers: outcomes, results and progress as plain data.
 
-Shapes: V voxels or vertices, F faces, N latent voxels. Frames: cubes map their unit cube [-0.5, 0.5]^3 outwards, the
-fine cube lies in the coarse one, the coarse one in the world (z up, units of the given depth).
+Shapes: V voxels or vertices, F faces. Frames: a cube maps its unit cube [-0.5, 0.5]^3 outwards. The fine cube lies in
+the coarse cube, and the coarse cube in the world (z up, in the units of the given depth).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from pipelines.complete.view import Camera, Fit
-from pipelines.samplers import SamplerConfig
+from pipelines.complete.settings import Samplers
+from pipelines.complete.view import Camera
 
 if TYPE_CHECKING:
     from models.gaussian_decoder import Gaussians
+    from pipelines.frames import Cube
 
 Outcome = Literal["completed", "skipped", "failed"]
-"""skipped: the input does not show enough of the object. failed: the networks made nothing of it."""
-
-
-class InstanceFailure(RuntimeError):
-    """The networks made nothing of one instance; the others go on. Takes the place of its result."""
-
+"""skipped: the input does not show enough of the object. failed: the networks found no object."""
 
 Step = Literal["observe", "encode", "coarse", "fine", "texture", "mesh", "gaussians"]
 STEPS: tuple[Step, ...] = ("observe", "encode", "coarse", "fine", "texture", "mesh", "gaussians")
 
 
-MeshColours = Literal["mesh", "image"]
-"""mesh: as the mesh decoder says. image: as the image shows the nearest visible points."""
-
-
-@dataclass(frozen=True)
-class Samplers:
-    """How each flow is integrated; the official values are the checkpoint's own."""
-
-    coarse: SamplerConfig = field(default_factory=SamplerConfig)
-    fine: SamplerConfig = field(default_factory=SamplerConfig)
-    texture: SamplerConfig = field(default_factory=SamplerConfig)
-
-    def with_all(self, **changes: Any) -> Samplers:
-        """The same change to all three."""
-        return Samplers(*(replace(one, **changes) for one in (self.coarse, self.fine, self.texture)))
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a caller may choose.
-
-    samplers: None for the checkpoint's own. gaussians: decode Gaussians as well as meshes.
-    clean: take away what cannot be seen of a mesh from outside, and close small holes.
-    fit: how the encoders see an image that is not square.
-    min_points: fewer visible points than this are too few to place a cube around; with fewer off the outline of the
-        mask, those on it count as well.
-    colours: of meshes; None for the checkpoint's own choice.
-    carve: take away voxels that the image sees through, and crumbs; None for the checkpoint's own choice.
-    thin: of thick walls of fine voxels keep the middle, and smooth their meshes; None for the checkpoint's own choice.
-    """
-
-    samplers: Samplers | None = None
-    gaussians: bool = True
-    clean: bool = True
-    fit: Fit = "letterbox"
-    min_points: int = 16
-    colours: MeshColours | None = None
-    carve: bool | None = None
-    thin: bool | None = None
-
-
-DEFAULT_SETTINGS = Settings()
+class InstanceFailure(RuntimeError):
+    """One instance failed; the others continue. Takes the place of its result."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +36,11 @@ class Placement:
 
     centre: tuple[float, float, float]
     side: float
+
+    @classmethod
+    def of(cls, cube: Cube) -> Placement:
+        x, y, z = cube.centre_3.tolist()
+        return cls((x, y, z), float(cube.side))
 
     @property
     def T_outer_cube(self) -> np.ndarray:
@@ -103,13 +64,18 @@ class ColouredMesh:
 
 @dataclass(frozen=True)
 class InstanceCompletion:
-    """What became of one instance; what was not reached is None.
+    """What became of one instance. Fields of steps that it did not reach are None.
 
-    reason: of a skip or a failure, for people. cut_by_border: its mask touches the image's border, so that part of the
-    object lies outside. seed: of its noise. visible_share: of the fine voxels, how many the image shows in the mask.
-    points: how many pixels with depth were used. partial_V3, coarse_V3: (V, 3) uint8 voxels of the coarse cube, seen
-    and completed. fine_V3: of the fine cube. coarse, fine: the cubes. seconds: by step, its share of the batch it was
-    computed in.
+    reason: why it was skipped or failed, a sentence for people.
+    cut_by_border: its mask touches the border of the image, so that part of the object lies outside.
+    seed: the seed of its noise.
+    points: the number of its pixels with depth that were used.
+    visible_share: the share of the fine voxels that the image shows inside the mask.
+    partial_V3, coarse_V3: (V, 3) uint8 voxels of the coarse cube, visible and completed.
+    fine_V3: (V, 3) uint8 completed voxels of the fine cube.
+    coarse, fine: the cubes.
+    mesh, gaussians: in the fine cube.
+    seconds: wall time by step, as its share of each batch that it was computed in.
     """
 
     instance_id: int
@@ -130,9 +96,9 @@ class InstanceCompletion:
 
     @property
     def T_world_obj(self) -> np.ndarray:
-        """(4, 4) float64: the object's cube to the world, through the fine and the coarse cube.
+        """(4, 4) float64: from the object's cube to the world, through the fine and the coarse cube.
 
-        Raises ValueError if the instance did not get that far.
+        Raises ValueError if the instance was not placed.
         """
         if self.coarse is None or self.fine is None:
             raise ValueError(f"instance {self.instance_id} was not placed: {self.reason}")
@@ -143,8 +109,11 @@ class InstanceCompletion:
 class Completion:
     """A completed scene.
 
-    checkpoint: the name that the checkpoint gives itself. instances: in the order of the masks. camera: that was used.
-    seconds: wall time by step. peak_bytes: of device memory on CUDA, of the process on the CPU.
+    checkpoint: the name that the checkpoint gives itself.
+    instances: in the order of the masks.
+    camera: the one that was used.
+    seconds: wall time by step.
+    peak_bytes: of device memory on CUDA, of the process on the CPU.
     """
 
     checkpoint: str
@@ -171,7 +140,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Progress:
-    """Said while a scene is being completed: `done` of `total` parts of a step, for these instances."""
+    """How far a step is: `done` of its `total` parts, for these instances."""
 
     step: Step
     done: int
@@ -179,10 +148,12 @@ class Progress:
     instance_ids: tuple[int, ...]
 
 
-Observer = Callable[[Progress], None]
-Watcher = Callable[[InstanceCompletion], None]
-"""Told of an instance whenever more is known of it: its voxels after a step, or why it goes no further."""
+StepDone = Callable[[int], None]
+"""Called with the number of sampler steps that are done."""
+ProgressCallback = Callable[[Progress], None]
+InstanceCallback = Callable[[InstanceCompletion], None]
+"""Called for an instance whenever more is known of it: its voxels after a step, or why it goes no further."""
 
 
-def silent(_: Progress | InstanceCompletion) -> None:
-    """An observer or a watcher that does nothing."""
+def ignore(_: Progress | InstanceCompletion) -> None:
+    """A callback that does nothing."""

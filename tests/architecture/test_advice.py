@@ -67,7 +67,7 @@ PRINTED_BY = {
     "pipelines/complete/cli.py": ("fixer-complete",),
     "pipelines/complete/command.py": ("fixer-complete",),
     "pipelines/complete/export": ("fixer-complete",),
-    "pipelines/complete/inputs/masks.py": ("fixer-complete",),
+    "pipelines/complete/instance_masks.py": ("fixer-complete",),
     "pipelines/complete/inputs/from_files.py": ("fixer-complete",),
     "pipelines/complete/inputs/segment_anything.py": ("fixer-complete --serve",),
     "pipelines/complete/server": ("fixer-complete --serve",),

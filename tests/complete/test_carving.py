@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipelines.complete import Settings
-from pipelines.complete.steps.carving import SeenSurface, without_crumbs
+from pipelines.complete.steps.carving import SeenSurface, without_floaters
 from pipelines.complete.view import Camera, SceneView, level_camera
 from pipelines.frames import Cube
 from pipelines.voxelise import VoxelGrid
@@ -74,7 +74,7 @@ def test_crumbs_go_but_for_those_that_are_clearly_seen_and_parts_of_some_size() 
     )
     touching = body[-1:] + 1  # by a corner
     shown = VoxelGrid(torch.tensor([[8, 50, 8], [8, 8, 50], [60, 60, 60]]), torch.tensor([1.0, 0.5, 1.0]), 64)
-    kept = without_crumbs(torch.cat([body, touching, part, crumb, seen, doubtful]), shown)
+    kept = without_floaters(torch.cat([body, touching, part, crumb, seen, doubtful]), shown)
     assert torch.equal(kept, torch.cat([body, touching, part, seen]))
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.compute_device import Computer
-from pipelines.complete.inputs.from_files import FileRequest, from_files
+from pipelines.complete.compute_device import ComputeDevice
+from pipelines.complete.inputs.from_files import FileRequest, read_files
 from pipelines.errors import UsageError
 
 
@@ -26,7 +26,7 @@ def inputs(folder, scene, masks=None, depth=None, **changes):
         "depth_weights": None,
         "moge2_weights": None,
     }
-    return from_files(FileRequest(**{**given, **changes}), Computer.choose("cpu", "fp32", False))
+    return read_files(FileRequest(**{**given, **changes}), ComputeDevice.choose("cpu", "fp32", False))
 
 
 def test_what_is_plain_needs_no_word_but_the_unit(tmp_path, scene) -> None:

@@ -9,10 +9,10 @@ pytest.importorskip("transformers")
 from tiny_sam import SIDE_PX, write_tiny_sam
 
 from models.checkpoints import CheckpointError
-from pipelines.complete.compute_device import Computer
+from pipelines.complete.compute_device import ComputeDevice
 from pipelines.complete.inputs.segment_anything import Segmenter, fed_size, full_size, network_input
 
-CPU = Computer.choose("cpu")
+CPU = ComputeDevice.choose("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,14 @@ def test_a_click_gives_the_mask_of_the_library(segmenter, processor, size_px, cl
 
 
 def test_half_precision_finds_nearly_the_same_mask(segmenter, folder):
-    half = Segmenter.from_pretrained(str(folder), Computer.choose("cpu", "bf16"))
+    half = Segmenter.from_pretrained(str(folder), ComputeDevice.choose("cpu", "bf16"))
     rgb, points, inside = picture(176, 112), np.array([[50.0, 60.0], [100.0, 20.0]]), np.array([True, True])
     masks = [one.mask(one.embed(rgb), (176, 112), points, inside) for one in (segmenter, half)]
     assert (masks[0] == masks[1]).mean() > 0.97
 
 
 def test_half_precision_does_not_move_a_click(segmenter, folder):
-    half = Segmenter.from_pretrained(str(folder), Computer.choose("cpu", "bf16"))
+    half = Segmenter.from_pretrained(str(folder), ComputeDevice.choose("cpu", "bf16"))
     embedding, points, inside = segmenter.embed(picture(176, 112)), np.array([[171.3, 60.7]]), np.array([True])
     masks = [one.mask(embedding, (176, 112), points, inside) for one in (segmenter, half)]
     np.testing.assert_array_equal(*masks)

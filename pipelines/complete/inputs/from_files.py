@@ -1,55 +1,39 @@
-"""What a command is given -> what the pipeline is shown: from files, or from a row of one of our datasets."""
+"""Files of an image → what the pipeline is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pipelines.complete.compute_device import Computer
+from pipelines.complete.compute_device import ComputeDevice
 from pipelines.complete.inputs.camera_file import FORMS, read_camera
 from pipelines.complete.inputs.depth_file import DepthMap, planar, read_depth
 from pipelines.complete.inputs.depth_units import UNITS, UnknownUnit
 from pipelines.complete.inputs.estimators import MOGE2, LoadedEstimator
-from pipelines.complete.inputs.mask_files.components import parts_of
-from pipelines.complete.inputs.masks import IdImage, LazyMasks, MaskFile, read_masks
+from pipelines.complete.inputs.mask_files.components import connected_components
+from pipelines.complete.inputs.masks import MaskFile, read_masks
 from pipelines.complete.inputs.pictures import fov_x_of_exif, read_image
+from pipelines.complete.inputs.scene_inputs import SceneInputs
+from pipelines.complete.instance_masks import IdImage
 from pipelines.complete.view import Camera
 from pipelines.errors import UsageError
-from scenegen.contract.dataset import Dataset
-from scenegen.contract.records import View
 
-GROUND_TRUTH = "gt"
 LISTED = 5  # sizes in a sentence
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Everything the pipeline is shown. exact_depth: it is the truth, so that alpha is 0 unless said otherwise.
-
-    described: where it came from, for the report. assumed: what was taken for granted of the files, in sentences.
-    """
-
-    rgb_HW3: np.ndarray
-    masks: Mapping[int, np.ndarray]
-    depth_HW: np.ndarray
-    camera: Camera
-    exact_depth: bool
-    described: dict[str, Any]
-    assumed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class FileRequest:
-    """image: a picture. depth: a file, or an estimator. camera: a JSON file. fov_deg: horizontal, instead of a camera.
+    """The files of one image, and how they are to be read.
 
-    depth_unit_m: metres a unit of the depth file; None to decide it. depth_along_ray: it holds distances, not depth.
-    split_components: of a single mask, each part that touches no other is an object.
-    depth_weights: of the estimator, a file or folder. moge2_weights: of MoGe-2, which also finds a focal length.
+    image: a picture. masks: a file or folder. depth: a file, or the name of an estimator.
+    camera: a JSON file. fov_deg: the horizontal field of view, instead of a camera.
+    depth_unit_m: metres of a value of 1 in the depth file; None to decide it from the values.
+    depth_along_ray: the depth file holds distances from the camera, not depth along its axis.
+    split_components: each connected component of a single mask is an object of its own.
+    depth_weights: weights of the estimator, a file or folder.
+    moge2_weights: weights of MoGe-2, which also estimates a focal length.
     """
 
     image: Path
@@ -63,31 +47,58 @@ class FileRequest:
     depth_weights: Path | None
     moge2_weights: Path | None
 
+    @property
+    def has_depth_file(self) -> bool:
+        """What has a suffix, or exists, is a file; every other word is the name of an estimator."""
+        return bool(Path(self.depth).suffix) or Path(self.depth).exists()
+
     def weights_of(self, estimator: str) -> Path | None:
-        """What the user named, if anything."""
+        """The weights that the user named, if any."""
         return self.depth_weights or (self.moge2_weights if estimator == MOGE2 else None)
 
 
-def from_files(request: FileRequest, computer: Computer) -> Inputs:
-    """Raises UsageError or PipelineError for what is missing or does not fit."""
-    rgb = read_image(request.image)
-    size_px = rgb.shape[1], rgb.shape[0]
+def read_files(request: FileRequest, compute: ComputeDevice) -> SceneInputs:
+    """Raises UsageError or PipelineError for what is missing or does not fit together."""
+    rgb_HW3 = read_image(request.image)
+    size_px = rgb_HW3.shape[1], rgb_HW3.shape[0]
     camera = _given_camera(request, size_px)
-    lens = str(request.camera or request.fov_deg or "")
     masks = _given_masks(request, size_px)
-    assumed = list(masks.assumed)
-    if _is_file(request.depth):
-        given = _given_depth(request, size_px)
-        depth, metric = given.depth_HW, True
-        assumed += [given.assumed] if given.assumed else []
-        if camera is None and request.moge2_weights is not None:
-            camera = LoadedEstimator.load(MOGE2, request.moge2_weights, computer)(rgb, None).camera
-            lens = MOGE2
-    else:
-        estimator = LoadedEstimator.load(request.depth, request.weights_of(request.depth), computer)
-        estimated = estimator(rgb, camera)
-        depth, camera, metric = estimated.depth_HW, estimated.camera, estimator.facts.metric
-        lens = lens or request.depth
+    read = _depth_file if request.has_depth_file else _estimated_depth
+    depth = read(request, rgb_HW3, camera, compute)
+    assumed = (*masks.assumed, *depth.assumed)
+    described = {
+        "image": str(request.image),
+        "masks": str(request.masks),
+        "depth": request.depth,
+        "depth_is_metric": depth.is_metric,
+        "camera": str(request.camera or request.fov_deg or depth.camera_from),
+        "assumed": [*assumed],
+    }
+    return SceneInputs(
+        rgb_HW3, masks.by_id, depth.depth_HW, depth.camera, exact_depth=False, described=described, assumed=assumed
+    )
+
+
+@dataclass(frozen=True)
+class _Depth:
+    """depth_HW: planar. camera: the given one, or an estimated one. camera_from: the estimator that found the camera.
+
+    assumed: what was assumed about the depth, sentences.
+    """
+
+    depth_HW: np.ndarray
+    camera: Camera
+    is_metric: bool
+    camera_from: str = ""
+    assumed: tuple[str, ...] = ()
+
+
+def _depth_file(request: FileRequest, rgb_HW3: np.ndarray, camera: Camera | None, compute: ComputeDevice) -> _Depth:
+    given = _given_depth(request, (rgb_HW3.shape[1], rgb_HW3.shape[0]))
+    camera_from = ""
+    if camera is None and request.moge2_weights is not None:
+        camera = LoadedEstimator.load(MOGE2, request.moge2_weights, compute)(rgb_HW3, None).camera
+        camera_from = MOGE2
     if camera is None:
         noted = fov_x_of_exif(request.image)
         hint = f" ({noted:.1f} by the picture's EXIF, unless it was cropped)" if noted else ""
@@ -95,54 +106,20 @@ def from_files(request: FileRequest, computer: Computer) -> Inputs:
             f"the camera is unknown: give --fov-deg{hint}, --encoder-weights moge2=FILE to estimate it, or "
             f"--camera FILE with {FORMS}"
         )
-    if _is_file(request.depth) and request.depth_along_ray:
-        depth = planar(depth, camera.K_px)
-    described = {
-        "image": str(request.image),
-        "masks": str(request.masks),
-        "depth": request.depth,
-        "depth_is_metric": metric,
-        "camera": lens,
-    }
-    described["assumed"] = assumed
-    return Inputs(rgb, masks.by_id, depth, camera, exact_depth=False, described=described, assumed=tuple(assumed))
+    depth_HW = planar(given.depth_HW, camera.K_px) if request.depth_along_ray else given.depth_HW
+    return _Depth(depth_HW, camera, True, camera_from, (given.assumed,) if given.assumed else ())
 
 
-def from_row(data: str, number: int, estimator: str) -> Inputs:
-    """A view of a dataset with its instances, its camera, and the exact depth ("gt") or an estimator's, aligned as a
-    whole to the exact one."""
-    dataset = Dataset.open(data)
-    if not 0 <= number < len(dataset):
-        raise UsageError(f"{data} has views 0 to {len(dataset) - 1}, not {number}")
-    view = dataset.view(number, ["rgb", "instance_id"])
-    depth = dataset.depth_estimate(number, estimator)
-    assert view.rgb is not None  # it was asked for
-    return Inputs(
-        rgb_HW3=view.rgb,
-        masks=_instances_of(view),
-        depth_HW=np.where(depth.valid, depth.aligned_m, np.nan).astype(np.float32),
-        camera=Camera(view.K_px, view.T_world_cam),
-        exact_depth=estimator == GROUND_TRUTH,
-        described={
-            "shards": data,
-            "view": number,
-            "scene_index": view.scene_index,
-            "view_index": view.view_index,
-            "depth": estimator,
-        },
-    )
-
-
-def _instances_of(view: View) -> Mapping[int, np.ndarray]:
-    """The objects that the view shows; floor and walls are none."""
-    assert view.instance_id is not None  # it was asked for
-    ids = IdImage(view.instance_id)
-    seen = [facts.instance_id for facts in view.facts if facts.visible_px]
-    return LazyMasks({i: partial(ids.__getitem__, i) for i in seen})
+def _estimated_depth(
+    request: FileRequest, rgb_HW3: np.ndarray, camera: Camera | None, compute: ComputeDevice
+) -> _Depth:
+    estimator = LoadedEstimator.load(request.depth, request.weights_of(request.depth), compute)
+    estimated = estimator(rgb_HW3, camera)
+    return _Depth(estimated.depth_HW, estimated.camera, estimator.facts.metric, camera_from=request.depth)
 
 
 def _given_masks(request: FileRequest, size_px: tuple[int, int]) -> MaskFile:
-    """With a word on a single mask of several parts, or split into them. Raises UsageError."""
+    """A single mask of several components is split into them, or they are mentioned. Raises UsageError."""
     given = read_masks(request.masks, size_px, request.image.name)
     if len(given.by_id) != 1:
         if request.split_components:
@@ -151,7 +128,7 @@ def _given_masks(request: FileRequest, size_px: tuple[int, int]) -> MaskFile:
             )
         return given
     [(instance_id, mask_HW)] = given.by_id.items()
-    parts_HW, sizes = parts_of(mask_HW)
+    parts_HW, sizes = connected_components(mask_HW)
     listed = ", ".join(str(size) for size in sizes[:LISTED]) + (", ..." if len(sizes) > LISTED else "")
     parts = f"{len(sizes)} parts that do not touch, of {listed} px"
     if request.split_components:
@@ -178,8 +155,3 @@ def _given_camera(request: FileRequest, size_px: tuple[int, int]) -> Camera | No
     if request.fov_deg is not None:
         return Camera.from_fov(float(np.radians(request.fov_deg)), size_px)
     return None if request.camera is None else read_camera(request.camera, size_px)
-
-
-def _is_file(depth: str) -> bool:
-    """What has a suffix or is there; the rest names an estimator."""
-    return bool(Path(depth).suffix) or Path(depth).exists()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models.checkpoints import CheckpointError
 from models.depth_estimators.loading import from_transformers
-from pipelines.complete.compute_device import Computer
+from pipelines.complete.compute_device import ComputeDevice
 
 FILES = ("config.json", "model.safetensors")
 PUBLISHED = {  # Apache-2.0, with their sizes
@@ -34,11 +34,11 @@ class Segmenter:
     """network: a SamModel. name: to show; of a folder its last part alone, for visitors need not know our paths."""
 
     network: Any
-    computer: Computer
+    compute: ComputeDevice
     name: str
 
     @classmethod
-    def from_pretrained(cls, source: str, computer: Computer) -> Segmenter:
+    def from_pretrained(cls, source: str, compute: ComputeDevice) -> Segmenter:
         """source: a folder with config.json and model.safetensors, or owner/repo on the hub. Raises CheckpointError."""
         try:
             from transformers.models.sam import SamModel
@@ -48,7 +48,7 @@ class Segmenter:
         folder = Path(source) if local else _from_hub(source)
         return cls(
             from_transformers("Segment Anything", SamModel, folder / FILES[1]),
-            computer,
+            compute,
             folder.resolve().name if local else source,
         )
 
@@ -58,8 +58,8 @@ class Segmenter:
 
     def embed(self, rgb_HW3: np.ndarray) -> np.ndarray:
         """(C, S/16, S/16) float32. The slow half: once an image, for any number of clicks."""
-        pixels_13SS = network_input(rgb_HW3, self.side_px).to(self.computer.device)
-        with self.computer.using(self.network):
+        pixels_13SS = network_input(rgb_HW3, self.side_px).to(self.compute.device)
+        with self.compute.using(self.network):
             return self.network.get_image_embeddings(pixels_13SS)[0].float().cpu().numpy()
 
     def mask(
@@ -71,10 +71,10 @@ class Segmenter:
         object. One point alone may mean a part, a thing or a group: of the three masks for these the network's own
         favourite is taken. Several points say more, and have a mask of their own.
         """
-        device = self.computer.device
+        device = self.compute.device
         width, height = fed_size(size_px, self.side_px)
         points = torch.from_numpy(points_P2 * [width / size_px[0], height / size_px[1]])
-        with replace(self.computer, half=False).using(self.network):  # half precision moves a click by some pixels
+        with replace(self.compute, bf16=False).using(self.network):  # half precision moves a click by some pixels
             output = self.network(
                 image_embeddings=torch.from_numpy(embedding)[None].to(device),
                 input_points=points[None, None].float().to(device),

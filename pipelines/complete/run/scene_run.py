@@ -1,57 +1,56 @@
-"""One call of the pipeline: every instance through the steps, step by step, each step in batches.
+"""One call of the pipeline: all instances go through one step after the other, each step in batches.
 
 Shapes: H W image, V voxels, N latent voxels, T tokens, D their width, Z latent channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from models.gaussian_decoder import Gaussians
-from pipelines.complete.compute_device import Computer
+from pipelines.complete.compute_device import ComputeDevice
 from pipelines.complete.networks import FixerNetworks
 from pipelines.complete.results import (
     ColouredMesh,
     Completion,
+    InstanceCallback,
     InstanceFailure,
-    Observer,
     Placement,
     Progress,
-    Settings,
+    ProgressCallback,
     Step,
-    Watcher,
+    StepDone,
 )
 from pipelines.complete.run import memory
-from pipelines.complete.run.memory import MemoryBudget, in_batches
+from pipelines.complete.run.batches import BatchRunner
 from pipelines.complete.run.noise import draw_noise
-from pipelines.complete.run.tracker import Ledger
-from pipelines.complete.steps.carving import SeenSurface, without_crumbs
+from pipelines.complete.run.tracker import InstanceTracker
+from pipelines.complete.settings import Settings
+from pipelines.complete.steps.carving import SeenSurface, without_floaters
 from pipelines.complete.steps.decode import decode_gaussians, decode_meshes
 from pipelines.complete.steps.encode import encode_instances, encode_scene, scene_picture
 from pipelines.complete.steps.observe import NotEnoughSeen, Observation, observe
 from pipelines.complete.steps.structure import StructureJob, StructureNetworks, complete_structure
 from pipelines.complete.steps.texture import FramedCamera, Latent, TextureJob, texture
-from pipelines.complete.surface.image_colours import painted
+from pipelines.complete.surface.clean import cleaned
+from pipelines.complete.surface.image_colours import coloured_by_image
 from pipelines.complete.surface.smooth import smoothed
 from pipelines.complete.view import Frame, SceneView
 from pipelines.encoders.protocol import SceneFeatures
 from pipelines.frames import Cube, fine_cube
 from pipelines.samplers import SamplerConfig
 
-ItemT = TypeVar("ItemT", StructureJob, TextureJob, Latent)
-ResultT = TypeVar("ResultT")
-ENCODED_AT_ONCE = 8  # instances, four images each
+ENCODED_AT_ONCE = 8  # instances, with four images each
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The voxels of an instance in its fine cube, and where that cube is."""
+    """The completed voxels of an instance in its fine cube, and both of its cubes."""
 
     coarse: Cube
     fine: Cube
@@ -59,7 +58,7 @@ class Shape:
 
     @property
     def T_world_grid(self) -> Tensor:
-        """(4, 4) float64."""
+        """(4, 4) float64, from the fine cube to the world."""
         cube = _in_world(self.coarse, self.fine)
         T = torch.eye(4, dtype=torch.float64)
         T[:3, :3] *= cube.side
@@ -73,24 +72,25 @@ class SceneRun:
     def __init__(
         self,
         networks: FixerNetworks,
-        computer: Computer,
+        compute: ComputeDevice,
         view: SceneView,
         settings: Settings,
         seed: int,
         depth_ratio: float,
-        budget: MemoryBudget,
-        observer: Observer,
-        watcher: Watcher,
+        budget: memory.MemoryBudget,
+        on_progress: ProgressCallback,
+        on_found: InstanceCallback,
     ) -> None:
-        self._networks, self._computer, self._view, self._settings = networks, computer, view, settings
-        self._seed, self._depth_ratio, self._budget, self._observer = seed, depth_ratio, budget, observer
-        self._frame = Frame.of(view, settings.fit)
+        self._networks, self._compute, self._view, self._settings = networks, compute, view, settings
+        self._seed, self._depth_ratio, self._on_progress = seed, depth_ratio, on_progress
         self._samplers, self._colours = settings.samplers or networks.samplers, settings.colours or networks.colours
+        self._thin = networks.thin if settings.thin is None else settings.thin
         carve = networks.carve if settings.carve is None else settings.carve
         self._surface = SeenSurface.of(view) if carve else None
-        self._thin = networks.thin if settings.thin is None else settings.thin
+        self._frame = Frame.of(view, settings.fit)
         self._picture_3SS = scene_picture(view, self._frame, networks.encoders.sizes.image_px)
-        self._ledger = Ledger(computer.device, seed, watcher)
+        self._tracker = InstanceTracker(compute.device, seed, on_found)
+        self._batches = BatchRunner(budget, self._tracker, on_progress)
 
     def complete(self, masks: Mapping[int, np.ndarray], instance_ids: Sequence[int]) -> Completion:
         seen = self._observe(masks, instance_ids)
@@ -98,40 +98,35 @@ class SceneRun:
             scene, tokens = self._encode(seen)
             shapes = self._structure(seen, tokens, scene)
             latents = self._texture(seen, shapes, tokens, scene)
-            self._decode(latents, seen, shapes)
+            meshed = self._meshes(latents, seen, shapes)
+            if self._settings.gaussians:
+                self._gaussians([latents[i] for i in meshed])
         return Completion(
             checkpoint=self._networks.title,
-            instances=self._ledger.results(instance_ids),
+            instances=self._tracker.results(instance_ids),
             camera=self._view.camera,
             seed=self._seed,
             depth_ratio=self._depth_ratio,
             samplers=self._samplers,
-            device=str(self._computer.device),
-            seconds=self._ledger.seconds(),
-            peak_bytes=memory.peak_bytes(self._computer.device),
+            device=str(self._compute.device),
+            seconds=self._tracker.seconds(),
+            peak_bytes=memory.peak_bytes(self._compute.device),
         )
 
     def _observe(self, masks: Mapping[int, np.ndarray], instance_ids: Sequence[int]) -> dict[int, Observation]:
         seen: dict[int, Observation] = {}
         for number, instance_id in enumerate(instance_ids, start=1):
-            with self._ledger.measure("observe", [instance_id]):
+            with self._tracker.timed("observe", [instance_id]):
                 try:
-                    seen[instance_id] = one = self._look(instance_id, np.asarray(masks[instance_id], bool))
-                    self._ledger.note(
-                        instance_id,
-                        points=len(one.points_P3),
-                        cut_by_border=one.cut_by_border,
-                        coarse=_placement(one.coarse),
-                        partial_V3=one.coarse_voxels().index_V3.to(torch.uint8).numpy(),
-                    )
+                    seen[instance_id] = self._observed(instance_id, np.asarray(masks[instance_id], bool))
                 except NotEnoughSeen as reason:
-                    self._ledger.skip(instance_id, str(reason))
-            self._observer(Progress("observe", number, len(instance_ids), (instance_id,)))
+                    self._tracker.skip(instance_id, str(reason))
+            self._on_progress(Progress("observe", number, len(instance_ids), (instance_id,)))
         return seen
 
-    def _look(self, instance_id: int, mask_HW: np.ndarray) -> Observation:
+    def _observed(self, instance_id: int, mask_HW: np.ndarray) -> Observation:
         self._view.check_mask(instance_id, mask_HW)
-        return observe(
+        one = observe(
             instance_id,
             mask_HW,
             self._view,
@@ -140,28 +135,37 @@ class SceneRun:
             self._settings.min_points,
             self._networks.reference_compat,
         )
+        self._tracker.update(
+            instance_id,
+            points=len(one.points_P3),
+            cut_by_border=one.cut_by_border,
+            coarse=Placement.of(one.coarse),
+            partial_V3=one.coarse_voxels().index_V3.to(torch.uint8).numpy(),
+        )
+        return one
 
     def _encode(self, seen: Mapping[int, Observation]) -> tuple[SceneFeatures, dict[int, Tensor]]:
-        encoders, device = self._networks.encoders, self._computer.device
+        """The features of the scene, and the tokens (4, T, D) of each instance."""
+        encoders, device = self._networks.encoders, self._compute.device
         tokens: dict[int, Tensor] = {}
         ids = list(seen)
-        with self._computer.using(*encoders.networks()):
-            with self._ledger.measure("encode", ids):
+        with self._compute.using(*encoders.networks()):
+            with self._tracker.timed("encode", ids):
                 scene = encode_scene(encoders, self._picture_3SS, device)
             for start in range(0, len(ids), ENCODED_AT_ONCE):
                 batch = ids[start : start + ENCODED_AT_ONCE]
-                with self._ledger.measure("encode", batch):
+                with self._tracker.timed("encode", batch):
                     encoded = encode_instances(encoders, [seen[i] for i in batch], self._picture_3SS, device)
                 tokens.update(zip(batch, encoded, strict=True))
-                self._observer(Progress("encode", len(tokens), len(ids), tuple(batch)))
+                self._on_progress(Progress("encode", len(tokens), len(ids), tuple(batch)))
         return scene, tokens
 
     def _structure(
         self, seen: Mapping[int, Observation], tokens: Mapping[int, Tensor], scene: SceneFeatures
     ) -> dict[int, Shape]:
-        """The coarse step, then the fine one in the cube that the coarse one found."""
+        """The coarse step, then the fine step in the cube around the coarse voxels."""
         shape = (self._networks.coarse.base.config.in_channels, *(self._networks.coarse.base.config.resolution,) * 3)
-        with self._computer.using(*self._networks.of_structure()):
+        with self._compute.using(*self._networks.of_structure()):
             jobs = [
                 StructureJob(i, tokens[i], one.coarse_voxels(), draw_noise(shape, self._seed, i, "coarse"))
                 for i, one in seen.items()
@@ -170,7 +174,7 @@ class SceneRun:
             coarse = self._carved(coarse, {i: one.coarse for i, one in seen.items()}, seen)
             cubes = {i: fine_cube(voxels_V3) for i, voxels_V3 in coarse.items()}
             for i, voxels_V3 in coarse.items():
-                self._ledger.note(i, coarse_V3=voxels_V3.numpy(), fine=_placement(cubes[i]))
+                self._tracker.update(i, coarse_V3=voxels_V3.numpy(), fine=Placement.of(cubes[i]))
             jobs = [
                 StructureJob(i, tokens[i], seen[i].fine_voxels(cube), draw_noise(shape, self._seed, i, "fine"))
                 for i, cube in cubes.items()
@@ -178,18 +182,8 @@ class SceneRun:
             fine = self._sample_structure("fine", self._networks.fine, jobs, scene, self._samplers.fine)
             fine = self._carved(fine, {i: _in_world(seen[i].coarse, cube) for i, cube in cubes.items()}, seen)
         for i, voxels_V3 in fine.items():
-            self._ledger.note(i, fine_V3=voxels_V3.numpy())
+            self._tracker.update(i, fine_V3=voxels_V3.numpy())
         return {i: Shape(seen[i].coarse, cubes[i], voxels_V3) for i, voxels_V3 in fine.items()}
-
-    def _carved(
-        self, voxels: dict[int, Tensor], cubes: Mapping[int, Cube], seen: Mapping[int, Observation]
-    ) -> dict[int, Tensor]:
-        """cubes: in the world."""
-        surface = self._surface
-        if surface is None:
-            return voxels
-        carved = {i: surface.carved(V3, cubes[i]) for i, V3 in voxels.items()}
-        return {i: without_crumbs(V3, seen[i].voxels(cubes[i])) for i, V3 in carved.items()}
 
     def _sample_structure(
         self,
@@ -203,13 +197,22 @@ class SceneRun:
         each = memory.structure_bytes(
             networks.base, networks.branch, networks.decoder, sizes.tokens, sizes.scene_grid**2
         )
+        thin = self._thin and step == "fine"
 
-        def run(batch: Sequence[StructureJob]) -> Sequence[Tensor | InstanceFailure]:
-            done = self._counter(step, sampler.steps, batch)
-            thin = self._thin and step == "fine"
-            return complete_structure(networks, batch, scene, self._depth_ratio, sampler, done, thin)
+        def sample(batch: Sequence[StructureJob], step_done: StepDone) -> Sequence[Tensor | InstanceFailure]:
+            return complete_structure(networks, batch, scene, self._depth_ratio, sampler, step_done, thin)
 
-        return self._batched(step, jobs, lambda job: each, run)
+        return self._batches.run(step, sampler.steps, jobs, lambda _: each, sample)
+
+    def _carved(
+        self, voxels: dict[int, Tensor], cubes: Mapping[int, Cube], seen: Mapping[int, Observation]
+    ) -> dict[int, Tensor]:
+        """cubes: in the world."""
+        surface = self._surface
+        if surface is None:
+            return voxels
+        carved = {i: surface.carved(V3, cubes[i]) for i, V3 in voxels.items()}
+        return {i: without_floaters(V3, seen[i].voxels(cubes[i])) for i, V3 in carved.items()}
 
     def _texture(
         self,
@@ -219,8 +222,8 @@ class SceneRun:
         scene: SceneFeatures,
     ) -> dict[int, Latent]:
         networks, sampler = self._networks.texture, self._samplers.texture
-        channels = networks.base.config.in_channels
-        camera = self._framed_camera()
+        channels, tokens_each = networks.base.config.in_channels, self._networks.encoders.sizes.tokens
+        camera = FramedCamera.of(self._view, self._frame)
         jobs = [
             TextureJob(
                 i,
@@ -232,94 +235,61 @@ class SceneRun:
             )
             for i, shape in shapes.items()
         ]
-        tokens_each = self._networks.encoders.sizes.tokens
 
         def cost(job: TextureJob) -> int:
             return memory.texture_bytes(networks.base, networks.branch, tokens_each, len(job.voxels_N3))
 
-        def run(batch: Sequence[TextureJob]) -> Sequence[Latent | InstanceFailure]:
-            done = self._counter("texture", sampler.steps, batch)
-            return texture(networks, batch, scene, camera, sampler, done)
+        def sample(batch: Sequence[TextureJob], step_done: StepDone) -> Sequence[Latent | InstanceFailure]:
+            return texture(networks, batch, scene, camera, sampler, step_done)
 
-        with self._computer.using(*self._networks.of_texture()):
-            latents: dict[int, Latent] = self._batched("texture", jobs, cost, run)
+        with self._compute.using(*self._networks.of_texture()):
+            latents: dict[int, Latent] = self._batches.run("texture", sampler.steps, jobs, cost, sample)
         for i, latent in latents.items():
-            self._ledger.note(i, visible_share=latent.visible_share)
+            self._tracker.update(i, visible_share=latent.visible_share)
         return latents
 
-    def _decode(
+    def _meshes(
         self, latents: Mapping[int, Latent], seen: Mapping[int, Observation], shapes: Mapping[int, Shape]
-    ) -> None:
-        device, decoder = self._computer.device, self._networks.mesh_decoder
+    ) -> dict[int, ColouredMesh]:
+        decoder = self._networks.mesh_decoder
 
-        def cost(latent: Latent) -> int:
-            return memory.mesh_bytes(decoder, len(latent.voxels_N3))
+        def decode(batch: Sequence[Latent], step_done: StepDone) -> Sequence[ColouredMesh | InstanceFailure]:
+            decoded = decode_meshes(decoder, batch, self._compute.device)
+            if self._settings.clean:
+                decoded = [cleaned(mesh) if isinstance(mesh, ColouredMesh) else mesh for mesh in decoded]
+            step_done(1)
+            return decoded
 
-        def to_meshes(batch: Sequence[Latent]) -> Sequence[ColouredMesh | InstanceFailure]:
-            meshes = decode_meshes(decoder, batch, device, self._settings.clean)
-            self._counter("mesh", 1, batch)(1)
-            return meshes
-
-        with self._computer.using(decoder):
-            meshes: dict[int, ColouredMesh] = self._batched("mesh", list(latents.values()), cost, to_meshes)
-        if self._thin:
-            meshes = {i: smoothed(mesh) for i, mesh in meshes.items()}
-        if self._colours == "image":
-            meshes = {i: painted(mesh, shapes[i].T_world_grid, seen[i]) for i, mesh in meshes.items()}
+        with self._compute.using(decoder):
+            meshes: dict[int, ColouredMesh] = self._batches.run("mesh", 1, [*latents.values()], self._mesh_cost, decode)
         for i, mesh in meshes.items():
-            self._ledger.note(i, mesh=mesh)
-        if self._settings.gaussians:
-            self._splat([latents[i] for i in meshes], cost)
+            meshes[i] = self._finished(mesh, shapes[i], seen[i])
+            self._tracker.update(i, mesh=meshes[i])
+        return meshes
 
-    def _splat(self, latents: Sequence[Latent], cost: Callable[[Latent], int]) -> None:
-        """cost: of the mesh decoder, which is the larger one."""
-        device, decoder = self._computer.device, self._networks.gaussian_decoder
+    def _finished(self, mesh: ColouredMesh, shape: Shape, seen: Observation) -> ColouredMesh:
+        if self._thin:
+            mesh = smoothed(mesh)
+        return coloured_by_image(mesh, shape.T_world_grid, seen) if self._colours == "image" else mesh
 
-        def to_gaussians(batch: Sequence[Latent]) -> Sequence[Gaussians | InstanceFailure]:
-            clouds = decode_gaussians(decoder, batch, device)
-            self._counter("gaussians", 1, batch)(1)
-            return clouds
+    def _gaussians(self, latents: Sequence[Latent]) -> None:
+        """Batches are as large as for the mesh decoder, which needs more memory."""
+        decoder = self._networks.gaussian_decoder
 
-        with self._computer.using(decoder):
-            clouds: dict[int, Gaussians] = self._batched("gaussians", latents, cost, to_gaussians)
+        def decode(batch: Sequence[Latent], step_done: StepDone) -> Sequence[Gaussians | InstanceFailure]:
+            decoded = decode_gaussians(decoder, batch, self._compute.device)
+            step_done(1)
+            return decoded
+
+        with self._compute.using(decoder):
+            clouds: dict[int, Gaussians] = self._batches.run("gaussians", 1, latents, self._mesh_cost, decode)
         for i, gaussians in clouds.items():
-            self._ledger.note(i, gaussians=gaussians)
+            self._tracker.update(i, gaussians=gaussians)
 
-    def _batched(
-        self,
-        step: Step,
-        items: Sequence[ItemT],
-        cost: Callable[[ItemT], int],
-        run: Callable[[Sequence[ItemT]], Sequence[ResultT | InstanceFailure]],
-    ) -> dict[int, ResultT]:
-        """A step on all instances, in batches; results of those that did not fail."""
-
-        def timed(batch: Sequence[ItemT]) -> Sequence[ResultT | InstanceFailure]:
-            with self._ledger.measure(step, [item.instance_id for item in batch]):
-                return run(batch)
-
-        results = in_batches(items, cost, self._budget, timed)
-        return self._ledger.sort_out(dict(zip([item.instance_id for item in items], results, strict=True)))
-
-    def _counter(self, step: Step, total: int, batch: Sequence[ItemT]) -> Callable[[int], None]:
-        """Tells the observer how far a batch is."""
-        ids = tuple(item.instance_id for item in batch)
-        return lambda done: self._observer(Progress(step, done, total, ids))
-
-    def _framed_camera(self) -> FramedCamera:
-        depth_HW = self._frame.apply(self._view.depth_HW, np.nan)
-        return FramedCamera(
-            T_world_cam=torch.from_numpy(np.asarray(self._view.camera.T_world_cam, np.float64)),
-            K_norm=torch.from_numpy(self._frame.K_norm(np.asarray(self._view.camera.K_px, np.float64))),
-            depth_HW=torch.from_numpy(np.where(depth_HW > 0, depth_HW, np.nan).astype(np.float32)),
-        )
+    def _mesh_cost(self, latent: Latent) -> int:
+        return memory.mesh_bytes(self._networks.mesh_decoder, len(latent.voxels_N3))
 
 
 def _in_world(coarse: Cube, fine: Cube) -> Cube:
     """The fine cube, which lies in the coarse one, in the world."""
     return Cube(coarse.to_outer(fine.centre_3), coarse.side * fine.side)
-
-
-def _placement(cube: Cube) -> Placement:
-    x, y, z = cube.centre_3.tolist()
-    return Placement((x, y, z), float(cube.side))

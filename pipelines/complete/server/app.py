@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from pipelines.complete.inputs.from_files import GROUND_TRUTH
+from pipelines.complete.inputs.from_dataset import GROUND_TRUTH
 from pipelines.complete.server import uploads
 from pipelines.complete.server.clicks import Clicker
 from pipelines.complete.server.examples import Examples
@@ -160,7 +160,7 @@ async def _about(request: Request) -> Response:
     return JSONResponse(
         {
             "checkpoint": service.worker.pipe.networks.title,
-            "device": str(service.worker.pipe.computer.device),
+            "device": str(service.worker.pipe.compute.device),
             "steps": service.worker.pipe.networks.samplers.coarse.steps,
             "guidance": service.worker.pipe.networks.samplers.coarse.guidance,
             "estimator": None if service.worker.estimator is None else service.worker.estimator.facts.name,

@@ -20,7 +20,7 @@ from pipelines.complete.view import SceneView
 from pipelines.frames import Cube
 from pipelines.voxelise import RESOLUTION, VoxelGrid, voxel_centres
 
-CRUMB_SHARE = 0.05
+FLOATER_SHARE = 0.05
 """Of the largest piece's voxels; a fiftieth and a tenth measure alike."""
 _OUTLINE_PX = 1  # outlines are known to a pixel, not better
 _NEAR = 1e-6
@@ -62,8 +62,8 @@ class SeenSurface:
         return voxels_V3[kept_V] if bool(kept_V.any()) else voxels_V3
 
 
-def without_crumbs(voxels_V3: Tensor, seen: VoxelGrid) -> Tensor:
-    """Without pieces (26 neighbours) of fewer than CRUMB_SHARE of the largest piece's voxels, unless voxels of theirs
+def without_floaters(voxels_V3: Tensor, seen: VoxelGrid) -> Tensor:
+    """Without pieces (26 neighbours) of fewer than FLOATER_SHARE of the largest piece's voxels, unless voxels of theirs
     are clearly seen: those with the full confidence of `seen`, in the same cube."""
     index = voxels_V3.long().unbind(1)
     occupied_RRR = np.zeros((RESOLUTION,) * 3, bool)
@@ -71,6 +71,6 @@ def without_crumbs(voxels_V3: Tensor, seen: VoxelGrid) -> Tensor:
     piece_RRR, _ = label(occupied_RRR, np.ones((3, 3, 3)))
     size = np.bincount(piece_RRR.ravel())
     size[0] = 0
-    kept = size >= CRUMB_SHARE * size.max()
+    kept = size >= FLOATER_SHARE * size.max()
     kept[piece_RRR[seen.index_V3[seen.confidence_V >= 1].unbind(1)]] = True
     return voxels_V3[torch.from_numpy(kept[piece_RRR[index]])]

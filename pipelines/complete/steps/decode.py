@@ -1,4 +1,4 @@
-"""From structured latents to meshes and Gaussians, in the object's cube.
+"""Decode: structured latents → meshes and Gaussians, in the object's cube.
 
 Shapes: B instances, N voxels of all, V vertices, F faces.
 """
@@ -18,15 +18,12 @@ from models.mesh_decoder import MeshDecoder
 from models.sparse.voxels import SparseTensor
 from pipelines.complete.results import ColouredMesh, InstanceFailure
 from pipelines.complete.steps.texture import Latent, batched_voxels
-from pipelines.complete.surface.clean import cleaned
 
 
 def decode_meshes(
-    decoder: MeshDecoder, latents: Sequence[Latent], device: torch.device, clean: bool
+    decoder: MeshDecoder, latents: Sequence[Latent], device: torch.device
 ) -> list[ColouredMesh | InstanceFailure]:
-    """clean: what can be seen from outside, without small holes."""
-    meshes = [_coloured(mesh) for mesh in decoder(_batch(latents, device))]
-    return [cleaned(mesh) if clean and isinstance(mesh, ColouredMesh) else mesh for mesh in meshes]
+    return [_coloured(mesh) for mesh in decoder(_batch(latents, device))]
 
 
 def decode_gaussians(

@@ -7,7 +7,7 @@ Source: 3D-Fixer supplement section 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,15 +16,13 @@ from torch import Tensor
 from models.completer import CompleterCondition, StructureCompleter
 from models.structure_flow import SparseStructureFlow
 from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
-from pipelines.complete.results import InstanceFailure
+from pipelines.complete.results import InstanceFailure, StepDone
 from pipelines.complete.steps.encode import stacked
 from pipelines.complete.steps.thinning import ridge
 from pipelines.conditioning import structure_condition
 from pipelines.encoders.protocol import SceneFeatures
 from pipelines.samplers import TIME_SCALE, SamplerConfig, VelocityPair, euler_steps
 from pipelines.voxelise import VoxelGrid
-
-StepDone = Callable[[int], None]
 
 
 @dataclass(frozen=True)

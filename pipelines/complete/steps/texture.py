@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,9 +18,9 @@ from models.slat_flow import SLatFlow
 from models.sparse.voxels import SparseTensor, VoxelSet
 from models.texturer import Texturer, TexturerCondition
 from pipelines.cameras import Projection, project
-from pipelines.complete.results import InstanceFailure
+from pipelines.complete.results import InstanceFailure, StepDone
 from pipelines.complete.steps.encode import stacked
-from pipelines.complete.steps.structure import StepDone
+from pipelines.complete.view import Frame, SceneView
 from pipelines.conditioning import texture_condition
 from pipelines.encoders.protocol import EncoderSizes, SceneFeatures
 from pipelines.latent_statistics import SlatStatistics
@@ -42,11 +43,23 @@ class TextureNetworks:
 
 @dataclass(frozen=True)
 class FramedCamera:
-    """The camera and the depth of the frame that the encoders see. depth_HW: planar, NaN unknown."""
+    """The camera and the depth of the frame that the encoders see.
+
+    T_world_cam: (4, 4) float64. K_norm: (3, 3) float64. depth_HW: float32 planar depth, NaN where it is unknown.
+    """
 
     T_world_cam: Tensor
     K_norm: Tensor
     depth_HW: Tensor
+
+    @classmethod
+    def of(cls, view: SceneView, frame: Frame) -> FramedCamera:
+        depth_HW = frame.apply(view.depth_HW, np.nan)
+        return cls(
+            T_world_cam=torch.from_numpy(np.asarray(view.camera.T_world_cam, np.float64)),
+            K_norm=torch.from_numpy(frame.K_norm(np.asarray(view.camera.K_px, np.float64))),
+            depth_HW=torch.from_numpy(np.where(depth_HW > 0, depth_HW, np.nan).astype(np.float32)),
+        )
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _OWN_SHARE = 1e-3  # of the cube's edge: nearer points do not weigh more
 _VERTICES_AT_ONCE = 4096
 
 
-def painted(mesh: ColouredMesh, T_world_grid: Tensor, seen: Observation) -> ColouredMesh:
+def coloured_by_image(mesh: ColouredMesh, T_world_grid: Tensor, seen: Observation) -> ColouredMesh:
     """The mesh in the colours of the visible points, of which at most MOST_POINTS are taken, by inverse distance.
 
     Points on the outline of the mask, which mix in what lies behind, count only where there are no others.

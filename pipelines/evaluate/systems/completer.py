@@ -25,7 +25,7 @@ class Completer:
         return True
 
     def complete(self, scene: SceneInput) -> SystemAnswer:
-        from pipelines.complete.results import Settings
+        from pipelines.complete.settings import Settings
         from pipelines.complete.view import Camera
 
         completion = self.pipeline(

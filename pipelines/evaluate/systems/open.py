@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.complete.command import encoder_files
+from pipelines.complete.inputs.weights import encoder_files
 from pipelines.errors import UsageError
 from pipelines.evaluate.layout import need
 from pipelines.evaluate.predictions import PredictionFolder

@@ -61,12 +61,12 @@ def with_depth(command: EvaluateCommand, truth: TruthSet) -> TruthSet:
     stored = command.test_set == "own" and command.depth_weights is None
     if command.depth == GROUND_TRUTH or stored:
         return truth
-    from pipelines.complete.compute_device import Computer  # the networks' code, only when it is asked for
+    from pipelines.complete.compute_device import ComputeDevice  # the networks' code, only when it is asked for
     from pipelines.complete.inputs.estimators import LoadedEstimator
     from pipelines.evaluate.truth.estimated import EstimatedNow
 
-    computer = Computer.choose(command.device)
-    return EstimatedNow(truth, LoadedEstimator.load(command.depth, command.depth_weights, computer))
+    compute = ComputeDevice.choose(command.device)
+    return EstimatedNow(truth, LoadedEstimator.load(command.depth, command.depth_weights, compute))
 
 
 def rules_of(command: EvaluateCommand) -> Rules:

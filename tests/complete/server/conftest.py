@@ -42,10 +42,12 @@ def segmenter(tmp_path_factory):
     pytest.importorskip("transformers")
     from tiny_sam import write_tiny_sam
 
-    from pipelines.complete.compute_device import Computer
+    from pipelines.complete.compute_device import ComputeDevice
     from pipelines.complete.inputs.segment_anything import Segmenter
 
-    return Segmenter.from_pretrained(str(write_tiny_sam(tmp_path_factory.mktemp("s") / "sam")), Computer.choose("cpu"))
+    return Segmenter.from_pretrained(
+        str(write_tiny_sam(tmp_path_factory.mktemp("s") / "sam")), ComputeDevice.choose("cpu")
+    )
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ SMALLEST_SHARE = 1e-3  # of the largest part
 TOUCHING = np.ones((3, 3), int)  # also by a corner
 
 
-def parts_of(mask_HW: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+def connected_components(mask_HW: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     """(H, W) int32 parts that do not touch, 1 for the largest, 0 elsewhere; and their pixels.
 
     Specks are left out: parts of less than 16 pixels, or of a thousandth of the largest.
