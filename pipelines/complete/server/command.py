@@ -21,9 +21,9 @@ from pipelines.errors import EXIT_DONE, UsageError
 
 if TYPE_CHECKING:
     from pipelines.complete.inputs.estimators import LoadedEstimator
-    from pipelines.complete.server.app import Service
     from pipelines.complete.server.clicks import Clicker
     from pipelines.complete.server.limits import Limits
+    from pipelines.complete.server.service import Service
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ class ServeCommand:
     def service(self, folder: Path) -> Service:
         """folder: for the jobs, deleted with the server."""
         from pipelines.complete.pipeline import FixerPipeline
-        from pipelines.complete.server.app import Service
         from pipelines.complete.server.examples import Examples
         from pipelines.complete.server.jobs import JobStore
+        from pipelines.complete.server.service import Service
         from pipelines.complete.server.worker import Worker
 
         limits = self.limits()

@@ -20,7 +20,7 @@ def clock() -> Clock:
 @pytest.fixture
 def service(pipe, tmp_path, clock):
     pytest.importorskip("starlette")
-    from pipelines.complete.server.app import Service
+    from pipelines.complete.server.service import Service
 
     store = JobStore(tmp_path, LIMITS, clock)
     return Service(store, Worker(pipe, None, store, LIMITS), LIMITS)
