@@ -1,4 +1,4 @@
-"""The colour of an object at any point near its surface, from its mesh or from its Gaussians.
+"""Colour fields: the colour of an object at any point near its surface, from its mesh or from its Gaussians.
 
 Shapes: P points, V vertices, G Gaussians, k neighbours.
 """
@@ -22,7 +22,7 @@ CHUNK = 65536  # points at a time
 
 
 def colour_field(one: InstanceCompletion, source: str) -> ColourField:
-    """source: "mesh" or "gaussians". Raises UsageError for what was not decoded."""
+    """source: "mesh" or "gaussians". Raises UsageError if that was not decoded."""
     if source == "mesh":
         if one.mesh is None or one.mesh.colours_V3 is None:
             raise UsageError("this mesh decoder gives no colours; take those of the Gaussians: --colours gaussians")
@@ -45,7 +45,7 @@ def _of_mesh(mesh: ColouredMesh, colours_V3: np.ndarray) -> ColourField:
 
 
 def _of_gaussians(gaussians: Gaussians) -> ColourField:
-    """The nearest Gaussians, weighted by opacity and density at the point; the nearest alone where all are faint."""
+    """The nearest Gaussians, weighted by their opacity and their density at the point."""
     centre_G3 = gaussians.xyz_G3.numpy()
     colour_G3 = gaussians.colour_G3.clamp(0, 1).numpy() * 255
     opacity_G = gaussians.opacity_G1[:, 0].numpy()
@@ -59,7 +59,7 @@ def _of_gaussians(gaussians: Gaussians) -> ColourField:
         index_Pk = np.reshape(index_Pk, (len(points_P3), count))
         offset_Pk3 = points_P3[:, None] - centre_G3[index_Pk]
         distance_Pk = np.square(np.einsum("pki,pkij->pkj", offset_Pk3, whiten_G33[index_Pk])).sum(-1)
-        nearest_P1 = distance_Pk.min(1, keepdims=True)  # factored out, so that no point is without weight
+        nearest_P1 = distance_Pk.min(1, keepdims=True)  # subtracted, so that the weights of far points do not underflow
         weight_Pk = opacity_G[index_Pk] * np.exp(-0.5 * (distance_Pk - nearest_P1))
         return _mixed(weight_Pk + 1e-12, colour_G3[index_Pk])
 

@@ -1,8 +1,7 @@
-"""Voxels of a completion that are wrong by what the image shows: it sees something else through them, or they are
-crumbs that float beside the object.
+"""Free-space carving: removes voxels that stand in front of a surface that the image sees; and floaters.
 
-An object is completed in place, so no part of it can stand in front of a surface that is seen. Neither the paper of
-3D-Fixer nor its release makes use of that; a network that is unsure of an outline is then wrong where the image is not.
+An object is completed in place, so no part of it can hide a surface that is seen. Neither the paper of 3D-Fixer nor its
+release uses this. A network that is unsure of an outline makes mistakes that the image can correct.
 
 Shapes: H W image, V voxels.
 """
@@ -21,17 +20,18 @@ from pipelines.frames import Cube
 from pipelines.voxelise import RESOLUTION, VoxelGrid, voxel_centres
 
 FLOATER_SHARE = 0.05
-"""Of the largest piece's voxels; a fiftieth and a tenth measure alike."""
-_OUTLINE_PX = 1  # outlines are known to a pixel, not better
+"""Of the voxels of the largest component; a fiftieth and a tenth give the same scores."""
+_OUTLINE_PX = 1  # how exactly outlines are known
 _NEAR = 1e-6
 
 
 @dataclass(frozen=True)
 class SeenSurface:
-    """What an image sees in every direction.
+    """The surface that an image sees.
 
-    P_pixel_world: (3, 4) float64, world points to homogeneous pixels; the third coordinate is planar depth.
-    depth_HW: float32, the least of the neighbouring pixels; 0 where one of them is unknown: nothing is in front of it.
+    P_pixel_world: (3, 4) float64, from world points to homogeneous pixels; the third coordinate is planar depth.
+    depth_HW: float32, the smallest depth around each pixel. It is 0 where one of these is unknown, so that no voxel is
+        in front of it.
     """
 
     P_pixel_world: Tensor
@@ -45,10 +45,10 @@ class SeenSurface:
         return cls(torch.from_numpy(P), torch.from_numpy(nearest_HW))
 
     def carved(self, voxels_V3: Tensor, cube: Cube) -> Tensor:
-        """Without those voxels (V, 3) of a cube in the world that stand in front of what is seen, by their own edge.
+        """The voxels (V, 3) of a cube in the world without those that are nearer than the surface by more than an edge.
 
-        Outside of the image nothing is known to be empty. If all of them do, they all stay: then it is the depth that
-        is wrong.
+        Outside the image no voxel is known to be empty. If all voxels are nearer, all stay, because then the depth must
+        be wrong.
         """
         centres_V3 = cube.to_outer(voxel_centres(voxels_V3).double())
         pixel_V3 = centres_V3 @ self.P_pixel_world[:, :3].T + self.P_pixel_world[:, 3]
@@ -63,14 +63,17 @@ class SeenSurface:
 
 
 def without_floaters(voxels_V3: Tensor, seen: VoxelGrid) -> Tensor:
-    """Without pieces (26 neighbours) of fewer than FLOATER_SHARE of the largest piece's voxels, unless voxels of theirs
-    are clearly seen: those with the full confidence of `seen`, in the same cube."""
+    """The voxels without floaters: small connected components (26 neighbours) that the image does not clearly show.
+
+    Small means fewer voxels than FLOATER_SHARE of the largest component. A component is clearly shown if one of its
+    voxels has full confidence in `seen`, the visible points in the same cube.
+    """
     index = voxels_V3.long().unbind(1)
     occupied_RRR = np.zeros((RESOLUTION,) * 3, bool)
     occupied_RRR[index] = True
-    piece_RRR, _ = label(occupied_RRR, np.ones((3, 3, 3)))
-    size = np.bincount(piece_RRR.ravel())
+    component_RRR, _ = label(occupied_RRR, np.ones((3, 3, 3)))
+    size = np.bincount(component_RRR.ravel())
     size[0] = 0
     kept = size >= FLOATER_SHARE * size.max()
-    kept[piece_RRR[seen.index_V3[seen.confidence_V >= 1].unbind(1)]] = True
-    return voxels_V3[torch.from_numpy(kept[piece_RRR[index]])]
+    kept[component_RRR[seen.index_V3[seen.confidence_V >= 1].unbind(1)]] = True
+    return voxels_V3[torch.from_numpy(kept[component_RRR[index]])]

@@ -1,4 +1,4 @@
-"""Image tokens: of the scene once, of every instance four images.
+"""Encode: the image once, and four images of each instance → tokens.
 
 Shapes: B instances, S image edge, T tokens, D their width.
 """
@@ -19,20 +19,20 @@ from pipelines.images import scene_image
 
 
 def scene_picture(view: SceneView, frame: Frame, image_px: int) -> Tensor:
-    """[3, S, S] in [0, 1]: the whole image as the encoders see it."""
+    """[3, S, S] in [0, 1]: the whole image in the frame that the encoders see."""
     framed = frame.apply(view.rgb_HW3, 0)
     return scene_image(framed, np.zeros(framed.shape[:2], bool), image_px)[:3]
 
 
 def encode_scene(encoders: ImageEncoders, picture_3SS: Tensor, device: torch.device) -> SceneFeatures:
-    """Once for all instances of an image; stays on the device."""
+    """The features of the whole image, for all instances. They stay on the device."""
     return encoders.scene_features(picture_3SS[None].to(device))
 
 
 def encode_instances(
     encoders: ImageEncoders, seen: Sequence[Observation], picture_3SS: Tensor, device: torch.device
 ) -> list[Tensor]:
-    """[4, T, D] float32 on the CPU for each: masked crop, crop, its mask, its mask in the scene."""
+    """[4, T, D] float32 on the CPU for each instance, in the order of `conditioning.encoder_images`."""
     crops_B4SS = torch.stack([one.crop_4SS for one in seen])
     scenes_B4SS = torch.stack([torch.cat([picture_3SS, one.scene_mask_SS[None]]) for one in seen])
     tokens = encoders.image_tokens(encoder_images(crops_B4SS, scenes_B4SS).to(device))

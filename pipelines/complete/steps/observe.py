@@ -1,9 +1,9 @@
-"""From a mask, depth and a camera to what is known of one object: points, confidence, its coarse cube, its crop.
+"""Observe: mask, depth and camera → what is known of one object: its visible points, coarse cube and crop.
 
-Shapes: H W image, P points, S image edge of the encoders.
-Source: 3D-Fixer supplement section 1. As in training, pixels on the outline of a mask count half, and those of them
-that lie outside the box of the others are left out: their depth is that of something else. Of what is so thin that
-it is all outline (a pole, a wire), every pixel counts as inside: that is all there is of it.
+Shapes: H W image, h w window of a mask, P points, S image edge of the encoders.
+Source: 3D-Fixer supplement section 1. As in training, points on the outline of a mask have half the confidence, and
+those of them that lie outside the bounding box of the others are dropped, because their depth is that of another
+surface. If an object is so thin that all of its pixels are outline (a pole, a wire), they all count as inside.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipelines.images import instance_crop
 from pipelines.masks import EDGE_CONFIDENCE, interior
 from pipelines.voxelise import VoxelGrid, voxelise
 
-VISIBLE_HALF = 0.5 / COARSE_MARGIN + 1e-4  # of the coarse cube: what is clearly visible, and rounding
+VISIBLE_HALF = 0.5 / COARSE_MARGIN + 1e-4  # half the edge of the clearly visible part of the coarse cube, and rounding
 
 
 class NotEnoughSeen(ValueError):
@@ -33,9 +33,10 @@ class NotEnoughSeen(ValueError):
 class Observation:
     """One object as the image shows it.
 
-    points_P3: float64, world. confidence_P: 1 inside of the mask, 0.5 on its outline. colours_P3: uint8, of their
-    pixels. coarse: its cube in the world.
-    crop_4SS: float in [0, 1], the crop around it and its mask. scene_mask_SS: float, its mask in the whole image.
+    points_P3: float64 visible points in the world. confidence_P: 1 inside the mask, 0.5 on its outline.
+    colours_P3: uint8 sRGB of their pixels.
+    coarse: its coarse cube in the world.
+    crop_4SS: float in [0, 1], the image around it and its mask. scene_mask_SS: float, its mask in the whole image.
     """
 
     instance_id: int
@@ -48,15 +49,15 @@ class Observation:
     cut_by_border: bool
 
     def coarse_voxels(self) -> VoxelGrid:
-        """Its visible points in the coarse cube."""
+        """The visible points in the coarse cube."""
         return voxelise(self.coarse.from_outer(self.points_P3), self.confidence_P, clip=True)
 
     def voxels(self, cube: Cube) -> VoxelGrid:
-        """Its visible points in any cube in the world, without those outside of it."""
+        """The visible points in any cube of the world. Points outside the cube are dropped."""
         return voxelise(cube.from_outer(self.points_P3), self.confidence_P)
 
     def fine_voxels(self, fine: Cube) -> VoxelGrid:
-        """Its visible points in the fine cube, those outside moved to its walls."""
+        """The visible points in the fine cube. Points outside the cube are moved to its walls."""
         points = fine.from_outer(self.coarse.from_outer(self.points_P3))
         return voxelise(points, self.confidence_P, clip=True)
 
@@ -72,7 +73,8 @@ def observe(
 ) -> Observation:
     """Everything that the networks are told about one instance.
 
-    Raises NotEnoughSeen for an empty mask, or too few pixels of it with depth.
+    image_px: S. min_points: the fewest pixels with depth that are enough.
+    Raises NotEnoughSeen for an empty mask, or one with too few pixels with depth.
     """
     if not mask_HW.any():
         raise NotEnoughSeen("the mask is empty")
@@ -106,7 +108,7 @@ def observe(
 
 @dataclass(frozen=True)
 class _Window:
-    """The part of the image in which a mask lies: work there costs as much as the object is large."""
+    """The bounding box of a mask. Work in it is proportional to the size of the object, not of the image."""
 
     top: int
     left: int
@@ -134,7 +136,7 @@ def _world_points(view: SceneView, rows: np.ndarray, columns: np.ndarray) -> Ten
 
 
 def _scene_mask(mask_HW: np.ndarray, size: int) -> Tensor:
-    """[S, S] float: nearest pixels, as in training."""
+    """[S, S] float, resized by nearest pixels, as in training."""
     rows, columns = (((np.arange(size) + 0.5) * n / size).astype(int) for n in mask_HW.shape)
     return torch.from_numpy(mask_HW[rows][:, columns].astype(np.float32))
 

@@ -1,5 +1,5 @@
-"""From visible voxels to completed ones: the Coarse Structure Completer and the Fine Shape Refiner, which differ in
-their cube and their weights alone.
+"""Coarse and fine step: visible voxels → completed voxels, by the Coarse Structure Completer and the Fine Shape
+Refiner. The two differ only in their cube and their weights.
 
 Shapes: B instances, R latent grid edge, V voxels, T tokens, D their width.
 Source: 3D-Fixer supplement section 1.
@@ -27,7 +27,7 @@ from pipelines.voxelise import VoxelGrid
 
 @dataclass(frozen=True)
 class StructureNetworks:
-    """The frozen base, the branch of the stage, and the structure VAE."""
+    """The frozen base flow, the branch that completes, and the structure VAE."""
 
     base: SparseStructureFlow
     branch: StructureCompleter
@@ -37,7 +37,7 @@ class StructureNetworks:
 
 @dataclass(frozen=True)
 class StructureJob:
-    """One instance in its cube. partial: its visible voxels. noise_CRRR: to start from."""
+    """One instance in its cube. partial: its visible voxels. noise_CRRR: where the flow starts."""
 
     instance_id: int
     tokens_4TD: Tensor
@@ -54,8 +54,10 @@ def complete_structure(
     step_done: StepDone,
     thin: bool = False,
 ) -> list[Tensor | InstanceFailure]:
-    """(V, 3) uint8 voxels on the CPU for each job, sorted by x, y, z; or why there are none. thin: only the middle of
-    thick walls."""
+    """(V, 3) uint8 voxels on the CPU for each job, sorted by x, y, z; or why there are none.
+
+    depth_ratio: share of the depth that is estimated. thin: keep only the middle of thick walls.
+    """
     device, base, branch = scene.tokens_BDhw.device, networks.base, networks.branch
     cond = branch.prepare(_condition(networks, jobs, scene), base)
     ratio_B = torch.full((len(jobs),), TIME_SCALE * depth_ratio, device=device)
@@ -83,7 +85,7 @@ def _condition(networks: StructureNetworks, jobs: Sequence[StructureJob], scene:
 
 
 def _pair(networks: StructureNetworks, cond: CompleterCondition, ratio_B: Tensor) -> VelocityPair:
-    """Velocities with and without condition, in one batch."""
+    """Velocities with and without the condition, in one batch."""
     both, twice_ratio = cond.with_negative(), torch.cat([ratio_B, ratio_B])
 
     def pair(x: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:

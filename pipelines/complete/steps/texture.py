@@ -1,4 +1,4 @@
-"""From fine voxels to a structured latent: the Occlusion-Aware 3D Texturer.
+"""Texture step: fine voxels → a structured latent, by the Occlusion-Aware 3D Texturer.
 
 Shapes: B instances, N voxels of all, n of one, S image edge, T tokens, D their width, Z latent channels.
 Source: 3D-Fixer supplement section 1.
@@ -33,7 +33,7 @@ VISIBLE_WITHIN = 1.5  # voxel edges behind the observed surface
 
 @dataclass(frozen=True)
 class TextureNetworks:
-    """The frozen base, the branch, the statistics that latents are normalised with, and the sizes of the encoders."""
+    """statistics: those that latents are normalised with. sizes: of the image encoders."""
 
     base: SLatFlow
     branch: Texturer
@@ -64,7 +64,7 @@ class FramedCamera:
 
 @dataclass(frozen=True)
 class TextureJob:
-    """One instance. T_world_grid: (4, 4), the fine cube to the world. noise_NZ: to start from."""
+    """One instance. T_world_grid: (4, 4), from the fine cube to the world. noise_NZ: where the flow starts."""
 
     instance_id: int
     tokens_4TD: Tensor
@@ -76,7 +76,7 @@ class TextureJob:
 
 @dataclass(frozen=True)
 class Latent:
-    """A structured latent on its voxels, on the CPU. visible_share: of its voxels, seen inside of the mask."""
+    """A structured latent on the CPU. visible_share: the share of its voxels that are seen inside the mask."""
 
     instance_id: int
     voxels_N3: Tensor
@@ -92,7 +92,7 @@ def texture(
     sampler: SamplerConfig,
     step_done: StepDone,
 ) -> list[Latent | InstanceFailure]:
-    """The latent of each job, ready for the decoders; or why there is none."""
+    """The denormalised latent of each job, for the decoders; or why there is none."""
     device, base, branch = scene.tokens_BDhw.device, networks.base, networks.branch
     voxels = batched_voxels([job.voxels_N3 for job in jobs], device)
     visible = _visibility(jobs, scene, camera, branch.reference_compat)
@@ -123,7 +123,7 @@ def batched_voxels(voxels_B_n3: Sequence[Tensor], device: torch.device) -> Voxel
 
 @dataclass(frozen=True)
 class _Visible:
-    """feats_NF: the image at every voxel. share_B: of an instance's voxels, seen inside of its mask."""
+    """feats_NF: image features at every voxel. share_B: share of an instance's voxels that are seen inside its mask."""
 
     feats_NF: Tensor
     share_B: Tensor
@@ -159,7 +159,7 @@ def _condition(
 def _pair(
     networks: TextureNetworks, jobs: Sequence[TextureJob], cond: TexturerCondition, ratio_B: Tensor
 ) -> VelocityPair:
-    """Velocities with and without condition, in one batch of twice as many instances."""
+    """Velocities with and without the condition, in one batch of twice as many instances."""
     twice = batched_voxels([job.voxels_N3 for job in jobs] * 2, ratio_B.device)
     both, twice_ratio = cond.with_negative(), torch.cat([ratio_B, ratio_B])
 

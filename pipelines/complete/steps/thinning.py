@@ -1,7 +1,7 @@
-"""The middle of thick walls: a surface is one voxel thick, and a network unsure where it lies answers with three.
+"""Thinning: keeps the middle of walls that are several voxels thick.
 
-Meshes of thick walls have two surfaces, both beside the true one, and cost more. Neither the paper of 3D-Fixer
-nor its release does this.
+A surface is one voxel thick, but a network that is unsure where it lies occupies three. The mesh of a thick wall has
+two surfaces, both beside the true one, and costs more. Neither the paper of 3D-Fixer nor its release does this.
 
 Shapes: R grid edge, V voxels.
 """
@@ -15,21 +15,21 @@ from torch import Tensor
 
 SMOOTHING = 1.0  # voxels
 SURE = 6.0
-"""Logits beyond are taken as this: that empty space is still emptier further out says nothing of the wall."""
+"""Logits are clamped to this: how much more certain empty space becomes further out says nothing about the wall."""
 TOLERANCE = 0.8
-"""Of the logits: nearly as likely as the ridge itself is enough, so that it is closed where it bends."""
+"""In logits: voxels nearly as likely as the ridge belong to it, so that it stays closed where it bends."""
 _PAD = 3
 
 
 def ridge(logits_RRR: Tensor, voxels_V3: Tensor) -> Tensor:
-    """Those of the voxels that are likelier occupied than what lies one voxel away on either side, across the wall; and
-    those that close the holes between them.
+    """The voxels on the ridge of the logits, and those that close the holes between them.
 
-    Across is the direction in which the smoothed logits bend down the most.
+    A voxel is on the ridge if it is more likely occupied than both neighbours across the wall (non-maximum
+    suppression). Across the wall is the direction of the strongest negative curvature of the smoothed logits.
     """
     field = np.pad(logits_RRR.float().clamp(-SURE, SURE).cpu().numpy(), _PAD, constant_values=-SURE)
     index_V3 = voxels_V3.cpu().numpy().astype(int) + _PAD
-    smooth, across_V3 = gaussian_filter(field, SMOOTHING), _sharpest_bend(field, index_V3)
+    smooth, across_V3 = gaussian_filter(field, SMOOTHING), _across_wall(field, index_V3)
     here, ahead, behind = (map_coordinates(smooth, (index_V3 + step * across_V3).T, order=1) for step in (0, 1, -1))
     ridge_V3 = index_V3[here + TOLERANCE >= np.maximum(ahead, behind)]
     wall = np.zeros(field.shape, bool)
@@ -38,11 +38,11 @@ def ridge(logits_RRR: Tensor, voxels_V3: Tensor) -> Tensor:
     return voxels_V3[torch.from_numpy(kept_V).to(voxels_V3.device)]
 
 
-def _sharpest_bend(field: np.ndarray, index_V3: np.ndarray) -> np.ndarray:
-    """(V, 3) unit vectors: of the smoothed field's second derivatives, the eigenvector of the least eigenvalue."""
+def _across_wall(field: np.ndarray, index_V3: np.ndarray) -> np.ndarray:
+    """(V, 3) unit vectors: the eigenvector of the smallest eigenvalue of the smoothed field's Hessian."""
     hessian_V33, axes = np.empty((len(index_V3), 3, 3)), np.eye(3, dtype=int)
     for a in range(3):
         for b in range(a, 3):
-            bend = gaussian_filter(field, SMOOTHING, order=(axes[a] + axes[b]).tolist())[tuple(index_V3.T)]
-            hessian_V33[:, a, b] = hessian_V33[:, b, a] = bend
+            second = gaussian_filter(field, SMOOTHING, order=(axes[a] + axes[b]).tolist())[tuple(index_V3.T)]
+            hessian_V33[:, a, b] = hessian_V33[:, b, a] = second
     return np.linalg.eigh(hessian_V33).eigenvectors[:, :, 0]

@@ -1,8 +1,9 @@
-"""The colours of a mesh from the image: for systems whose mesh decoder has learned none.
+"""The colours of a mesh from the image, for systems whose mesh decoder has learned none.
 
-What is seen has the colours of its pixels. What is hidden has a mean of the visible ones, over the wider a part of them
-the further it lies behind: a guess, and a fair one for objects of few materials. Lights and shadows of the image come
-with it. Shapes: V vertices, v some of them, P visible points.
+Visible parts get the colours of their pixels. Hidden parts get a mean of visible colours, over a wider area the further
+they are away: a guess, and a fair one for objects of few materials. Lights and shadows of the image are included.
+
+Shapes: V vertices, v some of them, P visible points.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from pipelines.masks import EDGE_CONFIDENCE
 
 MOST_POINTS = 2048
 FALL_OFF = 3.0
-"""Power of the distance by which points count less. Above 2, the dimension of a surface, the near ones outweigh all
-others; the closer to it, the more everything comes near to one mean colour."""
-_OWN_SHARE = 1e-3  # of the cube's edge: nearer points do not weigh more
+"""The power of the distance in the weights. Above 2, the dimension of a surface, near points outweigh all others; the
+closer it is to 2, the closer all colours are to one mean colour."""
+_NEAREST = 1e-3  # of the edge of the cube: nearer points have no larger weight
 _VERTICES_AT_ONCE = 4096
 
 
 def coloured_by_image(mesh: ColouredMesh, T_world_grid: Tensor, seen: Observation) -> ColouredMesh:
-    """The mesh in the colours of the visible points, of which at most MOST_POINTS are taken, by inverse distance.
+    """The mesh with the colours of at most MOST_POINTS visible points, interpolated by inverse distance.
 
-    Points on the outline of the mask, which mix in what lies behind, count only where there are no others.
+    Points on the outline of the mask, whose colours are mixed with those behind, are used only if there are no others.
     """
     T = T_world_grid.numpy()
     clear_P = seen.confidence_P > EDGE_CONFIDENCE
@@ -42,7 +43,7 @@ def coloured_by_image(mesh: ColouredMesh, T_world_grid: Tensor, seen: Observatio
 
 
 def _mixed(vertices_v3: np.ndarray, points_P3: np.ndarray, colours_P3: np.ndarray) -> np.ndarray:
-    """(v, 3): Shepard's interpolation."""
-    squared_vP = cdist(vertices_v3, points_P3, "sqeuclidean") + _OWN_SHARE**2
+    """(v, 3): inverse distance weighting (Shepard's interpolation)."""
+    squared_vP = cdist(vertices_v3, points_P3, "sqeuclidean") + _NEAREST**2
     weight_vP = squared_vP ** (-FALL_OFF / 2)
     return (weight_vP @ colours_P3) / weight_vP.sum(1, keepdims=True)
