@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.complete.pipeline import FixerPipeline
-    from pipelines.complete.records import Completion, InstanceCompletion, Settings
+    from pipelines.complete.results import Completion, InstanceCompletion
+    from pipelines.complete.settings import Settings
     from pipelines.complete.view import Camera, SceneView
 
 __all__ = ["Camera", "Completion", "FixerPipeline", "InstanceCompletion", "SceneView", "Settings"]
 
-_HOMES = {"FixerPipeline": "pipeline", "Camera": "view", "SceneView": "view"}
+_MODULES = {
+    "Camera": "view",
+    "Completion": "results",
+    "FixerPipeline": "pipeline",
+    "InstanceCompletion": "results",
+    "SceneView": "view",
+    "Settings": "settings",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Loaded on first use, so that the command's help needs no torch."""
+    """Imports a public name when it is first used, so that the help of the command does not load torch."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'records')}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from pipelines.complete.inputs.depth_units import parse_unit
+from pipelines.complete.inputs.weights import checkpoint_or_packaged, encoder_files
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError
-from pipelines.pretrained import NAME, packaged_checkpoint, packaged_title
 
 if TYPE_CHECKING:
-    from pipelines.complete.computer import Computer
-    from pipelines.complete.inputs.sources import Inputs
+    from pipelines.complete.compute_device import ComputeDevice
+    from pipelines.complete.export.appearance import ColourSource
+    from pipelines.complete.export.outputs import OutputFiles
+    from pipelines.complete.inputs.scene_inputs import SceneInputs
     from pipelines.complete.pipeline import FixerPipeline
-    from pipelines.complete.records import Completion, MeshColours, Settings
+    from pipelines.complete.settings import Settings
 
 MISSING = "fixer-complete needs an image (--image and --masks) or a row of a dataset (--shards and --view)"
 
@@ -116,22 +115,25 @@ class CompleteCommand:
     def run(self) -> int:
         """The exit code: 1 if no instance was completed. Raises UsageError, PipelineError and CheckpointError."""
         from models.compat import MENDED, OFFICIAL
-        from pipelines.complete.computer import Computer
-        from pipelines.complete.inputs.masks import chosen_ids
+        from pipelines.complete.compute_device import ComputeDevice
+        from pipelines.complete.instance_masks import chosen_ids
         from pipelines.complete.pipeline import FixerPipeline
         from pipelines.complete.terminal import Terminal
 
-        self.check()
-        self.out.parent.mkdir(parents=True, exist_ok=True)  # an unwritable place is noticed before the work
+        outputs = self._outputs()
+        self._check_inputs()
+        self._check_numbers()
+        outputs.check()
+        self.out.parent.mkdir(parents=True, exist_ok=True)  # an unwritable place is found before the work
         checkpoint = checkpoint_or_packaged(self.checkpoint, sys.stderr)
-        computer = Computer.choose(self.device, self.precision, self.offload)
-        inputs = self._inputs(computer)
+        compute = ComputeDevice.choose(self.device, self.precision, self.offload)
+        inputs = self._inputs(compute)
         for assumed in inputs.assumed:
             sys.stderr.write(f"fixer-complete: {assumed}\n")
-        chosen_ids(inputs.masks, self.instances or None)  # before networks are loaded
+        chosen_ids(inputs.masks, self.instances or None)  # unknown ids are found before networks are loaded
         compat = OFFICIAL if self.official_behaviour else MENDED
         pipe = FixerPipeline.from_pretrained(
-            checkpoint, self.device, self.precision, self.offload, self.weights(), reference_compat=compat
+            checkpoint, self.device, self.precision, self.offload, self._weights(), reference_compat=compat
         )
         terminal = Terminal(sys.stderr)
         completion = pipe(
@@ -146,38 +148,29 @@ class CompleteCommand:
             memory_gb=self.memory_gb,
             on_progress=terminal.show,
         )
-        self._write(completion, inputs)
+        outputs.write(completion, inputs)
         terminal.summarise(completion, self.out)
         return EXIT_DONE if completion.completed else EXIT_ERROR
 
-    def check(self) -> None:
-        """Raises UsageError for options that contradict each other."""
-        from_files, from_row = self.image is not None, self.shards is not None
-        if from_files == from_row:
-            raise UsageError(MISSING if not from_files else "give --image or --shards, not both")
-        if from_files and self.masks is None:
+    def _check_inputs(self) -> None:
+        """Raises UsageError for inputs that are missing, or given twice, or do not belong together."""
+        files, row = self.image is not None, self.shards is not None
+        if files == row:
+            raise UsageError("give --image or --shards, not both" if files else MISSING)
+        if files and self.masks is None:
             raise UsageError("--image needs --masks: which pixels belong to which object")
-        if from_row and self.view is None:
+        if row and self.view is None:
             raise UsageError("--shards needs --view: the number of the view")
         of_files = {
             "--depth-unit-m": self.depth_unit_m is not None,
             "--depth-along-ray": self.depth_along_ray,
             "--split-components": self.split_components,
         }
-        if from_row and any(of_files.values()):
+        if row and any(of_files.values()):
             raise UsageError(f"{next(name for name, given in of_files.items() if given)} is for --image, not --shards")
-        if self.out.suffix.lower() != ".glb":
-            raise UsageError(f"--out writes binary glTF; call it {self.out.with_suffix('.glb').name}")
-        if self.picture is not None and self.picture.suffix.lower() != ".png":
-            raise UsageError(f"--picture writes PNG; call it {self.picture.with_suffix('.png').name}")
-        self._check_numbers()
-        self._check_outputs()
-        wanted = {"xatlas": self.texture, "fast_simplification": self.texture or self.max_faces}
-        missing = [package for package, option in wanted.items() if option and find_spec(package) is None]
-        if missing:
-            raise UsageError(f"--texture and --max-faces need {', '.join(missing)}: pip install 'fixer3d[export]'")
 
     def _check_numbers(self) -> None:
+        """Raises UsageError for numbers that cannot be meant."""
         from pipelines.samplers import SamplerConfig
 
         SamplerConfig(**self._sampling())  # raises for what no sampler can do
@@ -195,65 +188,51 @@ class CompleteCommand:
             if is_so:
                 raise UsageError(what)
 
-    def _check_outputs(self) -> None:
-        """Unwritable places are noticed before the work."""
-        for file in (self.out, self.splats, self.report):
-            if file is not None and file.is_dir():
-                raise UsageError(f"{file} is a folder; name a file to write")
-        if self.objects_dir is not None and self.objects_dir.exists() and not self.objects_dir.is_dir():
-            raise UsageError(f"--objects-dir {self.objects_dir} is a file; name a folder")
-
-    def weights(self) -> dict[str, str | Path]:
-        """--encoder-weights by name."""
-        return encoder_files(self.encoder_weights)
-
-    def _inputs(self, computer: Computer) -> Inputs:
-        from pipelines.complete.inputs import sources
+    def _inputs(self, compute: ComputeDevice) -> SceneInputs:
+        from pipelines.complete.inputs.estimators import MOGE2
+        from pipelines.complete.inputs.from_dataset import GROUND_TRUTH, read_row
+        from pipelines.complete.inputs.from_files import FileRequest, read_files
 
         if self.shards is not None:
             assert self.view is not None  # checked
-            return sources.from_row(self.shards, self.view, self.depth or sources.GROUND_TRUTH)
+            return read_row(self.shards, self.view, self.depth or GROUND_TRUTH)
         assert self.image is not None  # checked
         assert self.masks is not None
-        moge2 = self.weights().get("moge2")
-        request = sources.FileRequest(
-            self.image,
-            self.masks,
-            self.depth or sources.MOGE2,
-            self.camera,
-            self.fov_deg,
-            self._depth_unit_m(),
-            self.depth_along_ray,
-            self.split_components,
-            self.depth_weights,
-            None if moge2 is None else Path(moge2),
+        moge2 = self._weights().get(MOGE2)
+        request = FileRequest(
+            image=self.image,
+            masks=self.masks,
+            depth=self.depth or MOGE2,
+            camera=self.camera,
+            fov_deg=self.fov_deg,
+            depth_unit_m=self._depth_unit_m(),
+            depth_along_ray=self.depth_along_ray,
+            split_components=self.split_components,
+            depth_weights=self.depth_weights,
+            moge2_weights=None if moge2 is None else Path(moge2),
         )
-        return sources.from_files(request, computer)
+        return read_files(request, compute)
 
-    def _depth_unit_m(self) -> float | None:
-        """Raises UsageError."""
-        try:
-            return None if self.depth_unit_m is None else parse_unit(self.depth_unit_m)
-        except UsageError as error:
-            raise UsageError(f"--depth-unit-m: {error}") from error
+    def _outputs(self) -> OutputFiles:
+        from pipelines.complete.export.appearance import Appearance
+        from pipelines.complete.export.outputs import OutputFiles
 
-    def _alpha(self, inputs: Inputs) -> float:
-        if self.alpha is not None:
-            return self.alpha
-        return 0.0 if inputs.exact_depth else 1.0
+        source: ColourSource = "gaussians" if self.colours == "gaussians" else "mesh"
+        appearance = Appearance(source, self.texture, self.max_faces)
+        return OutputFiles(self.out, self.splats, self.objects_dir, self.picture, self.report, appearance)
 
     def _settings(self, pipe: FixerPipeline) -> Settings:
-        from pipelines.complete.records import Settings
+        from pipelines.complete.settings import Settings
 
-        wants_gaussians = self.splats is not None or self.colours == "gaussians"
-        samplers = pipe.networks.samplers.with_all(**self._sampling())
-        colours = self._mesh_colours()
         return Settings(
-            samplers, wants_gaussians, self.clean, self.fit, colours=colours, carve=self.carve, thin=self.thin
+            samplers=pipe.networks.samplers.with_all(**self._sampling()),
+            gaussians=self.splats is not None or self.colours == "gaussians",
+            clean=self.clean,
+            fit=self.fit,
+            colours="mesh" if self.colours == "gaussians" else self.colours,
+            carve=self.carve,
+            thin=self.thin,
         )
-
-    def _mesh_colours(self) -> MeshColours | None:
-        return self.colours if self.colours != "gaussians" else "mesh"
 
     def _sampling(self) -> dict[str, Any]:
         """What the user changes of the checkpoint's samplers."""
@@ -265,46 +244,18 @@ class CompleteCommand:
         }
         return {name: value for name, value in given.items() if value is not None}
 
-    def _write(self, completion: Completion, inputs: Inputs) -> None:
-        from pipelines.complete.export.dress import ColourSource, Dress
-        from pipelines.complete.export.glb import write_glb
-        from pipelines.complete.export.picture import write_picture
-        from pipelines.complete.export.ply import write_splats
-        from pipelines.complete.export.report import report_of
-        from pipelines.complete.export.scene import scene_objects
+    def _weights(self) -> dict[str, str | Path]:
+        """--encoder-weights by name. Raises UsageError."""
+        return encoder_files(self.encoder_weights)
 
-        whose: ColourSource = "gaussians" if self.colours == "gaussians" else "mesh"
-        objects = scene_objects(completion, Dress(whose, self.texture, self.max_faces))
-        title = completion.checkpoint
-        write_glb(self.out, objects, title, {"seed": completion.seed})
-        if self.objects_dir is not None:
-            for thing in objects:
-                write_glb(self.objects_dir / f"{thing.instance_id}.glb", [thing], title)
-        if self.splats is not None:
-            write_splats(self.splats, completion)
-        if self.picture is not None:
-            write_picture(self.picture, inputs.rgb_HW3, inputs.masks, completion, objects)
-        if self.report is not None:
-            self.report.parent.mkdir(parents=True, exist_ok=True)
-            self.report.write_text(json.dumps(report_of(completion, inputs.described), indent=1) + "\n")
+    def _depth_unit_m(self) -> float | None:
+        """Raises UsageError."""
+        try:
+            return None if self.depth_unit_m is None else parse_unit(self.depth_unit_m)
+        except UsageError as error:
+            raise UsageError(f"--depth-unit-m: {error}") from error
 
-
-def checkpoint_or_packaged(given: str | None, stream: TextIO) -> str | Path:
-    """--checkpoint, or the packaged one, which is said in a line: it must not pass for another system.
-
-    Raises PipelineError if there is none.
-    """
-    if given is not None:
-        return given
-    checkpoint = packaged_checkpoint()
-    stream.write(f"no --checkpoint given: using the packaged {NAME} model, {packaged_title()}\n")
-    return checkpoint
-
-
-def encoder_files(given: Sequence[str]) -> dict[str, str | Path]:
-    """NAME=FILE ... by name. Raises UsageError."""
-    pairs = [one.partition("=") for one in given]
-    wrong = [name for name, equals, file in pairs if name not in ("dinov2", "moge2") or not equals or not file]
-    if wrong:
-        raise UsageError(f"--encoder-weights takes dinov2=FILE and moge2=FILE, not {wrong[0]!r}")
-    return {name: Path(file) for name, _, file in pairs}
+    def _alpha(self, inputs: SceneInputs) -> float:
+        if self.alpha is not None:
+            return self.alpha
+        return 0.0 if inputs.exact_depth else 1.0

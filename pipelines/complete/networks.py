@@ -28,9 +28,9 @@ from models.structure_flow import SparseStructureFlow
 from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from models.texturer import Texturer
 from models.weights import freeze
-from pipelines.complete.records import MeshColours, Samplers
-from pipelines.complete.structure import StructureNetworks
-from pipelines.complete.texture import TextureNetworks
+from pipelines.complete.settings import MeshColours, Samplers
+from pipelines.complete.steps.structure import StructureNetworks
+from pipelines.complete.steps.texture import TextureNetworks
 from pipelines.encoders.protocol import ImageEncoders
 from pipelines.encoders.registry import load_encoders
 from pipelines.errors import PipelineError

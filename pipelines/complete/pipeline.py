@@ -12,25 +12,24 @@ import numpy as np
 
 from models.compat import MENDED, ReferenceCompat
 from models.execution import DEFAULT_EXECUTION, Execution
-from pipelines.complete.computer import Computer, Device, Precision
-from pipelines.complete.inputs.masks import IdImage, chosen_ids
-from pipelines.complete.memory import MemoryBudget
+from pipelines.complete.compute_device import ComputeDevice, Device, Precision
+from pipelines.complete.instance_masks import Masks, chosen_ids, masks_by_id
 from pipelines.complete.networks import FixerNetworks
-from pipelines.complete.records import DEFAULT_SETTINGS, Completion, Observer, Settings, Watcher, silent
-from pipelines.complete.scene_run import SceneRun
+from pipelines.complete.results import Completion, InstanceCallback, ProgressCallback, ignore
+from pipelines.complete.run.memory import MemoryBudget
+from pipelines.complete.run.scene_run import SceneRun
+from pipelines.complete.settings import DEFAULT_SETTINGS, Settings
 from pipelines.complete.view import Camera, SceneView
 from pipelines.errors import UsageError
 from pipelines.pretrained import packaged_checkpoint
-
-Masks = Mapping[int, np.ndarray] | np.ndarray
 
 
 class FixerPipeline:
     """A loaded system. Calls share nothing but the networks, so that several threads may queue for one pipeline."""
 
-    def __init__(self, networks: FixerNetworks, computer: Computer) -> None:
+    def __init__(self, networks: FixerNetworks, compute: ComputeDevice) -> None:
         self.networks = networks
-        self.computer = computer
+        self.compute = compute
 
     @classmethod
     def from_pretrained(
@@ -50,9 +49,9 @@ class FixerPipeline:
         offload: keep networks in main memory and move them to the GPU for their step.
         Raises CheckpointError, PipelineError, or UsageError for a device that is not there.
         """
-        computer = Computer.choose(device, precision, offload)  # before the networks: it fails at once
+        compute = ComputeDevice.choose(device, precision, offload)  # before the networks: it fails at once
         place = packaged_checkpoint() if source is None else source
-        return cls(FixerNetworks.read(place, encoder_weights, execution, reference_compat), computer)
+        return cls(FixerNetworks.read(place, encoder_weights, execution, reference_compat), compute)
 
     def __call__(
         self,
@@ -66,8 +65,8 @@ class FixerPipeline:
         seed: int = 0,
         settings: Settings = DEFAULT_SETTINGS,
         memory_gb: float | None = None,
-        on_progress: Observer = silent,
-        on_found: Watcher = silent,
+        on_progress: ProgressCallback = ignore,
+        on_found: InstanceCallback = ignore,
     ) -> Completion:
         """Complete the instances of one image.
 
@@ -83,28 +82,17 @@ class FixerPipeline:
         if not 0 <= depth_ratio <= 1:
             raise UsageError(f"the depth ratio is a share from 0 (exact depth) to 1 (estimated), not {depth_ratio:g}")
         view = SceneView(image_HW3, np.asarray(depth, np.float32), camera)
-        found = as_mapping(masks)
-        chosen = chosen_ids(found, instances)
+        by_id = masks_by_id(masks)
+        chosen = chosen_ids(by_id, instances)
         run = SceneRun(
             networks=self.networks,
-            computer=self.computer,
+            compute=self.compute,
             view=view,
             settings=settings,
             seed=seed,
             depth_ratio=depth_ratio,
-            budget=MemoryBudget.of(self.computer.device, memory_gb),
-            observer=on_progress,
-            watcher=on_found,
+            budget=MemoryBudget.of(self.compute.device, memory_gb),
+            on_progress=on_progress,
+            on_found=on_found,
         )
-        return run.complete(found, chosen)
-
-
-def as_mapping(masks: Masks) -> Mapping[int, np.ndarray]:
-    """Masks by id, in the order of the ids where they come as one image."""
-    if not isinstance(masks, np.ndarray):
-        return masks
-    if masks.ndim != 2 or not np.issubdtype(masks.dtype, np.integer):
-        raise UsageError(
-            f"masks must be one (H, W) image of integer ids, or masks by id, not {masks.shape} {masks.dtype}"
-        )
-    return IdImage(masks)
+        return run.complete(by_id, chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TextIO
 
-from pipelines.complete.records import Completion, InstanceCompletion, Progress
+from pipelines.complete.results import Completion, InstanceCompletion, Progress
 
 WIDTH = 78
 

@@ -34,11 +34,11 @@ from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder 
 from models.texturer import Texturer  # noqa: E402
 from models.weights import freeze  # noqa: E402
 from pipelines.complete import Camera, FixerPipeline, Settings  # noqa: E402
-from pipelines.complete.computer import Computer  # noqa: E402
+from pipelines.complete.compute_device import ComputeDevice  # noqa: E402
 from pipelines.complete.networks import FixerNetworks  # noqa: E402
-from pipelines.complete.records import Samplers  # noqa: E402
-from pipelines.complete.structure import StructureNetworks  # noqa: E402
-from pipelines.complete.texture import TextureNetworks  # noqa: E402
+from pipelines.complete.results import Samplers  # noqa: E402
+from pipelines.complete.steps.structure import StructureNetworks  # noqa: E402
+from pipelines.complete.steps.texture import TextureNetworks  # noqa: E402
 from pipelines.latent_statistics import OFFICIAL_SLAT  # noqa: E402
 from tests.benchmarks.complete import discs  # noqa: E402
 from tests.benchmarks.official_size import System, stirred  # noqa: E402
@@ -80,7 +80,7 @@ def occupying(decoder: SparseStructureDecoder) -> SparseStructureDecoder:
 def measure(pipe: FixerPipeline, count: int, settings: Settings) -> dict[str, Any]:
     rgb, ids, depth = discs(count)
     camera = Camera.from_fov(1.0, (rgb.shape[1], rgb.shape[0]))
-    cuda = pipe.computer.device.type == "cuda"
+    cuda = pipe.compute.device.type == "cuda"
     if cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -108,15 +108,15 @@ def main() -> None:
     parser.add_argument("--gaussians", action="store_true", help="decode Gaussians too")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    computer = Computer.choose("auto")
-    system = System.of(given.size, computer.device, DEFAULT_EXECUTION)
-    pipe = FixerPipeline(networks(system), computer)
+    compute = ComputeDevice.choose("auto")
+    system = System.of(given.size, compute.device, DEFAULT_EXECUTION)
+    pipe = FixerPipeline(networks(system), compute)
     settings = Settings(samplers=Samplers().with_all(steps=given.steps), gaussians=given.gaussians, clean=False)
     measure(pipe, 2, settings)  # warms up kernels
     result: dict[str, Any] = {
         "command": " ".join(["python tests/benchmarks/gpu_completion.py", *sys.argv[1:]]),
         "date": date.today().isoformat(),
-        "device": torch.cuda.get_device_name() if computer.device.type == "cuda" else "cpu",
+        "device": torch.cuda.get_device_name() if compute.device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "networks": pipe.networks.title,
         "sampler_steps": given.steps,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.inputs.depth import planar, read_depth
+from pipelines.complete.inputs.depth_file import planar, read_depth
 from pipelines.complete.inputs.depth_units import UnknownUnit, parse_unit
 from pipelines.errors import PipelineError, UsageError
 

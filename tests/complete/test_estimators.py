@@ -15,12 +15,12 @@ from estimator_networks import write_depth_pro, write_moge
 
 from models.depth_estimators.protocol import DepthMap
 from pipelines.complete.cli import main
-from pipelines.complete.computer import Computer
+from pipelines.complete.compute_device import ComputeDevice
 from pipelines.complete.inputs.estimators import LoadedEstimator, choose_estimator, find_weights, known_estimators
 from pipelines.complete.view import Camera
 from pipelines.errors import EXIT_DONE, EXIT_USAGE, PipelineError, UsageError
 
-CPU = Computer.choose("cpu")
+CPU = ComputeDevice.choose("cpu")
 WRITERS = {"moge2": write_moge, "depth_pro": write_depth_pro}
 
 

@@ -8,14 +8,15 @@ import pytest
 import torch
 import trimesh
 
-from pipelines.complete.export.dress import Dress
+from pipelines.complete.export.appearance import Appearance
 from pipelines.complete.export.glb import write_glb
 from pipelines.complete.export.ply import FIELDS, write_splats
 from pipelines.complete.export.report import report_of
 from pipelines.complete.export.scene import T_GLTF_WORLD, SceneObject, scene_objects, vertex_normals
-from pipelines.complete.observe import Observation
-from pipelines.complete.paint import painted
-from pipelines.complete.records import ColouredMesh, Completion, InstanceCompletion, Placement, Samplers
+from pipelines.complete.results import ColouredMesh, Completion, InstanceCompletion, Placement
+from pipelines.complete.settings import Samplers
+from pipelines.complete.steps.observe import Observation
+from pipelines.complete.surface.image_colours import coloured_by_image
 from pipelines.complete.view import Camera
 from pipelines.evaluate.systems.predictions import ViewReport
 from pipelines.frames import Cube
@@ -97,7 +98,7 @@ def test_splats_are_in_the_usual_layout_and_over_the_mesh(completion, tmp_path) 
 def test_a_baked_texture_shows_what_the_vertices_did(balls, tmp_path) -> None:
     pytest.importorskip("xatlas")
     pytest.importorskip("fast_simplification")
-    objects = scene_objects(balls, Dress(texture=128, max_faces=300))
+    objects = scene_objects(balls, Appearance(texture=128, max_faces=300))
     write_glb(tmp_path / "s.glb", objects, balls.checkpoint)
     for one, thing in zip(balls.completed, objects, strict=True):
         assert len(thing.faces_F3) <= 300 < len(one.mesh.faces_F3)
@@ -116,7 +117,7 @@ def test_a_texture_of_gaussians_has_their_colours(completion) -> None:
     pytest.importorskip("fast_simplification")
     few = replace(completion, instances=completion.instances[:1])
     one = few.instances[0]
-    (thing,) = scene_objects(few, Dress(colours="gaussians", max_faces=2000))
+    (thing,) = scene_objects(few, Appearance(colours="gaussians", max_faces=2000))
     colours = one.gaussians.colour_G3.clamp(0, 1).numpy() * 255
     assert (thing.colours_V3 >= colours.min(0) - 1).all()
     assert (thing.colours_V3 <= colours.max(0) + 1).all()
@@ -166,7 +167,7 @@ def test_a_painted_mesh_has_the_image_s_colours_where_it_is_seen_and_the_more_th
     T_world_grid = torch.diag(torch.tensor([4.0, 4.0, 4.0, 1.0], dtype=torch.float64))
     T_world_grid[0, 3] = 11
     vertices = np.array([[-0.25, 0, 0], [0.25, 0, 0], [-0.25, 0.4, 0], [-0.25, 40, 0]], np.float32)
-    mesh = painted(ColouredMesh(vertices, np.array([[0, 1, 2]]), None), T_world_grid, seen)
+    mesh = coloured_by_image(ColouredMesh(vertices, np.array([[0, 1, 2]]), None), T_world_grid, seen)
     red, blue, behind, far = mesh.colours_V3.astype(int)
     assert red[0] > 195 and red[2] < 5, "the outline's green, which mixes in what lies behind, is nowhere"
     assert blue[2] > 195 and blue[0] < 5

@@ -10,9 +10,9 @@ from PIL import Image
 from models.compat import MENDED, OFFICIAL
 from pipelines.cameras import project
 from pipelines.complete.inputs.camera_file import read_camera
-from pipelines.complete.inputs.depth import read_depth
+from pipelines.complete.inputs.depth_file import read_depth
 from pipelines.complete.inputs.pictures import read_image
-from pipelines.complete.observe import NotEnoughSeen, observe
+from pipelines.complete.steps.observe import NotEnoughSeen, observe
 from pipelines.complete.view import Frame, SceneView
 from pipelines.errors import PipelineError, UsageError
 from pipelines.frames import Cube

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.inputs.mask_files.parts import parts_of
+from pipelines.complete.inputs.mask_files.components import connected_components
 from pipelines.complete.inputs.masks import read_masks
 from pipelines.errors import PipelineError, UsageError
 
@@ -114,7 +114,7 @@ def test_parts_are_numbered_by_size_without_specks() -> None:
     mask = IDS > 0
     mask[0, 0] = mask[2, 50] = True  # specks
     mask[12, 24] = mask[13, 25] = True  # by a corner of the first
-    parts, sizes = parts_of(mask)
+    parts, sizes = connected_components(mask)
     assert sizes == (16 * 24, 8 * 16 + 2)
     assert (parts == 1).sum() == sizes[0]
     assert parts[4, 8] == parts[13, 25] == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.complete.inputs.mask_files.drawn import decode_counts, rle_to_mask
+from pipelines.complete.inputs.mask_files.segmentations import decode_counts, rle_to_mask
 from pipelines.complete.inputs.masks import read_masks
 from pipelines.errors import PipelineError, UsageError
 

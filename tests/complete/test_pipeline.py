@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from models.checkpoints import CheckpointError
-from pipelines.complete import FixerPipeline, Settings, scene_run
-from pipelines.complete.memory import MemoryBudget, OutOfMemory, in_batches
-from pipelines.complete.observe import observe
-from pipelines.complete.records import STEPS, ColouredMesh
+from pipelines.complete import FixerPipeline, Settings
+from pipelines.complete.results import STEPS, ColouredMesh
+from pipelines.complete.run import scene_run
+from pipelines.complete.run.batches import OutOfMemory, in_batches
+from pipelines.complete.run.memory import MemoryBudget
+from pipelines.complete.steps.observe import observe
 from pipelines.complete.view import Frame, SceneView
 from pipelines.errors import PipelineError, UsageError
 from pipelines.frames import fine_cube
@@ -89,7 +91,7 @@ def test_true_voxels_come_out_where_the_objects_are(pipe, scene, monkeypatch) ->
     """An oracle that knows the spheres stands in for samplers and decoder; all frames and cubes are the pipeline's."""
     monkeypatch.setattr(scene_run, "complete_structure", _oracle(scene))
     monkeypatch.setattr(scene_run, "decode_meshes", lambda _, latents, *more: [_points(one) for one in latents])
-    result = run(pipe, scene, instances=[1], settings=Settings(gaussians=False))
+    result = run(pipe, scene, instances=[1], settings=Settings(gaussians=False, clean=False))
     for one in result.completed:
         T = one.T_world_obj
         world = one.mesh.vertices_V3 @ T[:3, :3].T + T[:3, 3]

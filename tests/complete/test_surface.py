@@ -7,9 +7,9 @@ import trimesh
 
 from models.flexicubes.extraction import cube_channels, extract_mesh
 from models.flexicubes.tables import CORNERS
-from pipelines.complete.records import ColouredMesh
+from pipelines.complete.results import ColouredMesh
 from pipelines.complete.surface.clean import cleaned
-from pipelines.complete.surface.hidden import seen_faces
+from pipelines.complete.surface.hidden import visible_faces
 from pipelines.complete.surface.holes import without_small_holes
 
 RESOLUTION = 256  # of the cubes; voxels have four along an edge
@@ -70,7 +70,7 @@ def test_the_inside_goes_behind_a_hole_of_a_voxel_and_the_hole_is_closed():
 @pytest.mark.parametrize(("shape", "hole"), [(cup, 0.0), (sphere, 0.1)], ids=["cup", "ball with an opening"])
 def test_an_inside_that_can_be_seen_stays(shape, hole):
     mesh = decoded(shape, hole)
-    seen = seen_faces(mesh.vertices_V3, mesh.faces_F3)
+    seen = visible_faces(mesh.vertices_V3, mesh.faces_F3)
     outside = trimesh.Trimesh(mesh.vertices_V3, mesh.faces_F3[seen], process=False)
     inner = np.linalg.norm(outside.triangles_center[:, :2], axis=1) < 0.16
     assert (inner & (outside.triangles_center[:, 2] < 0)).sum() > 500
@@ -84,7 +84,7 @@ def test_a_coarse_mesh_hides_its_inside_as_well():
     outer, inner = trimesh.creation.box((0.8,) * 3), trimesh.creation.box((0.5,) * 3)
     inner.invert()
     both = trimesh.util.concatenate([outer, inner])
-    np.testing.assert_array_equal(seen_faces(both.vertices, both.faces), np.arange(24) < 12)
+    np.testing.assert_array_equal(visible_faces(both.vertices, both.faces), np.arange(24) < 12)
 
 
 def test_holes_are_closed_in_their_rims_colour_and_openings_are_not():

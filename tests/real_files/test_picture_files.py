@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from pipelines.complete.cli import main
-from pipelines.complete.computer import Computer
+from pipelines.complete.compute_device import ComputeDevice
 from pipelines.complete.inputs.camera_file import read_camera
-from pipelines.complete.inputs.depth import read_depth
+from pipelines.complete.inputs.depth_file import read_depth
+from pipelines.complete.inputs.from_files import FileRequest, read_files
 from pipelines.complete.inputs.masks import read_masks
 from pipelines.complete.inputs.pictures import EXIF_IFD, FOCAL_LENGTH_35MM, read_image
-from pipelines.complete.inputs.sources import FileRequest, from_files
 from pipelines.errors import EXIT_DONE, EXIT_USAGE, PipelineError
 from pipelines.evaluate.files.meshes import read_shape
 from tests.complete.spheres import spheres
@@ -83,7 +83,7 @@ def test_a_binary_mask_of_several_things_is_one_or_is_split_on_request(split: bo
         depth_weights=None,
         moge2_weights=None,
     )
-    inputs = from_files(files, Computer.choose("cpu", "fp32", offload=False))
+    inputs = read_files(files, ComputeDevice.choose("cpu", "fp32", offload=False))
     right = {1: OBJECTS[9], 2: OBJECTS[7]} if split else {255: both}  # the largest first
     assert inputs.masks.keys() == right.keys()
     assert all(np.array_equal(inputs.masks[i], right[i]) for i in right)

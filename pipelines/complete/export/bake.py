@@ -1,4 +1,4 @@
-"""Texture charts for a mesh, and the texture that a colour field gives them.
+"""Texture baking: charts for a mesh, and the texture that a colour field gives them.
 
 Shapes: V vertices, F faces, S texture edge, P texels.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from pipelines.complete.export.colour import ColourField
+from pipelines.complete.export.colour_field import ColourField
 from pipelines.complete.export.scene import SceneObject, Texture
 from pipelines.errors import PipelineError
 from pipelines.rendering.mesh import render_mesh
@@ -21,7 +21,7 @@ from pipelines.rendering.view import View
 def textured(thing: SceneObject, field: ColourField, size: int) -> SceneObject:
     """The same surface with charts and a texture of edge `size` instead of vertex colours.
 
-    Vertices on the seams of charts are doubled. Raises PipelineError without the package that makes charts.
+    Vertices on the seams of charts are duplicated. Raises PipelineError if xatlas, which makes the charts, is missing.
     """
     try:
         import xatlas
@@ -45,9 +45,9 @@ def textured(thing: SceneObject, field: ColourField, size: int) -> SceneObject:
 
 
 def bake(vertices_V3: np.ndarray, faces_F3: np.ndarray, uv_V2: np.ndarray, field: ColourField, size: int) -> np.ndarray:
-    """(S, S, 3) uint8: the field's colour where each texel lies on the surface, and the nearest texel's elsewhere.
+    """(S, S, 3) uint8: the field's colour at each texel of a chart; texels outside the charts repeat the nearest one.
 
-    The charts are drawn as a flat mesh at depth 1 before a camera that sees exactly the unit square.
+    The charts are drawn as a flat mesh at depth 1 in front of a camera that sees exactly the unit square.
     """
     flat_V3 = np.concatenate([uv_V2, np.ones((len(uv_V2), 1))], axis=1).astype(np.float32)
     view = View(torch.eye(4), torch.eye(3), (size, size))

@@ -1,4 +1,4 @@
-"""A scene as one binary glTF 2.0 file: a node an instance under a root that turns z up to y up.
+"""A scene as one binary glTF 2.0 file: one node per instance under a root that rotates z up to y up.
 
 Vertex colours are stored linear, as glTF demands; textures are sRGB images.
 Source: glTF 2.0 specification, sections 3 and 4.
@@ -26,7 +26,7 @@ ROOT_NAME = "world_z_up"
 
 
 def write_glb(path: Path, objects: Sequence[SceneObject], title: str, extras: dict[str, Any] | None = None) -> None:
-    """title: the scene's name, which tells whose result it is. extras: goes to the scene's own `extras`."""
+    """title: the name of the scene, which says whose result it is. extras: the `extras` of the scene."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_glb(objects, title, extras))
 
@@ -83,7 +83,7 @@ def _mesh(thing: SceneObject, binary: _Binary) -> dict[str, Any]:
 
 
 class _Binary:
-    """The one buffer of a GLB, and the tables that say what lies where in it."""
+    """The one buffer of a GLB, and the tables that describe its contents."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -102,7 +102,7 @@ class _Binary:
         normalized: bool = False,
         target: int = ARRAY_BUFFER,
     ) -> int:
-        """The number of the accessor."""
+        """The index of the new accessor."""
         accessor: dict[str, Any] = {
             "bufferView": self._add_view(np.ascontiguousarray(values).tobytes(), target),
             "componentType": component,
@@ -117,7 +117,7 @@ class _Binary:
         return len(self.accessors) - 1
 
     def add_material(self, name: str, texture: Texture | None) -> int:
-        """Rough and not metallic: colours are seen as they are. Both sides, since a surface may have holes."""
+        """Rough and not metallic, so that colours look as they are; double-sided, because a surface may have holes."""
         surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
         if texture is not None:
             surface["baseColorTexture"] = {"index": self._add_texture(texture)}

@@ -1,4 +1,4 @@
-"""A colour for each instance of a picture: neighbouring numbers are far apart. The web page counts the same way."""
+"""A colour for each instance, with neighbouring ids far apart. The web page computes the same colours."""
 
 from __future__ import annotations
 

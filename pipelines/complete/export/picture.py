@@ -1,4 +1,4 @@
-"""A completion as one picture for people: the image, and the completed objects from its camera and from the side.
+"""One picture of a completion: the image, and the completed objects from its camera and from the side.
 
 Shapes: H W image, V vertices, F faces.
 """
@@ -16,18 +16,18 @@ from torch import Tensor
 
 from pipelines.complete.export.instance_colours import colour_of
 from pipelines.complete.export.scene import SceneObject
-from pipelines.complete.records import Completion
+from pipelines.complete.results import Completion
 from pipelines.complete.view import Camera
 from pipelines.rendering import View, render_mesh
 from pipelines.rendering.orbit import look_at
 
 EDGE_PX = 512  # the longer edge of a pane
 GAP_PX, CAPTION_PX = 6, 22
-ASIDE_RAD, RAISED_RAD = math.radians(50), math.radians(30)  # where the second camera stands from the first
+ASIDE_RAD, RAISED_RAD = math.radians(50), math.radians(30)  # the second camera: azimuth from the first, elevation
 BACKGROUND = 0.96
 MASK_SHARE = 0.45  # of the colour that marks an instance
-FRAMED_SHARE = 0.75  # of the objects lie nearer to the middle than what the second camera frames
-FOCAL = 1.1  # of the second camera, in widths
+FRAMED_SHARE = 0.75  # of the objects are within the frame of the second camera
+FOCAL = 1.1  # focal length of the second camera, in image widths
 LIGHT_3 = (0.4, -0.5, 0.8)  # z up
 
 
@@ -38,7 +38,7 @@ def write_picture(
     completion: Completion,
     objects: Sequence[SceneObject],
 ) -> None:
-    """Three panes and whose result it is. objects: in the colours that they have in the scene file."""
+    """Three panes, and the name of the checkpoint. objects: as they are in the scene file."""
     height, width = rgb_HW3.shape[:2]
     scale = EDGE_PX / max(height, width)
     size_px = max(1, round(width * scale)), max(1, round(height * scale))
@@ -62,7 +62,7 @@ def marked(rgb_HW3: np.ndarray, masks: Mapping[int, np.ndarray]) -> np.ndarray:
 
 
 def drawn(objects: Sequence[SceneObject], view: View) -> np.ndarray:
-    """(H, W, 3) uint8: all objects, shaded a little by the direction of their faces."""
+    """(H, W, 3) uint8: all objects, shaded slightly by the direction of their faces."""
     width, height = view.size_px
     if not objects:
         return np.full((height, width, 3), round(255 * BACKGROUND), np.uint8)
@@ -76,7 +76,7 @@ def drawn(objects: Sequence[SceneObject], view: View) -> np.ndarray:
 
 
 def sheet(panes: Mapping[str, np.ndarray], title: str) -> Image.Image:
-    """Panes side by side with a caption over each, and the name of what made them below."""
+    """Panes side by side with a caption above each, and below them the name of what made them."""
     height, width = next(iter(panes.values())).shape[:2]
     step = width + GAP_PX
     picture = Image.new("RGB", (len(panes) * step + GAP_PX, height + 2 * CAPTION_PX), "white")
@@ -89,7 +89,7 @@ def sheet(panes: Mapping[str, np.ndarray], title: str) -> Image.Image:
 
 
 def _joined(objects: Sequence[SceneObject]) -> tuple[Tensor, Tensor, Tensor]:
-    """World vertices float32, faces int64, colours in [0, 1]: those of the texture where there is one."""
+    """World vertices float32, faces int64, vertex colours in [0, 1], sampled from the texture where there is one."""
     vertices, faces, colours, first = [], [], [], 0
     for one in objects:
         vertices.append(one.vertices_V3 * one.scale + np.asarray(one.translation, np.float32))
@@ -117,7 +117,7 @@ def _view(camera: Camera, image_px: tuple[int, int], size_px: tuple[int, int]) -
 
 
 def _aside(objects: Sequence[SceneObject], size_px: tuple[int, int], camera: Camera) -> View:
-    """Looks at the middle of the objects from further to the right and above than the image's camera."""
+    """A camera that looks at the middle of the objects, from the right of the image's camera and from above."""
     eye = camera.T_world_cam[:3, 3]
     places = np.array([one.translation for one in objects]) if objects else eye[None] + camera.T_world_cam[:3, 2]
     middle = np.median(places, axis=0)  # one far object must not make all others small

@@ -13,7 +13,7 @@ import numpy as np
 
 from models.gaussian_decoder import Gaussians
 from pipelines.complete.export.scene import ROOT_QUATERNION_XYZW, T_GLTF_WORLD
-from pipelines.complete.records import Completion
+from pipelines.complete.results import Completion
 
 _POSITION = ("x", "y", "z", "nx", "ny", "nz")
 _LOOK = ("f_dc_0", "f_dc_1", "f_dc_2", "opacity")
@@ -22,7 +22,7 @@ FIELDS = _POSITION + _LOOK + _EXTENT
 
 
 def write_splats(path: Path, completion: Completion) -> int:
-    """All completed instances in one cloud; the number of Gaussians. Raises ValueError if none were decoded."""
+    """Writes the Gaussians of all completed instances; returns their number. Raises ValueError if none were decoded."""
     clouds = [splats(one.gaussians, one.T_world_obj) for one in completion.completed if one.gaussians is not None]
     if completion.completed and not clouds:
         raise ValueError("no Gaussians were decoded; complete with Settings(gaussians=True)")
@@ -35,7 +35,7 @@ def write_splats(path: Path, completion: Completion) -> int:
 
 
 def splats(gaussians: Gaussians, T_world_obj: np.ndarray) -> np.ndarray:
-    """(G, 17) float32 rows in the order of `FIELDS`, placed in the world and turned y up.
+    """(G, 17) float32 rows in the order of `FIELDS`, placed in the world and rotated to y up.
 
     T_world_obj: a similarity without rotation.
     """
@@ -49,13 +49,13 @@ def splats(gaussians: Gaussians, T_world_obj: np.ndarray) -> np.ndarray:
         gaussians.raw_features_G13[:, 0].numpy(),
         np.log(opacity / (1 - opacity)),
         np.log(gaussians.scaling_G3.numpy().astype(np.float64) * scale),
-        _turned(gaussians.rotation_G4.numpy().astype(np.float64)),
+        _rotated(gaussians.rotation_G4.numpy().astype(np.float64)),
     ]
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def _turned(wxyz_G4: np.ndarray) -> np.ndarray:
-    """The root's rotation after each quaternion (w, x, y, z)."""
+def _rotated(wxyz_G4: np.ndarray) -> np.ndarray:
+    """Each quaternion (w, x, y, z), followed by the rotation from z up to y up."""
     ax, ay, az, aw = ROOT_QUATERNION_XYZW
     w, x, y, z = wxyz_G4.T
     return np.stack(

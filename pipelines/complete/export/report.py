@@ -1,4 +1,4 @@
-"""A completion as JSON: what became of every instance, where it is, and how long it took.
+"""The report of a completion as JSON: what became of every instance, where it is, and how long it took.
 
 `fixer-evaluate` reads the same file beside the objects: `format`, `system`, `axes` and `instances` are its keys.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pipelines.complete.records import Completion, InstanceCompletion
+from pipelines.complete.results import Completion, InstanceCompletion
 
 FORMAT = 1
 
 
 def report_of(completion: Completion, inputs: dict[str, Any]) -> dict[str, Any]:
-    """inputs: where image, masks, depth and camera came from. Matrices are row by row."""
+    """inputs: where image, masks, depth and camera came from. Matrices are lists of rows."""
     return {
         "format": FORMAT,
         "system": completion.checkpoint,

@@ -1,7 +1,7 @@
-"""A completion as objects in a scene, ready to be written.
+"""A completion as the objects of a scene, ready to be written.
 
-The world of a completion is z up; files are y up, as glTF demands and viewers expect: x stays, z becomes y, y
-becomes -z. In a GLB that is one rotation at the root, so that Blender, which turns y up back, shows world coordinates.
+The world of a completion is z up. Files are y up, as glTF demands and viewers expect: x stays, z becomes y, and y
+becomes -z. In a GLB that is one rotation at the root. Blender rotates y up back, and so shows world coordinates.
 
 Shapes: V vertices, F faces, S texture edge.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.complete.records import Completion, InstanceCompletion
+from pipelines.complete.results import Completion, InstanceCompletion
 
 T_GLTF_WORLD = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 ROOT_QUATERNION_XYZW = (-(0.5**0.5), 0.0, 0.0, 0.5**0.5)  # the same rotation
@@ -29,9 +29,10 @@ class Texture:
 
 @dataclass(frozen=True)
 class SceneObject:
-    """A mesh in its own cube and where that cube stands: p_world = p * scale + translation.
+    """A mesh in its own cube, and where that cube is: p_world = p * scale + translation.
 
-    vertices_V3 float32, normals_V3 float32 unit, faces_F3 integers. Coloured by colours_V3 (uint8 sRGB) or by texture.
+    vertices_V3: float32. normals_V3: float32 unit vectors. faces_F3: integers.
+    colours_V3: uint8 sRGB vertex colours, or texture instead of them.
     """
 
     name: str
@@ -45,14 +46,14 @@ class SceneObject:
     texture: Texture | None = None
 
 
-Dresser = Callable[[InstanceCompletion, SceneObject], SceneObject]
-"""Gives an object its colours another way than by the mesh decoder's own."""
+ChangeObject = Callable[[InstanceCompletion, SceneObject], SceneObject]
+"""Changes the colours, the faces or the texture of an object before it is written."""
 
 
-def scene_objects(completion: Completion, dress: Dresser | None = None) -> list[SceneObject]:
+def scene_objects(completion: Completion, change: ChangeObject | None = None) -> list[SceneObject]:
     """The completed instances of a scene."""
     plain = [(one, _object(one)) for one in completion.completed]
-    return [thing if dress is None else dress(one, thing) for one, thing in plain]
+    return [thing if change is None else change(one, thing) for one, thing in plain]
 
 
 def _object(one: InstanceCompletion) -> SceneObject:
@@ -73,7 +74,7 @@ def _object(one: InstanceCompletion) -> SceneObject:
 
 
 def vertex_normals(vertices_V3: np.ndarray, faces_F3: np.ndarray) -> np.ndarray:
-    """(V, 3) float32 unit normals, faces weighted by their area; +z where no face says anything."""
+    """(V, 3) float32 unit normals, faces weighted by their area; +z for vertices without a face."""
     a, b, c = vertices_V3[faces_F3].transpose(1, 0, 2).astype(np.float64)
     face_F3 = np.cross(b - a, c - a)
     total = np.stack(

@@ -1,4 +1,4 @@
-"""Meshes with fewer faces. FlexiCubes on 256^3 makes some hundred thousand; viewers and texture charts want fewer.
+"""Mesh simplification. FlexiCubes on 256^3 makes some hundred thousand faces; viewers and texture charts want fewer.
 
 Shapes: V vertices, F faces; v, f after simplification.
 """
@@ -9,15 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipelines.complete.export.colour import ColourField
+from pipelines.complete.export.colour_field import ColourField
 from pipelines.complete.export.scene import SceneObject, vertex_normals
 from pipelines.errors import PipelineError
 
 
 def simplified(thing: SceneObject, max_faces: int, field: ColourField) -> SceneObject:
-    """At most about `max_faces` faces, by quadric error, coloured anew by the field.
+    """At most about `max_faces` faces, by quadric error. The field gives the new vertices their colours.
 
-    Raises PipelineError without the package that does it.
+    Raises PipelineError if fast-simplification is missing.
     """
     if len(thing.faces_F3) <= max_faces:
         return thing

@@ -19,11 +19,11 @@ import numpy as np
 
 from models.depth_estimators.protocol import DepthEstimator
 from models.depth_estimators.registry import load_depth_estimator
-from pipelines.complete.computer import Computer
+from pipelines.complete.compute_device import ComputeDevice
 from pipelines.complete.view import Camera
 from pipelines.errors import PipelineError, UsageError
 
-MANIFEST = Path(__file__).parents[2] / "assets_manifest" / "estimators.jsonl"
+MANIFEST = Path(__file__).parents[3] / "assets_manifest" / "estimators.jsonl"
 MOGE2 = "moge2"
 
 
@@ -116,18 +116,18 @@ class LoadedEstimator:
 
     facts: EstimatorFacts
     network: DepthEstimator
-    computer: Computer
+    compute: ComputeDevice
 
     @classmethod
-    def load(cls, name: str, weights: Path | None, computer: Computer) -> LoadedEstimator:
+    def load(cls, name: str, weights: Path | None, compute: ComputeDevice) -> LoadedEstimator:
         """weights: see `find_weights`. Raises UsageError and CheckpointError."""
         facts = choose_estimator(name)
-        return cls(facts, load_depth_estimator(name, find_weights(facts, weights)), computer)
+        return cls(facts, load_depth_estimator(name, find_weights(facts, weights)), compute)
 
     def __call__(self, rgb_HW3: np.ndarray, camera: Camera | None) -> EstimatedDepth:
         """camera: if it is known, its focal length is kept. Raises PipelineError if none is found."""
         known_focal = None if camera is None else float(camera.K_px[0, 0])
-        with self.computer.using(self.network.network):
+        with self.compute.using(self.network.network):
             (found,) = self.network([rgb_HW3], known_focal)
         valid_HW = np.isfinite(found.map_HW) & (found.map_HW > 0)
         if found.confidence_HW is not None and self.facts.confidence_threshold is not None:

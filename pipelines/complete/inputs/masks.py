@@ -6,17 +6,18 @@ Shapes: H W image.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.complete.inputs.mask_files.coco import coco_masks
-from pipelines.complete.inputs.mask_files.losses import is_mixed, soft_mask
+from pipelines.complete.inputs.mask_files.lossy_ids import is_mixed, soft_mask
 from pipelines.complete.inputs.mask_files.picture import MaskPicture
-from pipelines.complete.inputs.resize import resized, said_of_sizes
+from pipelines.complete.inputs.resize import note_on_sizes, resized
+from pipelines.complete.instance_masks import IdImage, LazyMasks
 from pipelines.errors import UsageError
 
 IMAGE_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
@@ -34,44 +35,6 @@ class MaskFile:
     assumed: tuple[str, ...] = ()
 
 
-class IdImage(Mapping[int, np.ndarray]):
-    """Masks of an (H, W) image of ids; 0 is no instance."""
-
-    def __init__(self, ids_HW: np.ndarray) -> None:
-        self._ids_HW = ids_HW
-
-    def __getitem__(self, instance_id: int) -> np.ndarray:
-        if instance_id not in self._present:
-            raise KeyError(instance_id)
-        return self._ids_HW == instance_id
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._present)
-
-    def __len__(self) -> int:
-        return len(self._present)
-
-    @cached_property
-    def _present(self) -> tuple[int, ...]:
-        return tuple(int(i) for i in np.unique(self._ids_HW) if i != 0)
-
-
-class LazyMasks(Mapping[int, np.ndarray]):
-    """Masks that are made when they are asked for; 100 of a large image would fill the memory."""
-
-    def __init__(self, makers: Mapping[int, Callable[[], np.ndarray]]) -> None:
-        self._makers = dict(makers)
-
-    def __getitem__(self, instance_id: int) -> np.ndarray:
-        return self._makers[instance_id]()
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._makers)
-
-    def __len__(self) -> int:
-        return len(self._makers)
-
-
 def read_masks(path: Path, size_px: tuple[int, int], image_name: str = "") -> MaskFile:
     """Masks by instance id, of the image's size.
 
@@ -87,23 +50,14 @@ def read_masks(path: Path, size_px: tuple[int, int], image_name: str = "") -> Ma
         return _from_folder(path, size_px)
     if path.suffix.lower() == ".json":
         coco = coco_masks(path, size_px, image_name)
-        return MaskFile(LazyMasks(coco.makers), (*coco.assumed, *said_of_sizes(path, coco.sizes_px, size_px)))
+        return MaskFile(LazyMasks(coco.makers), (*coco.assumed, *note_on_sizes(path, coco.sizes_px, size_px)))
     return _from_image(path, size_px)
-
-
-def chosen_ids(masks: Mapping[int, np.ndarray], wanted: Sequence[int] | None) -> tuple[int, ...]:
-    """wanted: None for all. Raises UsageError for ids that there are not."""
-    unknown = [] if wanted is None else [i for i in wanted if i not in masks]
-    if unknown:
-        one = " alone: one mask is one object, unless it is split (--split-components)" if len(masks) == 1 else ""
-        raise UsageError(f"there is no instance {unknown[0]} among the masks; there are {sorted(masks)}{one}")
-    return tuple(masks) if wanted is None else tuple(wanted)
 
 
 def _from_image(path: Path, size_px: tuple[int, int]) -> MaskFile:
     picture = MaskPicture.read(path)
     ids_HW, assumed = _honest_ids(path, picture)
-    said = said_of_sizes(path, {picture.image.size}, size_px)
+    said = note_on_sizes(path, {picture.image.size}, size_px)
     return MaskFile(IdImage(resized(ids_HW, size_px, path)), (*assumed, *said))
 
 
@@ -152,7 +106,7 @@ def _from_folder(path: Path, size_px: tuple[int, int]) -> MaskFile:
         lossy += bool(picture.lossy)
         makers[i] = partial(_unpacked, np.packbits(resized(_one_mask(file, picture), size_px, file)), size_px)
     assumed = [f"{path} has {lossy} masks that are stored with losses: white is from 128 on"] if lossy else []
-    return MaskFile(LazyMasks(makers), (*assumed, *said_of_sizes(path, sizes_px, size_px)))
+    return MaskFile(LazyMasks(makers), (*assumed, *note_on_sizes(path, sizes_px, size_px)))
 
 
 def _numbers(files: Sequence[Path], folder: Path) -> list[int]:

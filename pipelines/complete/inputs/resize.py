@@ -26,7 +26,7 @@ def resized(map_HW: np.ndarray, size_px: tuple[int, int], path: Path) -> np.ndar
     return map_HW[rows][:, columns]
 
 
-def said_of_sizes(path: Path, given_px: set[tuple[int, int]], size_px: tuple[int, int]) -> tuple[str, ...]:
+def note_on_sizes(path: Path, given_px: set[tuple[int, int]], size_px: tuple[int, int]) -> tuple[str, ...]:
     """A sentence about maps of other sizes than the image's, if there are any."""
     others = sorted(given_px - {size_px})
     if not others:

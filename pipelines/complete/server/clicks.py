@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipelines.complete.inputs.segment import Segmenter
+from pipelines.complete.inputs.segment_anything import Segmenter
 from pipelines.complete.server.jobs import Job
 from pipelines.complete.server.limits import Limits, Refused
 

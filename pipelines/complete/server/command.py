@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from pipelines.complete.command import checkpoint_or_packaged, encoder_files
+from pipelines.complete.inputs.weights import checkpoint_or_packaged, encoder_files
 from pipelines.complete.server.hosts import Hosts, url_host
 from pipelines.errors import EXIT_DONE, UsageError
 
 if TYPE_CHECKING:
     from pipelines.complete.inputs.estimators import LoadedEstimator
-    from pipelines.complete.server.app import Service
     from pipelines.complete.server.clicks import Clicker
     from pipelines.complete.server.limits import Limits
+    from pipelines.complete.server.service import Service
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ class ServeCommand:
     def service(self, folder: Path) -> Service:
         """folder: for the jobs, deleted with the server."""
         from pipelines.complete.pipeline import FixerPipeline
-        from pipelines.complete.server.app import Service
         from pipelines.complete.server.examples import Examples
         from pipelines.complete.server.jobs import JobStore
+        from pipelines.complete.server.service import Service
         from pipelines.complete.server.worker import Worker
 
         limits = self.limits()
@@ -146,21 +146,21 @@ class ServeCommand:
         return Service(store, Worker(pipe, estimator, store, limits), limits, examples, clicker)
 
     def _estimator(self, weights: Mapping[str, str | Path]) -> LoadedEstimator | None:
-        from pipelines.complete.computer import Computer
+        from pipelines.complete.compute_device import ComputeDevice
         from pipelines.complete.inputs.estimators import MOGE2, LoadedEstimator
 
         name = self.depth or (MOGE2 if MOGE2 in weights else "")
         if not name:
             return None
         place = self.depth_weights or (Path(weights[MOGE2]) if name == MOGE2 and MOGE2 in weights else None)
-        return LoadedEstimator.load(name, place, Computer.choose(self.device, self.precision, self.offload))
+        return LoadedEstimator.load(name, place, ComputeDevice.choose(self.device, self.precision, self.offload))
 
     def _clicker(self, limits: Limits) -> Clicker | None:
         if self.segmenter is None:
             return None
-        from pipelines.complete.computer import Computer
-        from pipelines.complete.inputs.segment import Segmenter
+        from pipelines.complete.compute_device import ComputeDevice
+        from pipelines.complete.inputs.segment_anything import Segmenter
         from pipelines.complete.server.clicks import Clicker
 
-        computer = Computer.choose(self.device, self.precision, self.offload)
-        return Clicker(Segmenter.from_pretrained(self.segmenter, computer), limits)
+        compute = ComputeDevice.choose(self.device, self.precision, self.offload)
+        return Clicker(Segmenter.from_pretrained(self.segmenter, compute), limits)

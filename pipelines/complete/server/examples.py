@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from pipelines.complete.inputs.sources import GROUND_TRUTH, from_row
+from pipelines.complete.inputs.from_dataset import GROUND_TRUTH, read_row
 from pipelines.complete.server.jobs import Job, JobStore
 from pipelines.complete.server.limits import Refused
 from scenegen.contract.dataset import Dataset
@@ -68,7 +68,7 @@ class Examples:
         self._check(number)
         if depth not in self.depths:
             raise Refused(404, f"The examples have depth from {', '.join(self.depths)}.")
-        inputs = from_row(self._shards, number, depth)
+        inputs = read_row(self._shards, number, depth)
         with self._reading:
             things = self._dataset.view(number, []).objects
         ids_HW = np.zeros(inputs.depth_HW.shape, np.int32)

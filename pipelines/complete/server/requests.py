@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipelines.complete.inputs.camera_file import FORMS, camera_of
-from pipelines.complete.inputs.masks import IdImage
+from pipelines.complete.instance_masks import IdImage
 from pipelines.complete.server.jobs import Job
 from pipelines.complete.server.limits import Limits, Refused
 from pipelines.complete.view import Camera

@@ -13,7 +13,7 @@ import numpy as np
 from pipelines.complete.export.glb import encode_glb
 from pipelines.complete.export.instance_colours import colour_of
 from pipelines.complete.export.scene import SceneObject
-from pipelines.complete.records import InstanceCompletion
+from pipelines.complete.results import InstanceCompletion
 
 Stage = Literal["seen", "coarse", "fine"]
 STAGES: tuple[Stage, ...] = ("seen", "coarse", "fine")

@@ -20,9 +20,9 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from pipelines.complete.inputs.depth import DepthMap, read_depth
+from pipelines.complete.inputs.depth_file import DepthMap, read_depth
 from pipelines.complete.inputs.depth_units import UnknownUnit, parse_unit
-from pipelines.complete.inputs.mask_files.parts import parts_of
+from pipelines.complete.inputs.mask_files.components import connected_components
 from pipelines.complete.inputs.masks import MaskFile, read_masks
 from pipelines.complete.inputs.pictures import UNREADABLE, read_image
 from pipelines.complete.server.limits import Limits, Refused
@@ -80,7 +80,7 @@ def masks_from(
         ids_HW = np.zeros((size_px[1], size_px[0]), np.int32)
         for instance_id, mask_HW in by_id.items():
             ids_HW[mask_HW] = instance_id
-        parts_HW, sizes = parts_of(ids_HW > 0) if len(by_id) == 1 else (ids_HW, ())
+        parts_HW, sizes = connected_components(ids_HW > 0) if len(by_id) == 1 else (ids_HW, ())
         if split and sizes:
             limits.check_instances(len(sizes))
             return UploadedMasks(parts_HW, notes, 1)

@@ -8,11 +8,12 @@ from collections import deque
 
 from pipelines.complete.inputs.estimators import LoadedEstimator
 from pipelines.complete.pipeline import FixerPipeline
-from pipelines.complete.records import Completion, Settings
+from pipelines.complete.results import Completion
 from pipelines.complete.server.jobs import Job, JobObject, JobStore
 from pipelines.complete.server.limits import MISTAKE, Limits, Refused
 from pipelines.complete.server.recorder import Cancelled, Recorder
 from pipelines.complete.server.requests import CompletionRequest
+from pipelines.complete.settings import Settings
 from pipelines.errors import PipelineError
 
 SWEEP_EVERY_S = 30.0

@@ -1,1 +1,1 @@
-"""What is done to a decoded surface before anyone sees it: insides go, small holes close."""
+"""What is done to a decoded surface: hidden faces removed, small holes closed, smoothed, coloured by the image."""

@@ -1,4 +1,4 @@
-"""Small holes closed: the loops of edges that only one face has.
+"""Closing of small holes: the loops of edges that belong to one face only.
 
 Shapes: V vertices, F faces, E edges, L edges of a loop.
 """
@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipelines.complete.records import ColouredMesh
+from pipelines.complete.results import ColouredMesh
 
 MAX_EDGES = 55
-"""Longer loops are openings, not holes (the released pipeline's limit)."""
+"""Longer loops are openings, not holes (the limit of the released pipeline)."""
 
 
 def without_small_holes(mesh: ColouredMesh) -> ColouredMesh:
-    """Each small hole becomes a fan around the middle of its rim, in the rim's mean colour."""
+    """Each small hole is filled by a fan of faces around the middle of its rim, in the mean colour of the rim."""
     loops = [loop for loop in _loops(mesh.faces_F3) if len(loop) <= MAX_EDGES]
     if not loops:
         return mesh
@@ -39,7 +39,7 @@ def without_small_holes(mesh: ColouredMesh) -> ColouredMesh:
 
 
 def _loops(faces_F3: np.ndarray) -> list[np.ndarray]:
-    """Closed rims as vertex indices, in the direction of the faces along them; rims that touch themselves are left."""
+    """Closed rims as vertex indices, in the direction of their faces. Rims that touch themselves are left out."""
     edges_E2 = np.concatenate([faces_F3[:, [0, 1]], faces_F3[:, [1, 2]], faces_F3[:, [2, 0]]]).astype(np.int64)
     size = int(faces_F3.max()) + 1
     forth, back = edges_E2[:, 0] * size + edges_E2[:, 1], edges_E2[:, 1] * size + edges_E2[:, 0]

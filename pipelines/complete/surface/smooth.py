@@ -1,4 +1,4 @@
-"""The stairs of voxels, taken off a mesh."""
+"""Smoothing of a mesh: takes off the stairs that voxels leave."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import trimesh
 
-from pipelines.complete.records import ColouredMesh
+from pipelines.complete.results import ColouredMesh
 
 STEPS = 40
-"""Of Taubin's filter, every second of which swells what the one before it shrank."""
+"""Of Taubin's filter, whose steps shrink and inflate the mesh in turn."""
 
 
 def smoothed(mesh: ColouredMesh) -> ColouredMesh:
-    """The same faces and colours; vertices moved by less than a voxel, walls no thinner than before."""
+    """The same faces and colours. Vertices move by less than a voxel, and walls do not become thinner."""
     surface = trimesh.Trimesh(mesh.vertices_V3, mesh.faces_F3, process=False)
     trimesh.smoothing.filter_taubin(surface, lamb=0.5, nu=0.53, iterations=STEPS)
     return replace(mesh, vertices_V3=np.asarray(surface.vertices, mesh.vertices_V3.dtype))

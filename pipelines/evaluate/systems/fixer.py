@@ -10,7 +10,7 @@ from pipelines.evaluate.records.systems import Prediction, SceneInput, SystemAns
 
 if TYPE_CHECKING:
     from pipelines.complete.pipeline import FixerPipeline
-    from pipelines.complete.records import InstanceCompletion
+    from pipelines.complete.results import InstanceCompletion
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class FixerSystem:
         return True
 
     def complete(self, scene: SceneInput) -> SystemAnswer:
-        from pipelines.complete.records import Settings
+        from pipelines.complete.settings import Settings
         from pipelines.complete.view import Camera
 
         completion = self.pipeline(

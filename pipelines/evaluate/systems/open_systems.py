@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from pipelines.complete.command import encoder_files
+from pipelines.complete.inputs.weights import encoder_files
 from pipelines.errors import UsageError
 from pipelines.evaluate.files.checked import need
 from pipelines.evaluate.records.options import (

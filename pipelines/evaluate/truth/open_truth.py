@@ -44,11 +44,13 @@ def with_estimated_depth(
     stored = options.test_set == "own" and weights is None
     if source == GROUND_TRUTH or stored:
         return truth
-    from pipelines.complete.computer import Computer  # loads the networks' code, which exact depth does not need
+    from pipelines.complete.compute_device import (
+        ComputeDevice,
+    )  # loads the networks' code, which exact depth does not need
     from pipelines.complete.inputs.estimators import LoadedEstimator
     from pipelines.evaluate.truth.estimated_depth import EstimatedDepthTruth
 
-    return EstimatedDepthTruth(truth, LoadedEstimator.load(source, weights, Computer.choose(device)))
+    return EstimatedDepthTruth(truth, LoadedEstimator.load(source, weights, ComputeDevice.choose(device)))
 
 
 def _open_external(options: TruthOptions) -> TruthSet:

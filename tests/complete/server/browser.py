@@ -69,7 +69,7 @@ class Browser:
         return page
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """Raises AssertionError when the browser refuses or is silent."""
+        """Raises AssertionError when the browser refuses or is ignore."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if session is not None:

@@ -20,7 +20,7 @@ def clock() -> Clock:
 @pytest.fixture
 def service(pipe, tmp_path, clock):
     pytest.importorskip("starlette")
-    from pipelines.complete.server.app import Service
+    from pipelines.complete.server.service import Service
 
     store = JobStore(tmp_path, LIMITS, clock)
     return Service(store, Worker(pipe, None, store, LIMITS), LIMITS)
@@ -42,10 +42,12 @@ def segmenter(tmp_path_factory):
     pytest.importorskip("transformers")
     from tiny_sam import write_tiny_sam
 
-    from pipelines.complete.computer import Computer
-    from pipelines.complete.inputs.segment import Segmenter
+    from pipelines.complete.compute_device import ComputeDevice
+    from pipelines.complete.inputs.segment_anything import Segmenter
 
-    return Segmenter.from_pretrained(str(write_tiny_sam(tmp_path_factory.mktemp("s") / "sam")), Computer.choose("cpu"))
+    return Segmenter.from_pretrained(
+        str(write_tiny_sam(tmp_path_factory.mktemp("s") / "sam")), ComputeDevice.choose("cpu")
+    )
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ def drawn_ids(page, scene) -> np.ndarray:
     ],
 )
 def test_the_page_says_what_may_be_expected_of_a_checkpoint(browser, service, title, said) -> None:
-    pipe = FixerPipeline(replace(service.worker.pipe.networks, title=title), service.worker.pipe.computer)
+    pipe = FixerPipeline(replace(service.worker.pipe.networks, title=title), service.worker.pipe.compute)
     named = replace(service, worker=Worker(pipe, None, service.store, LIMITS))
     with listening(named) as address:
         page = browser.open(address)

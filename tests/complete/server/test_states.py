@@ -5,9 +5,9 @@ import pytest
 from visitors import npy, png
 
 from pipelines.complete.inputs.depth_units import UNITS_M
-from pipelines.complete.records import ColouredMesh, InstanceCompletion
-from pipelines.complete.server.app import PAGE
+from pipelines.complete.results import ColouredMesh, InstanceCompletion
 from pipelines.complete.server.jobs import Job, JobObject
+from pipelines.complete.server.page_routes import PAGE
 from pipelines.complete.server.recorder import Recorder
 from pipelines.errors import PipelineError
 

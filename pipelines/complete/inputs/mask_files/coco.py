@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.complete.inputs.mask_files.drawn import MAX_COORDINATE, drawn, size_of_runs
+from pipelines.complete.inputs.mask_files.segmentations import MAX_COORDINATE, drawn, size_of_runs
 from pipelines.complete.inputs.resize import check_shape
 from pipelines.errors import PipelineError, UsageError
 

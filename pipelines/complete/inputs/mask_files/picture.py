@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipelines.complete.inputs.mask_files.losses import lossy_format
+from pipelines.complete.inputs.mask_files.lossy_ids import lossy_format
 from pipelines.complete.inputs.pictures import open_picture
 
 

@@ -17,6 +17,9 @@ async function request(path, options = {}) {
 const json = async (path, options) => (await request(path, options)).json();
 const job = (id, rest = "") => `/api/jobs/${encodeURIComponent(id)}${rest}`;
 
+// Whether a job waits or is being computed.
+export const isBusy = (job) => job?.state === "waiting" || job?.state === "running";
+
 export const about = () => json("/api/about");
 export const upload = (file) => json("/api/jobs", { method: "POST", body: file });
 export const examples = (first) => json(`/api/examples?first=${first}`);

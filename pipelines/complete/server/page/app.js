@@ -4,18 +4,13 @@ import * as api from "./api.js";
 import { toCoco } from "./coco.js";
 import { DepthField } from "./depth.js";
 import { Examples } from "./examples.js";
-import { readGlb } from "./glb.js";
 import { MaskEditor } from "./masks.js";
+import { asked, complain } from "./messages.js";
 import { ObjectList } from "./objects.js";
-import { Viewer } from "./viewer.js";
+import { ResultView, STEPS } from "./result.js";
 
 const $ = (id) => document.getElementById(id);
 const POLL_MS = 400;
-const STAGES = { seen: "Seen points", coarse: "Coarse", fine: "Fine", result: "Textured result" };
-const STEPS = {
-  depth: "Estimating depth", observe: "Looking at objects", encode: "Encoding the image", coarse: "Coarse structure",
-  fine: "Fine structure", texture: "Texture", mesh: "Meshes", gaussians: "Gaussians",
-};
 const HINTS = {
   click: "Click on the object; right- or shift-click on what does not belong to it.",
   unclick: "Click on what does not belong to the object; then again with Click on what does.",
@@ -23,7 +18,6 @@ const HINTS = {
   brush: "Brush: drag over the object.",
   erase: "Erase: drag over what belongs to no object.",
 };
-const NOTHING = { done: "No object could be completed; the list of objects says why.", cancelled: "Cancelled." }; // by state
 const ENDED = new Set(["completed", "skipped", "failed", "cancelled"]); // states of objects
 // What the name of a checkpoint says of its results; the first that fits is shown.
 const CAUTIONS = [
@@ -34,12 +28,10 @@ const CAUTIONS = [
 let server; // what it says of itself
 let job = null; // as the server last described it
 let masksChanged = false; // since they were sent
-let shown = null; // the stage in the 3D view
-let framed = false;
-let viewer = null;
 let examples = null; // where the server has some
 let areas = new Map(); // pixels of each object that has a mask
 let names = {}; // of objects, where they are known
+const result = new ResultView();
 const editor = new MaskEditor($("canvas"), {
   changed(masks = true) {
     if (masks) {
@@ -68,28 +60,11 @@ const list = new ObjectList($("objects"), {
   },
   highlight(id) {
     editor.highlight(id);
-    viewer?.highlight(id);
+    result.highlight(id);
   },
 });
 
-const busy = () => job && (job.state === "waiting" || job.state === "running");
-
-// ---- messages ----
-
-function complain(error) {
-  $("error").hidden = false;
-  $("error").firstElementChild.textContent = error.message;
-}
-
-// Runs what a person asked for; what goes wrong is said at the top.
-const asked = (work) => async (event) => {
-  $("error").hidden = true;
-  try {
-    await work(event);
-  } catch (error) {
-    complain(error);
-  }
-};
+const busy = () => api.isBusy(job);
 
 // ---- image ----
 
@@ -217,11 +192,7 @@ async function complete() {
 }
 
 function forgetResult() {
-  shown = null;
-  framed = false;
-  viewer?.show([]);
-  $("nothing").hidden = false;
-  $("keys").hidden = true;
+  result.forget();
   describeJob();
 }
 
@@ -233,8 +204,7 @@ async function follow(id) {
       if (job?.id !== id) return;
       job = next;
       describeJob();
-      const newest = job.stages.at(-1);
-      if (newest && newest !== shown) await show(newest);
+      await result.showNewest();
     }
     if (job?.id === id && job.state === "failed") throw new Error(job.message);
   } catch (error) {
@@ -244,60 +214,9 @@ async function follow(id) {
   }
 }
 
-async function show(stage) {
-  shown = stage;
-  const parts = readGlb(await api.scene(job.id, stage));
-  if (shown !== stage) return;
-  const fit = !framed || (stage === "result" && !viewer?.moved); // a view that somebody chose stays
-  viewer?.show(parts, fit ? forward() : null);
-  framed = true;
-  $("nothing").hidden = $("keys").hidden = true;
-  $("keys").hidden = !viewer;
-  describeJob();
-}
-
-// Where the photograph's camera looks: its third axis, from the z-up world to the y-up scene.
-function forward() {
-  if (!job.T_world_cam) return [0, 0, -1];
-  const [x, y, z] = job.T_world_cam.slice(0, 3).map((row) => row[2]);
-  return [x, z, -y];
-}
-
 function describeJob() {
-  const stages = job?.stages || [];
-  $("stages").replaceChildren(...Object.keys(STAGES).map((stage) => stageTab(stage, stages.includes(stage))));
-  $("cancel").hidden = !busy();
-  $("nothing").textContent = NOTHING[job?.state] || "The scene appears here, step by step.";
-  describeProgress();
+  result.describe(job);
   describeObjects();
-  $("downloads").hidden = job?.state !== "done";
-  for (const link of $("downloads").querySelectorAll("a")) {
-    if (job) link.href = api.fileUrl(job.id, link.dataset.file);
-    link.hidden = !stages.includes("result") && link.dataset.file !== "report.json";
-  }
-}
-
-function stageTab(stage, there) {
-  const tab = document.createElement("button");
-  tab.type = "button";
-  tab.role = "tab";
-  tab.ariaSelected = stage === shown;
-  tab.disabled = !there;
-  tab.textContent = STAGES[stage];
-  tab.onclick = asked(() => show(stage));
-  return tab;
-}
-
-function describeProgress() {
-  $("progress").hidden = !busy();
-  if (!busy()) return;
-  const { step, done, total } = job.progress;
-  const [bar, text] = $("progress").children;
-  if (step && total) bar.value = done / total;
-  else bar.removeAttribute("value");
-  const before = job.jobs_before + 1; // the one that is computed now
-  const waiting = job.state === "running" ? "Starting" : `Waiting for ${before} other ${before === 1 ? "scene" : "scenes"}`;
-  text.textContent = step ? `${STEPS[step]}: ${done} of ${total}` : waiting;
 }
 
 // ---- start ----
@@ -355,8 +274,8 @@ asked(async () => {
   chooseTool(server.segmenter ? "click" : "polygon");
   describeInput();
   describeJob();
-  viewer = new Viewer($("scene"));
-  window.fixer = { editor, viewer }; // for whoever looks into the page with a browser's tools
+  result.start();
+  window.fixer = { editor, viewer: result.viewer }; // for whoever looks into the page with a browser's tools
   if (server.examples) {
     examples = new Examples({ open: openExample, asked });
     await examples.start(server);

@@ -1,6 +1,6 @@
 // The list of objects: each with its colour, name and state. A row stays the same element, so that it keeps the focus.
 
-import { colourOf } from "./masks.js";
+import { colourOf } from "./mask_image.js";
 
 export class ObjectList {
   // select, remove: called with an id; highlight: with an id or null.

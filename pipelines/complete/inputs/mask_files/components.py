@@ -1,0 +1,28 @@
+"""One mask of several things -> a mask of each.
+
+Shapes: H W image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import label
+
+SMALLEST_PX = 16
+SMALLEST_SHARE = 1e-3  # of the largest part
+TOUCHING = np.ones((3, 3), int)  # also by a corner
+
+
+def connected_components(mask_HW: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """(H, W) int32 parts that do not touch, 1 for the largest, 0 elsewhere; and their pixels.
+
+    Specks are left out: parts of less than 16 pixels, or of a thousandth of the largest.
+    """
+    labels_HW, count = label(mask_HW, TOUCHING)
+    sizes = np.bincount(labels_HW.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    order = np.argsort(-sizes, kind="stable")
+    kept = [int(i) for i in order if sizes[i] >= max(SMALLEST_PX, SMALLEST_SHARE * sizes.max())]
+    number = np.zeros(count + 1, np.int32)
+    number[kept] = np.arange(1, len(kept) + 1)
+    return number[labels_HW], tuple(int(sizes[i]) for i in kept)
