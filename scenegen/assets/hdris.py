@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scenegen.assets.files import FileLibrary, Found, open_folder
 from scenegen.assets.manifest import AssetRecord, read_manifest
-from scenegen.assets.places import MANIFESTS
+from scenegen.assets.package_data import MANIFESTS
 from scenegen.config import AssetsConfig
 from scenegen.errors import SceneGenError, UsageError
 

@@ -19,7 +19,7 @@ import numpy as np
 from scenegen.assets import glb
 from scenegen.assets.canonical import welded
 from scenegen.assets.manifest import AssetRecord, read_manifest
-from scenegen.assets.places import MANIFESTS, PACKAGE
+from scenegen.assets.package_data import MANIFESTS, PACKAGE
 from scenegen.config import AssetsConfig
 from scenegen.errors import AssetError, SceneGenError, UsageError
 

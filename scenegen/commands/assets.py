@@ -12,7 +12,7 @@ from typing import Literal
 import tyro
 
 from scenegen.assets import hdris, materials
-from scenegen.assets.fetch import fetch_sweethome3d
+from scenegen.assets.sources.fetch import fetch_sweethome3d
 from scenegen.assets.files import FileLibrary, write_folder_manifest
 from scenegen.assets.library import AssetLibrary, Store
 from scenegen.assets.manifest import AssetRecord, read_manifest

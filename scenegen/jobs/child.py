@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scenegen.jobs.restarts import START_PAUSE_S, DiedAtStartError, End, Patience, start_patiently
+from scenegen.jobs.restarts import START_PAUSE_S, DiedAtStartError, End, RetryBudget, start_with_retries
 
 LENGTH = struct.Struct("<Q")
 PR_SET_PDEATHSIG = 1
@@ -50,7 +50,7 @@ class KillableChild:
 
     memory_bytes: limit of the child's data segment; 0 for none. calls_per_process: a fresh process after so many
     calls, because what Blender leaks stays with the process. pause_s: before what was killed is tried again.
-    A call or stream also raises what `start_patiently` does, when the process does not start.
+    A call or stream also raises what `start_with_retries` does, when the process does not start.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class KillableChild:
 
         Raises what the function raises, ChildTimeoutError, or ChildDiedError.
         """
-        patience = Patience(crashes=1, pause_s=self._pause_s)
+        patience = RetryBudget(crashes=1, pause_s=self._pause_s)
         while True:
             try:
                 self._ask(args)
@@ -96,7 +96,7 @@ class KillableChild:
     def _ask(self, args: tuple[Any, ...]) -> None:
         if self._process is None or self._calls >= self._calls_per_process:
             self.close()
-            start_patiently(self._start, self._pause_s)
+            start_with_retries(self._start, self._pause_s)
         self._calls += 1
         try:
             _send(self._to_child, pickle.dumps(args))

@@ -59,7 +59,7 @@ class DiedAtStartError(Exception):
         self.end, self.log = end, log
 
 
-def start_patiently(start: Callable[[], ProcessT], pause_s: float = START_PAUSE_S) -> ProcessT:
+def start_with_retries(start: Callable[[], ProcessT], pause_s: float = START_PAUSE_S) -> ProcessT:
     """The process that `start` gives, at the third try at the latest; `start` raises DiedAtStartError.
 
     Raises DoesNotStartError if the process ends by itself, each time the same way.
@@ -84,7 +84,7 @@ def start_patiently(start: Callable[[], ProcessT], pause_s: float = START_PAUSE_
     )
 
 
-class Patience:
+class RetryBudget:
     """Whether a piece of work whose process died is tried again: often if it was killed from outside, else rarely."""
 
     def __init__(self, crashes: int, pause_s: float = START_PAUSE_S) -> None:

@@ -21,7 +21,7 @@ from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.resources import Machine
 from scenegen.jobs.restarts import DoesNotStartError, WorkerKilledError
 from scenegen.jobs.signals import stop_on_signal
-from scenegen.jobs.step_progress import StepProgress
+from scenegen.jobs.reporting import StepProgress
 
 _TRIES = 3  # of a shard whose worker dies
 _HOPELESS_AFTER = 10

@@ -19,13 +19,13 @@ from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES,
 from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.resources import Machine, plan_workers
-from scenegen.jobs.run_result import RunResult
-from scenegen.jobs.step_progress import say
-from scenegen.objects.makers import GeometryMaker, ViewsMaker
-from scenegen.objects.network_makers import FeaturesMaker, LatentsMaker, NetworkWork
+from scenegen.jobs.reporting import RunResult
+from scenegen.jobs.reporting import say
+from scenegen.objects.actors import GeometryMaker, ViewsMaker
+from scenegen.objects.network_actors import FeaturesMaker, LatentsMaker, NetworkWork
 from scenegen.objects.options import STEPS, ObjectOptions
 from scenegen.objects.steps import StepMetas, Toolkit
-from scenegen.objects.tools import ToolsWork
+from scenegen.objects.asset_process import AssetWork
 from scenegen.objects.wanted_assets import USED, WantedAssets, wanted_assets
 from scenegen.shards.object_spool import SPOOL
 from scenegen.shards.objects import AssetCut, ObjectShard, failures_of, is_made, read_meta, tables_of
@@ -121,7 +121,7 @@ class _Share:
 
         run, place = self.run, self.root.address
         if step in ("geometry", "views"):
-            tools = ToolsWork(place, self.wanted.config, run.options, meta, run.job.device, run.view_timeout_s)
+            tools = AssetWork(place, self.wanted.config, run.options, meta, run.job.device, run.view_timeout_s)
             maker, unit = (GeometryMaker, "assets") if step == "geometry" else (ViewsMaker, "views")
             return ActorKind(step, unit, maker, tools, _DIES_HINT)
         extracts = step == "features" or run.tools.encoders.slat is not None

@@ -14,7 +14,7 @@ from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.resources import WorkerPlan, plan_workers
 from scenegen.jobs.restarts import WorkerKilledError
-from scenegen.jobs.run_result import RunResult
+from scenegen.jobs.reporting import RunResult
 from scenegen.jobs.signals import stop_on_signal
 from scenegen.planning.forecast import Forecast
 from scenegen.planning.plan import measured_costs

@@ -5,7 +5,7 @@ import signal
 import time
 from typing import Any
 
-from scenegen.objects import tools
+from scenegen.objects import asset_process as tools
 
 
 def serve(step: str, *args: Any) -> Any:

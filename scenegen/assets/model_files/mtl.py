@@ -59,7 +59,7 @@ def map_name(argument: str) -> tuple[str, str]:
     return " ".join(words[:end]), " ".join(words[end:]).strip()
 
 
-def settled_library(obj: Path, folder: Path, root: Path) -> bytes:
+def merged_library(obj: Path, folder: Path, root: Path) -> bytes:
     """All materials that an OBJ file may use, as one library whose images are named by their full paths.
 
     folder: where the model's names are looked up. The library that is named first wins, and one of the model's own

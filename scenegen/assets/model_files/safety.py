@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from scenegen.assets import glb
-from scenegen.assets.model_files import archives, gltf_files, ply, stl
+from scenegen.assets.model_files import archives, gltf, ply, stl
 from scenegen.assets.model_files.references import BUFFER, LIBRARY, TEXTURE, Reference, gltf_references, references
 from scenegen.errors import AssetError
 
@@ -58,7 +58,7 @@ def check_file(uid: str, path: Path, root: Path, limits: Limits, missing_ok: boo
         if check is None:
             raise UnsafeFileError(f"unknown format {path.suffix!r}")
         check(path, root, limits, missing_ok)
-    except (UnsafeFileError, glb.GlbError, gltf_files.CannotDecodeError, archives.ArchiveError) as error:
+    except (UnsafeFileError, glb.GlbError, gltf.CannotDecodeError, archives.ArchiveError) as error:
         raise AssetError(uid, str(error)) from None
     except OSError as error:  # no permission, a damaged disk
         raise AssetError(uid, f"cannot be read: {error.strerror or error}") from None
@@ -122,7 +122,7 @@ def _check_gltf_document(
     limits: Limits,
     missing_ok: bool,
 ) -> None:
-    gltf_files.check_decodable(document)
+    gltf.check_decodable(document)
     for index, buffer in enumerate(document.get("buffers", [])):
         if buffers[index] is not None:
             available = len(buffers[index] or b"")

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from scenegen.assets import glb
-from scenegen.assets.bake import BakedAsset, BakeRequest
+from scenegen.assets.bake_request import BakedAsset, BakeRequest
 from scenegen.assets.canonical import welded
 from scenegen.assets.manifest import AssetRecord
 from scenegen.assets.model_files import archives, safety

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scenegen.assets.bake import BakedAsset, BakeRequest
+from scenegen.assets.bake_request import BakedAsset, BakeRequest
 from scenegen.assets.preparing.convex import ConvexParts, convex_parts, fallback_parts
 from scenegen.errors import AssetError, SceneGenError
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
@@ -22,13 +22,13 @@ class TimeLimits:
 
 
 def bake_in_child(request: BakeRequest, out: Path) -> BakedAsset:
-    from scenegen.blender.canonicalise import canonicalise
+    from scenegen.blender.importing.canonicalise import canonicalise
 
     return canonicalise(request, out)
 
 
 def check_pose_in_child(uid: str, path: Path) -> float:
-    from scenegen.blender.canonicalise import check_pose
+    from scenegen.blender.importing.canonicalise import check_pose
 
     return check_pose(uid, path)
 

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from scenegen.assets.bake import PrincipledLook
+from scenegen.assets.bake_request import PrincipledLook
 
 MODEL_SUFFIXES = frozenset(
     {".glb", ".gltf", ".obj", ".ply", ".stl", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".dae", ".blend"}

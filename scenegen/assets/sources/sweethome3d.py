@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from scenegen.assets.bake import PrincipledLook
+from scenegen.assets.bake_request import PrincipledLook
 from scenegen.assets.sources.raw import RawAsset, hashed_split
 from scenegen.errors import SceneGenError
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from scenegen.contract.objects import ObjectGeometry, ObjectLatents, VoxelFeatures
 from scenegen.objects.networks.encoders import LatentEncoders
 from scenegen.objects.networks.projection import FeatureViews, Visibility
-from scenegen.objects.networks.rotations import TurnedAsset, turned
+from scenegen.objects.networks.rotations import RotatedAsset, turned
 
 MAX_VOXELS = 32_768
 """Poses with more are left out, as in the official data: the trainer's filter."""
@@ -44,7 +44,7 @@ def asset_latents(
 
 
 def _features(
-    pose: TurnedAsset, features: VoxelFeatures | None, views: FeatureViews | None, visibility: Visibility
+    pose: RotatedAsset, features: VoxelFeatures | None, views: FeatureViews | None, visibility: Visibility
 ) -> Tensor:
     """[N, C] of a pose's voxels."""
     if pose.rotation_index == 0:

@@ -12,7 +12,7 @@ from scenegen.contract.voxels import surface_voxels
 
 
 @dataclass(frozen=True, slots=True)
-class TurnedAsset:
+class RotatedAsset:
     """T_rot_obj: (4, 4), canonical coordinates to those of the turned asset. voxels: (N, 3) uint8, its own, sorted."""
 
     rotation_index: int
@@ -44,13 +44,13 @@ def rotation_matrix(unit_wxyz: np.ndarray) -> np.ndarray:
     )
 
 
-def turned(geometry: ObjectGeometry, rotation_33: np.ndarray, rotation_index: int) -> TurnedAsset:
+def turned(geometry: ObjectGeometry, rotation_33: np.ndarray, rotation_index: int) -> RotatedAsset:
     """The asset in another pose; index 0 is the asset as it is.
 
     The voxels are those of the turned mesh: turning voxels would leave holes and double layers.
     """
     if rotation_index == 0:
-        return TurnedAsset(0, np.eye(4), geometry.voxels)
+        return RotatedAsset(0, np.eye(4), geometry.voxels)
     vertices = geometry.vertices.astype(np.float64) @ rotation_33.T
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     T = np.eye(4)
@@ -58,4 +58,4 @@ def turned(geometry: ObjectGeometry, rotation_33: np.ndarray, rotation_index: in
     T[:3, :3] = scale * rotation_33
     T[:3, 3] = -scale * (low + high) / 2
     voxels = surface_voxels(geometry.vertices.astype(np.float64) @ T[:3, :3].T + T[:3, 3], geometry.faces)
-    return TurnedAsset(rotation_index, T, voxels)
+    return RotatedAsset(rotation_index, T, voxels)

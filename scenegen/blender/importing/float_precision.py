@@ -8,7 +8,7 @@ import mathutils
 import numpy as np
 
 from scenegen.assets.canonical import POSE_TOLERANCE, ShapeError
-from scenegen.assets.model_files.nearer import HANDY, power_of_two
+from scenegen.assets.model_files.recentre import HANDY, power_of_two
 
 # Coordinates on a lattice this many times coarser than their 32-bit neighbours were not rounded, unless they are few.
 COARSER, ENOUGH_TO_JUDGE = 8, 16

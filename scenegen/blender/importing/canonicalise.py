@@ -13,9 +13,9 @@ import bpy
 import numpy as np
 
 from scenegen.assets import glb
-from scenegen.assets.bake import BakedAsset, BakeRequest, PrincipledLook
+from scenegen.assets.bake_request import BakedAsset, BakeRequest, PrincipledLook
 from scenegen.assets.canonical import POSE_TOLERANCE, ShapeError, first_of_equal, normalisation, usable_faces, welded
-from scenegen.blender import baking, images, importers
+from scenegen.blender.importing import baking, images, importers
 from scenegen.errors import AssetError
 
 
@@ -31,7 +31,7 @@ def canonicalise(request: BakeRequest, out: Path) -> BakedAsset:
     except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError, OSError) as error:
         # The Python importers (glTF, FBX) raise whatever a malformed file makes them trip over.
         raise AssetError(uid, f"cannot import {request.path.name}: {importers.first_line(error)}") from None
-    missing = images.settle_images(request.path.parent, request.root, request.texture_px)
+    missing = images.resolve_images(request.path.parent, request.root, request.texture_px)
     if missing and not request.allow_missing_textures:
         raise AssetError(uid, f"missing texture: {', '.join(missing[:3])}")
     _apply_looks(request.looks)

@@ -19,7 +19,7 @@ FAR = 64.0
 HANDY = (2.0**-12, 2.0**20)
 
 
-def is_far_or_extreme(low: np.ndarray, high: np.ndarray) -> bool:
+def needs_recentring(low: np.ndarray, high: np.ndarray) -> bool:
     """Whether a bounding box, (3,) each, is not one to compute with in 32 bits (nor is one point, or NaN)."""
     longest, offset = float((high - low).max()), float(np.abs([low, high]).max())
     return not (HANDY[0] <= longest <= HANDY[1] and offset <= FAR * longest)
@@ -30,7 +30,7 @@ def power_of_two(longest: float) -> float:
     return 2.0 ** -math.frexp(longest)[1] if 0 < longest < math.inf else 1.0
 
 
-def nearer_copy(path: Path, folder: Path) -> Path | None:
+def recentred_copy(path: Path, folder: Path) -> Path | None:
     """A copy of a text model in `folder`, centred and of a size of about 1; None if the file is no text with vertices.
 
     Only the coordinates change. What it names is still to be looked up from the original's folder.
@@ -107,7 +107,7 @@ def _ply_lines(path: Path) -> Iterator[tuple[bytes, _Vertex | None]]:
             yield line, _Vertex(line.split(), columns) if index < count else None
 
 
-def bring_near(document: dict[str, Any]) -> bool:
+def recentre_gltf(document: dict[str, Any]) -> bool:
     """Move the nodes of a parsed glTF scene near the origin, where they lie far off and apart; whether that was so.
 
     Follows the nodes from the roots down to the first that branch or hold something; all move by the same vector, so

@@ -5,10 +5,10 @@ from pathlib import Path
 import bpy
 
 from scenegen.assets.model_files.lookup import find_file
-from scenegen.blender.baking import nodes_of
+from scenegen.blender.importing.baking import nodes_of
 
 
-def settle_images(folder: Path, root: Path, texture_px: int) -> list[str]:
+def resolve_images(folder: Path, root: Path, texture_px: int) -> list[str]:
     """Load every image that a material uses, shrink it, and return the names of those that are missing.
 
     folder: the model's own, from which names are looked up once more. Images outside `root` are not read: they count

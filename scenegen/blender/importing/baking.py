@@ -7,11 +7,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from scenegen.assets.bake import PrincipledLook
+from scenegen.assets.bake_request import PrincipledLook
 from scenegen.assets.canonical import ShapeError
-from scenegen.assets.model_files.nearer import power_of_two
-from scenegen.blender import sizes
-from scenegen.blender.sizes import read
+from scenegen.assets.model_files.recentre import power_of_two
+from scenegen.blender.importing import float_precision as sizes
+from scenegen.blender.importing.float_precision import read
 
 UV_NAME, COLOR_NAME = "UVMap", "Color"
 RENDERED = ""

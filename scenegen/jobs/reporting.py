@@ -3,9 +3,18 @@
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from scenegen.errors import AssetError
+from scenegen.shards.tables import Written
+
+if TYPE_CHECKING:
+    from scenegen.jobs.shard_actors import Event
 
 _LINE_EVERY_S = 15.0
 
@@ -56,3 +65,47 @@ def say(line: str) -> None:
     """A line for people."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """exit_code: see scenegen.errors. summary: for people."""
+
+    exit_code: int
+    summary: str
+
+
+class ShardReport:
+    """Counts of one shard: units made, and wall seconds by part."""
+
+    def __init__(self, shard: int) -> None:
+        self._shard, self._units = shard, 0
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Adds the wall time inside to one part."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[part] += time.perf_counter() - started
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Time that was measured elsewhere, by part."""
+        for part, value in seconds.items():
+            self._seconds[part] += value
+
+    def progress(self) -> "Event":
+        """One more unit is made."""
+        self._units += 1
+        return {"event": "progress", "shard": self._shard, "units": 1}
+
+    def failed(self, error: AssetError) -> "Event":
+        return {"event": "failed_asset", "shard": self._shard, "asset": error.uid, "reason": error.reason}
+
+    def done(self, file: Written) -> "Event":
+        """The file is written; it may hold more than was made now."""
+        seconds = {part: round(value, 3) for part, value in self._seconds.items()}
+        totals = {"units": self._units, "rows": file.rows, "bytes": file.bytes, "seconds": seconds}
+        return {"event": "done", "shard": self._shard, **totals}

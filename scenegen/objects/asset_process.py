@@ -14,7 +14,7 @@ from scenegen.contract.validate_objects import geometry_problems, object_view_pr
 from scenegen.contract.voxels import surface_voxels
 from scenegen.errors import AssetError, SceneError, SceneGenError
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
-from scenegen.jobs.restarts import Patience
+from scenegen.jobs.restarts import RetryBudget
 from scenegen.layout.clean_cameras import clean_cameras
 from scenegen.layout.placement import Library
 from scenegen.objects.options import ObjectOptions
@@ -29,7 +29,7 @@ _CRASHES = 2  # of its process, until an asset is recorded as failed
 
 
 @dataclass(frozen=True, slots=True)
-class ToolsWork:
+class AssetWork:
     """config: says which stores hold the assets, and how the scenes are rendered. view_timeout_s: of one view.
 
     target: what the child process serves; see `serve`.
@@ -44,10 +44,10 @@ class ToolsWork:
     target: str = f"{__name__}:serve"
 
 
-class ObjectTools:
+class AssetProcess:
     """One child process that opens the assets, and Blender when it is asked for views."""
 
-    def __init__(self, work: ToolsWork, threads: int, memory_bytes: int = 0) -> None:
+    def __init__(self, work: AssetWork, threads: int, memory_bytes: int = 0) -> None:
         """memory_bytes: limit of the child's data; 0 for none."""
         self._work, self._threads = work, threads
         self._child = KillableChild(work.target, memory_bytes)
@@ -65,7 +65,7 @@ class ObjectTools:
         Yields the seconds of each view, {"render": ..., "encode": ...}.
         Raises AssetError if the asset cannot be rendered, SceneGenError for what no asset can survive.
         """
-        patience = Patience(_CRASHES)
+        patience = RetryBudget(_CRASHES)
         while True:
             try:
                 yield from self._child.stream(self._work.view_timeout_s, "views", self._work, self._threads, shard, uid)
@@ -115,8 +115,8 @@ def make_geometry(config: DatasetConfig, uid: str, sha256: str) -> ObjectGeometr
     return geometry
 
 
-def render_views(work: ToolsWork, threads: int, shard: ObjectShard, uid: str) -> Iterator[dict[str, float]]:
-    """See ObjectTools.spool_views."""
+def render_views(work: AssetWork, threads: int, shard: ObjectShard, uid: str) -> Iterator[dict[str, float]]:
+    """See AssetProcess.spool_views."""
     options, renderer = work.options, _renderer(work.config, work.device, threads)
     cameras = [
         (kind, index, camera)

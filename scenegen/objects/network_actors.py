@@ -12,7 +12,7 @@ from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.objects import ObjectGeometry, ObjectView, StepMeta, encode_features, encode_latents
 from scenegen.contract.storage import Root
 from scenegen.errors import AssetError
-from scenegen.jobs.shard_report import ShardReport
+from scenegen.jobs.reporting import ShardReport
 from scenegen.objects.options import ObjectOptions
 from scenegen.shards.objects import ObjectShard, read_geometries, record_failures, write_rows
 

@@ -14,11 +14,11 @@ import bpy
 import numpy as np
 
 from scenegen.assets import glb
-from scenegen.assets.model_files import gltf_files, mtl, ply, stl
+from scenegen.assets.model_files import gltf, mtl, ply, stl
 from scenegen.assets.model_files.lookup import DAE_IMAGE, USD_ASSET, find_file, with_full_paths
-from scenegen.assets.model_files.nearer import bring_near, is_far_or_extreme, nearer_copy
-from scenegen.blender import baking
-from scenegen.blender.sizes import read
+from scenegen.assets.model_files.recentre import recentre_gltf, needs_recentring, recentred_copy
+from scenegen.blender.importing import baking
+from scenegen.blender.importing.float_precision import read
 from scenegen.errors import AssetError
 
 
@@ -36,7 +36,7 @@ def import_file(path: Path, root: Path) -> None:
     empty_session()
     with quiet():
         IMPORTERS[suffix](path, path.parent, root)
-        if is_far_or_extreme(*_bounds()):
+        if needs_recentring(*_bounds()):
             _import_nearer(path, root)
 
 
@@ -53,7 +53,7 @@ def _bounds() -> tuple[np.ndarray, np.ndarray]:
 def _import_nearer(path: Path, root: Path) -> None:
     """Import again from a copy near the origin, if the file is text and so has the digits."""
     with tempfile.TemporaryDirectory() as scratch:
-        copy = nearer_copy(path, Path(scratch))
+        copy = recentred_copy(path, Path(scratch))
         if copy is not None:
             empty_session()
             IMPORTERS[path.suffix.lower()](copy, path.parent, root)
@@ -113,8 +113,8 @@ def quiet() -> Iterator[None]:
 def _gltf(path: Path, folder: Path, root: Path) -> None:
     binary = path.suffix.lower() == ".glb"
     source = glb.read_glb(path) if binary else glb.Glb(json.loads(path.read_bytes()), b"")
-    settled = gltf_files.settled(source.json, folder, root)
-    bring_near(settled)
+    settled = gltf.settled(source.json, folder, root)
+    recentre_gltf(settled)
     with tempfile.TemporaryDirectory() as scratch:
         if settled != source.json or not binary:
             path = Path(scratch) / path.name
@@ -128,7 +128,7 @@ def _obj(path: Path, folder: Path, root: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         link = Path(scratch) / "model.obj"
         link.symlink_to(path.resolve())
-        link.with_suffix(".mtl").write_bytes(mtl.settled_library(path, folder, root))
+        link.with_suffix(".mtl").write_bytes(mtl.merged_library(path, folder, root))
         bpy.ops.wm.obj_import(filepath=str(link), forward_axis="NEGATIVE_Z", up_axis="Y", use_split_objects=False)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from scenegen.contract.objects import encode_geometry
 from scenegen.contract.storage import Root
 from scenegen.errors import AssetError
-from scenegen.jobs.shard_report import ShardReport
-from scenegen.objects.tools import ObjectTools, ToolsWork
+from scenegen.jobs.reporting import ShardReport
+from scenegen.objects.asset_process import AssetProcess, AssetWork
 from scenegen.shards.object_spool import discard_spool, is_spooled, reopen, spooled_rows
 from scenegen.shards.objects import ObjectShard, failed_geometry, good_assets, record_failures, write_rows
 
@@ -23,8 +23,8 @@ _GEOMETRY_MEMORY_BYTES = 12 << 30
 class GeometryMaker:
     """Meshes and voxels; see scenegen.jobs.shard_actors.ShardMaker. Units are assets."""
 
-    def __init__(self, work: ToolsWork, threads: int) -> None:
-        self._work, self._tools = work, ObjectTools(work, threads, _GEOMETRY_MEMORY_BYTES)
+    def __init__(self, work: AssetWork, threads: int) -> None:
+        self._work, self._tools = work, AssetProcess(work, threads, _GEOMETRY_MEMORY_BYTES)
 
     def make(self, shard: ObjectShard) -> "Iterator[Event]":
         report, rows = ShardReport(shard.shard), []
@@ -43,9 +43,9 @@ class GeometryMaker:
 class ViewsMaker:
     """Clean renders; see scenegen.jobs.shard_actors.ShardMaker. Units are views."""
 
-    def __init__(self, work: ToolsWork, threads: int) -> None:
+    def __init__(self, work: AssetWork, threads: int) -> None:
         # No limit of memory: CUDA reserves more than it uses.
-        self._work, self._tools = work, ObjectTools(work, threads)
+        self._work, self._tools = work, AssetProcess(work, threads)
 
     def make(self, shard: ObjectShard) -> "Iterator[Event]":
         root, meta = Root.open(self._work.location), self._work.meta
