@@ -20,8 +20,7 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, UsageError
 from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.cluster import ray_session
-from scenegen.jobs.reporting import RunResult
-from scenegen.jobs.reporting import say
+from scenegen.jobs.reporting import RunResult, say
 from scenegen.shards.sidecars import missing_shards, sidecar_files
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, SceneGenError
 from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.cluster import ray_session
+from scenegen.jobs.reporting import RunResult
 from scenegen.jobs.resources import WorkerPlan, plan_workers
 from scenegen.jobs.restarts import WorkerKilledError
-from scenegen.jobs.reporting import RunResult
 from scenegen.jobs.signals import stop_on_signal
 from scenegen.planning.forecast import Forecast
 from scenegen.planning.plan import measured_costs

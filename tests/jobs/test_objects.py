@@ -17,10 +17,11 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError, UsageError
 from scenegen.jobs.reporting import RunResult
 from scenegen.objects.actors import GeometryMaker, ViewsMaker
+from scenegen.objects.asset_process import AssetWork
 from scenegen.objects.options import ObjectOptions, object_preset
 from scenegen.objects.run import ObjectsRun, make_objects
-from scenegen.objects.steps import Encoders, StepMetas, choose_steps, find_tools
-from scenegen.objects.asset_process import AssetWork
+from scenegen.objects.step_metas import StepMetas
+from scenegen.objects.steps import Encoders, choose_steps, find_tools
 from scenegen.objects.wanted_assets import ScenesMissingError, wanted_assets
 from scenegen.rendering.run import render
 from scenegen.scenes.factory import describe_dataset

@@ -20,6 +20,7 @@ from scenegen.assets.bake_request import BakedAsset, BakeRequest
 from scenegen.assets.canonical import welded
 from scenegen.assets.manifest import AssetRecord
 from scenegen.assets.model_files import archives, safety
+from scenegen.assets.model_files.limits import Limits
 from scenegen.assets.preparing.convex import ConvexParts
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.errors import AssetError
@@ -48,7 +49,7 @@ class PrepareOptions:
     simplify_faces: int | None = None
     allow_missing_textures: bool = False
     sharded_folders: bool = True
-    limits: safety.Limits = field(default_factory=safety.Limits)
+    limits: Limits = field(default_factory=Limits)
 
 
 def prepare_asset(raw: RawAsset, store: Path, tools: Tools, options: PrepareOptions) -> AssetRecord:
@@ -88,7 +89,7 @@ def prepare_asset(raw: RawAsset, store: Path, tools: Tools, options: PrepareOpti
 
 
 @contextlib.contextmanager
-def _opened(raw: RawAsset, limits: safety.Limits) -> Iterator[tuple[Path, Path]]:
+def _opened(raw: RawAsset, limits: Limits) -> Iterator[tuple[Path, Path]]:
     """(model file, folder it must stay in), extracted to a temporary folder if the asset lies in a zip."""
     if not raw.archive:
         yield Path(raw.path), Path(raw.root)

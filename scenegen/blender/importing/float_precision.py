@@ -1,48 +1,48 @@
-"""What 32-bit coordinates do to a mesh that is tiny, huge, or far from the origin: mended, or refused."""
+"""Meshes whose shape suffers from 32-bit coordinates (tiny, huge, or far from the origin): rescaled, or refused."""
 
 import math
-from collections.abc import Sequence
 
 import bpy
 import mathutils
 import numpy as np
 
 from scenegen.assets.canonical import POSE_TOLERANCE, ShapeError
-from scenegen.assets.model_files.recentre import HANDY, power_of_two
+from scenegen.assets.model_files.recentre import SAFE_SIZES, power_of_two
+from scenegen.blender.importing.mesh_arrays import read_attribute
 
-# Coordinates on a lattice this many times coarser than their 32-bit neighbours were not rounded, unless they are few.
+# Coordinates that all lie on a grid this many times coarser than 32-bit numbers were not rounded; a few prove nothing.
 COARSER, ENOUGH_TO_JUDGE = 8, 16
 # Sizes of meshes whose stored normals survive Blender's importers.
-NORMALS_HOLD = (2.0**-20, 2.0**32)
+NORMALS_SURVIVE = (2.0**-20, 2.0**32)
 
 
-def to_handy_sizes() -> dict[str, float]:
-    """Bring tiny and huge meshes to a size of about 1: mesh name -> the factor that undoes it.
+def rescale_to_unit_size() -> dict[str, float]:
+    """Scale tiny and huge meshes to a size of about 1: mesh name -> the factor that undoes it.
 
-    Blender finds no normal of a triangle smaller than 1e-9, and none of one larger than 1e9. Stored normals, which it
-    keeps relative to those, are then lost at import and made anew. Powers of two round nothing. Meshes with modifiers,
-    whose lengths would not follow, and with shape keys stay as they are.
+    Blender computes no normal for a triangle smaller than 1e-9 or larger than 1e9. Stored normals, which it keeps
+    relative to the computed ones, are then lost at import and are recomputed here. Scaling by powers of two rounds
+    nothing. Meshes with modifiers, whose lengths would not follow, and meshes with shape keys stay as they are.
     """
-    back = {}
-    tied = {obj.data.name for obj in bpy.data.objects if obj.type == "MESH" and len(obj.modifiers)}
+    undo_scale = {}
+    modified = {obj.data.name for obj in bpy.data.objects if obj.type == "MESH" and len(obj.modifiers)}
     for mesh in bpy.data.meshes:
-        if mesh.name in tied or mesh.shape_keys or not len(mesh.vertices):
+        if mesh.name in modified or mesh.shape_keys or not len(mesh.vertices):
             continue
-        longest = float(np.ptp(read(mesh.vertices, "co", 3, np.float32).astype(np.float64), axis=0).max())
-        if not HANDY[0] <= longest <= HANDY[1] and np.isfinite(longest):
+        longest = float(np.ptp(read_attribute(mesh.vertices, "co", 3, np.float32).astype(np.float64), axis=0).max())
+        if not SAFE_SIZES[0] <= longest <= SAFE_SIZES[1] and np.isfinite(longest):
             scale = power_of_two(longest)
             mesh.transform(mathutils.Matrix.Diagonal((scale, scale, scale, 1.0)))
-            if not NORMALS_HOLD[0] <= longest <= NORMALS_HOLD[1]:
+            if not NORMALS_SURVIVE[0] <= longest <= NORMALS_SURVIVE[1]:
                 forget_custom_normals(mesh)
-            back[mesh.name] = 1.0 / scale
+            undo_scale[mesh.name] = 1.0 / scale
     bpy.context.view_layer.update()
-    return back
+    return undo_scale
 
 
-def step(coordinates_V3: np.ndarray) -> np.ndarray:
+def float32_spacing(coordinates_V3: np.ndarray) -> np.ndarray:
     """(3,) distance of neighbouring 32-bit numbers at the largest coordinate of each axis.
 
-    0 where the coordinates are so coarse by themselves (whole metres) that rounding took nothing from them.
+    0 if the coordinates themselves are so coarse (whole metres, for example) that rounding has lost nothing.
     """
     apart = np.spacing(np.abs(coordinates_V3).max(axis=0).astype(np.float32)).astype(np.float64)
     coarse = not np.remainder(coordinates_V3, COARSER * apart).any()
@@ -50,8 +50,8 @@ def step(coordinates_V3: np.ndarray) -> np.ndarray:
     return np.zeros(3) if known else apart
 
 
-def refuse_lost_digits(corners_F33: np.ndarray, apart: float) -> None:
-    """Raises ShapeError where 32-bit numbers that are `apart` have rounded the triangles visibly."""
+def refuse_lost_precision(corners_F33: np.ndarray, apart: float) -> None:
+    """Raises ShapeError if rounding to 32-bit numbers that are `apart` from each other has visibly moved vertices."""
     used = corners_F33.reshape(-1, 3)
     longest, offset = float(np.ptp(used, axis=0).max()), float(np.abs(used).max())
     if apart / 2 > POSE_TOLERANCE * longest:
@@ -62,13 +62,7 @@ def refuse_lost_digits(corners_F33: np.ndarray, apart: float) -> None:
 
 
 def forget_custom_normals(mesh: bpy.types.Mesh) -> None:
-    """Stored normals do not survive a collapse; edges that were hard by their angle stay hard."""
+    """Remove stored normals, which do not survive a collapse of edges; sharp edges are found again by their angle."""
     if mesh.has_custom_normals:
         mesh.attributes.remove(mesh.attributes["custom_normal"])
         mesh.set_sharp_from_angle(angle=math.radians(40))
-
-
-def read(collection: Sequence, name: str, width: int, dtype: type) -> np.ndarray:
-    flat = np.empty(len(collection) * width, dtype)
-    collection.foreach_get(name, flat)
-    return flat.reshape(-1, width)
