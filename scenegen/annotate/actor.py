@@ -1,4 +1,4 @@
-"""What an actor of `scenegen annotate` does: one estimator, loaded once, shard after shard."""
+"""The actor of `scenegen annotate`: it loads one estimator and runs it over shard after shard."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from scenegen.contract.sidecar import EstimatorMeta
 from scenegen.contract.storage import Root
+from scenegen.jobs.reporting import Event
 from scenegen.shards.sidecars import SidecarFile, write_sidecar
 
 if TYPE_CHECKING:
     from scenegen.annotate.manifest import EstimatorRecord
     from scenegen.annotate.options import EstimatorOptions
     from scenegen.annotate.weights import Weights
-    from scenegen.jobs.shard_actors import Event
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotateWork:
-    """What all actors of one run have in common."""
+    """What all actors of one run have in common. location: of the dataset."""
 
     location: str
     record: "EstimatorRecord"
@@ -29,7 +29,7 @@ class AnnotateWork:
 
 
 class Annotator:
-    """One estimator, loaded once; see scenegen.jobs.shard_actors.ShardMaker. Units are views."""
+    """Makes the sidecars of shards with one estimator; see scenegen.jobs.shard_actors.ShardMaker. Units are views."""
 
     def __init__(self, work: AnnotateWork, threads: int) -> None:
         from scenegen.annotate.registry import load_estimator
@@ -37,7 +37,7 @@ class Annotator:
         self._work, self._threads = work, threads
         self._estimator = load_estimator(work.record, work.weights, work.options)
 
-    def make(self, file: SidecarFile) -> "Iterator[Event]":
+    def make(self, file: SidecarFile) -> Iterator[Event]:
         from scenegen.annotate.shard import ShardRun, sidecar_rows
 
         events: SimpleQueue[int | None] = SimpleQueue()

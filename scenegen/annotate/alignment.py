@@ -1,14 +1,14 @@
-"""From an estimator's map to metres: robust fits to the ground truth, per image and per instance, and what is left.
+"""Aligns an estimator's map to the true depth in metres: robust fits for each image and instance, and their errors.
 
-Every fit minimises the relative error of depth, (depth - truth) / truth, so that near and far count alike. Written
-with x the unknown coefficients, each kind is linear in them with 1 on the other side:
+Every fit minimises the relative error of depth, (depth - truth) / truth, so that near and far pixels count alike. With
+the unknown coefficients x, each kind of alignment is a linear equation whose right-hand side is 1:
 
     scale                (map / truth) x0                    = 1
     scale_shift          (map / truth) x0 + (1 / truth) x1   = 1
     inverse_scale_shift  (truth map)   x0 + truth x1         = 1     (a relative error of inverse depth)
 
-One trimmed least-squares fit serves them all: a start that half the pixels cannot spoil, then least squares on what
-agrees with it. Figures and alternatives are in README.md.
+One trimmed least-squares fit serves all kinds: an initial fit that is robust against half of the pixels, then least
+squares on the pixels that agree with it. Figures and alternatives are in README.md.
 """
 
 import numpy as np
@@ -18,13 +18,13 @@ from scenegen.contract.records import FIRST_OBJECT_ID
 from scenegen.contract.sidecar import Alignment, AlignmentKind, DepthErrors, InstanceAlignment
 
 MIN_PIXELS = 16
-_FITTED_PIXELS = 1 << 15  # a fit of two numbers does not get better with more
+_FITTED_PIXELS = 1 << 15  # more do not improve a fit of two numbers
 _HYPOTHESES = 128
 _CONSENSUS_PIXELS = 2048
 _TRIM = 2.5  # times the robust standard deviation of the residuals
 _FINEST_TRIM = 0.01  # relative error below which nothing is an outlier
 _ROUNDS = 10
-_EDGE_SHARE = 6 / 1024  # of the image's width: as far as the official loader erodes masks
+_EDGE_SHARE = 6 / 1024  # of the image's width; the official loader erodes masks as far
 
 
 def align_image(
@@ -32,8 +32,8 @@ def align_image(
 ) -> Alignment | None:
     """Fit a map to the true depth over the pixels that are valid in both.
 
-    estimate, truth_m: (H, W) float. valid: (H, W) bool, where to trust the estimate. rng: for the samples of the fit.
-    None when fewer than MIN_PIXELS are common, or no positive scale fits.
+    estimate, truth_m: (H, W) float. valid: (H, W) bool, where the estimate is usable. rng: draws the fit's samples.
+    Returns None if fewer than MIN_PIXELS pixels are common, or if no positive scale fits.
     """
     common = valid & np.isfinite(estimate) & np.isfinite(truth_m)
     if int(common.sum()) < MIN_PIXELS:
@@ -56,10 +56,11 @@ def align_image(
 def align_instances(
     aligned_m: np.ndarray, truth_m: np.ndarray, instance_id: np.ndarray, valid: np.ndarray
 ) -> tuple[InstanceAlignment, ...]:
-    """For each object that is seen, the scale that puts it at its true depth.
+    """For each visible object, the scale that puts it at its true depth.
 
-    aligned_m: (H, W), depth after the image's alignment. Pixels near the mask's edge are left out, unless too few
-    would remain. Objects with fewer than MIN_PIXELS common pixels are left out.
+    aligned_m: (H, W) float, depth after the image's alignment. truth_m: (H, W) float. instance_id: (H, W) integer ids.
+    valid: (H, W) bool. Pixels near a mask's edge are left out, unless too few would remain. Objects with fewer than
+    MIN_PIXELS common pixels are left out.
     """
     common = valid & np.isfinite(aligned_m) & np.isfinite(truth_m)
     radius = max(1, round(_EDGE_SHARE * truth_m.shape[1]))
@@ -82,20 +83,20 @@ def align_instances(
 
 
 def depth_errors(depth_m: np.ndarray, truth_m: np.ndarray) -> DepthErrors:
-    """Errors over all given pixels; both positive and finite, of any equal shape."""
+    """Errors over all pixels. Both arrays have the same shape, and are positive and finite."""
     depth, truth = depth_m.astype(np.float64), truth_m.astype(np.float64)
     ratio = np.maximum(depth / truth, truth / depth)
     return DepthErrors(float((np.abs(depth - truth) / truth).mean()), float((ratio < 1.25).mean()))
 
 
 def masked_errors(depth_m: np.ndarray, truth_m: np.ndarray, valid: np.ndarray) -> DepthErrors | None:
-    """Errors of an image over the pixels that are valid in both; None when there are none."""
+    """Errors over the pixels of an image that are valid in both; None if there are none."""
     common = valid & np.isfinite(depth_m) & np.isfinite(truth_m) & (np.nan_to_num(depth_m) > 0)
     return depth_errors(depth_m[common], truth_m[common]) if common.any() else None
 
 
 def _design(values: np.ndarray, truth: np.ndarray, kind: AlignmentKind) -> np.ndarray:
-    """(N, 1 or 2): the rows of the linear equations that equal 1."""
+    """(N, 1 or 2) coefficients of the linear equations whose right-hand side is 1."""
     if kind == "scale":
         return (values / truth)[:, None]
     if kind == "scale_shift":
@@ -104,7 +105,7 @@ def _design(values: np.ndarray, truth: np.ndarray, kind: AlignmentKind) -> np.nd
 
 
 def _consensus(design: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """The line through two pixels with the least median residual, among random pairs; None if no line rises."""
+    """The line through two random pixels with the least median residual; None if no line has a positive scale."""
     sample = design[rng.choice(len(design), min(len(design), _CONSENSUS_PIXELS), replace=False)]
     pairs = sample[rng.integers(0, len(sample), (_HYPOTHESES, 2))]
     determinant = pairs[:, 0, 0] * pairs[:, 1, 1] - pairs[:, 0, 1] * pairs[:, 1, 0]
@@ -123,7 +124,7 @@ def _consensus(design: np.ndarray, rng: np.random.Generator) -> np.ndarray | Non
 
 
 def _trimmed(design: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least squares on the pixels that agree, until they no longer change: (coefficients, inliers)."""
+    """Least squares on the inliers, repeated until these no longer change: (coefficients, inliers)."""
     solution, inliers = start, np.zeros(len(design), bool)
     for _ in range(_ROUNDS):
         residual = np.abs(design @ solution - 1)

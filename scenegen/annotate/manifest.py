@@ -19,9 +19,9 @@ class EstimatorRecord:
     """One line of the manifest.
 
     kind, metric, alignment, confidence_threshold: see scenegen.contract.sidecar. hub_id, revision: of the weights on
-    the Hugging Face hub; empty if there are none. config_files: stand beside the weights. weights_files:
-    names that the weights may have, the best first. megabytes: of the weights. sha256: of the weights file, empty
-    where its publisher may change it. package: what must be installed to run it, empty for nothing more than torch.
+    the Hugging Face hub; empty if there are none. config_files: files that must be beside the weights. weights_files:
+    names that the weights may have, the preferred one first. megabytes: size of the weights. sha256: of the weights
+    file; empty if its publisher may change it. package: what must be installed besides torch; empty for nothing.
     code_licence, weights_licence: SPDX ids or LicenseRef-. commercial_use: whether the weights allow it.
     """
 
@@ -50,7 +50,7 @@ class EstimatorRecord:
         return bool(self.weights_files)
 
     def meta(self, revision: str, weights_sha256: str, settings: Mapping[str, Any], weights_id: str) -> EstimatorMeta:
-        """What its sidecars say of it; revision and sha256 are those of the weights that were really loaded."""
+        """The metadata of its sidecars. revision, weights_sha256, weights_id: of the weights that were loaded."""
         return EstimatorMeta(
             estimator=self.name,
             kind=self.kind,

@@ -29,7 +29,7 @@ def load_network(name: str, weights: Path, options: EstimatorOptions) -> DepthEs
 
 
 class OneView(SingleView):
-    """A network that sees each view by itself; see DepthEstimator."""
+    """An estimator whose network gets each view by itself; see DepthEstimator."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -39,8 +39,11 @@ class OneView(SingleView):
 
 
 class SeveralViews:
-    """VGGT; see DepthEstimator. Half of the views are seen alone, the others with up to max_other_views more, as for
-    the official training data, but seeded."""
+    """VGGT, which may get several views of a scene at once; see DepthEstimator.
+
+    Half of the views are estimated alone, the others together with up to max_other_views more views of the scene, as in
+    the official training data, but with a seed.
+    """
 
     def __init__(self, network: Vggt, max_other_views: int, seed: int) -> None:
         self._network, self._max_other_views, self._seed = network, max_other_views, seed

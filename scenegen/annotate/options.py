@@ -1,4 +1,4 @@
-"""What a user may set about the estimators; plain data, without torch."""
+"""The options of estimators that a user may set: plain data, without torch."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,18 +8,18 @@ from scenegen.errors import UsageError
 
 @dataclass(frozen=True)
 class EstimatorOptions:
-    """How estimators run. Only seed, severity and max_other_views change what the maps show."""
+    """How estimators run. Only seed, severity and max_other_views change the maps."""
 
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    """Where networks run; auto takes CUDA if there is one."""
+    """Where networks run; auto uses CUDA if there is a GPU."""
     batch_size: int | None = None
-    """Images at a time; None takes what suits each network."""
+    """Images at a time; None uses the default of each network."""
     severity: Literal["mild", "medium", "severe", "mixed"] = "mixed"
-    """How wrong `simulated` is; mixed draws one for each view."""
+    """How large the errors of `simulated` are; mixed draws a severity for each view."""
     max_other_views: int = 7
-    """Other views of the scene that VGGT is shown at most (half of the views are shown alone); 0 for none."""
+    """The most other views of a scene that VGGT gets with a view (half of the views go alone); 0 for none."""
     seed: int = 0
-    """Of what is drawn: simulated errors, VGGT's other views, the samples of the robust fits."""
+    """Seed of all that is drawn: simulated errors, VGGT's other views, the samples of the robust fits."""
 
     def __post_init__(self) -> None:
         if self.batch_size is not None and self.batch_size < 1:
@@ -31,15 +31,15 @@ class EstimatorOptions:
 
 
 ESTIMATORS = "moge2,vggt,depth_anything_v2,depth_pro"
-"""The four of the paper, with commas as a user types them."""
+"""The four estimators of the paper, as a user types them."""
 ESTIMATORS_OF_PRESET = {"preview": "simulated"}
-"""What a preset's annotate stage runs, where it is not the four."""
+"""The estimators of a preset's annotate stage, where they are not those of the paper."""
 ERROR_MODEL = 1
-"""Of `simulated`; raise it with any change of what it draws, so that older sidecars are made anew."""
+"""Version of `simulated`: raise it with any change of what it draws, so that older sidecars are made again."""
 
 
 def settings_of(name: str, options: EstimatorOptions) -> dict[str, Any]:
-    """What decides an estimator's maps beside its weights and the images; goes into the sidecar's metadata."""
+    """What decides an estimator's maps besides its weights and the images; part of the sidecar's metadata."""
     if name == "simulated":
         return {"error_model": ERROR_MODEL, "severity": options.severity, "seed": options.seed}
     if name == "vggt":

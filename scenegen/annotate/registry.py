@@ -1,4 +1,4 @@
-"""From a record to a loaded estimator. Networks are imported when they are loaded, and never before."""
+"""From a manifest record to a loaded estimator. Networks are imported when they are loaded, and not before."""
 
 from scenegen.annotate.manifest import SIMULATED, EstimatorRecord
 from scenegen.annotate.options import EstimatorOptions
@@ -8,7 +8,7 @@ from scenegen.errors import UsageError
 
 
 def load_estimator(record: EstimatorRecord, weights: Weights | None, options: EstimatorOptions) -> DepthEstimator:
-    """The estimator on its device, ready. Raises UsageError without its weights, or what loading raises."""
+    """The estimator on its device, ready to run. Raises UsageError without its weights, and whatever loading raises."""
     if record.name == SIMULATED:
         from scenegen.annotate.simulated import SimulatedEstimator
 

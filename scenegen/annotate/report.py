@@ -1,4 +1,4 @@
-"""How good the estimators' maps are over a dataset, from the sidecars' thin columns."""
+"""The errors of the estimators' maps over a dataset, read from the sidecars' scalar columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ _COLUMNS = ["abs_rel", "delta1", "valid_share", "metric_abs_rel"]
 
 @dataclass(frozen=True, slots=True)
 class EstimatorErrors:
-    """Over the views of a dataset, each view counting alike.
+    """One estimator's errors over the views of a dataset; every view has the same weight.
 
-    views: with a sidecar row; aligned: of them, those that could be aligned. abs_rel, delta1: means after alignment.
-    median_abs_rel: of the views. metric_abs_rel: mean without alignment, None for maps that are not metric.
+    views: number of sidecar rows. aligned: how many of them could be aligned. abs_rel, delta1: means after alignment.
+    median_abs_rel: median over views. metric_abs_rel: mean without alignment, None for maps that are not metric.
     instance_abs_rel: mean over instances, each after its own scale.
     """
 
@@ -33,7 +33,7 @@ class EstimatorErrors:
 
 
 def estimator_errors(dataset: Dataset, estimator: str) -> EstimatorErrors:
-    """Raises ValueError if the dataset has no sidecar of it."""
+    """Read the errors of one estimator. Raises ValueError if the dataset has no sidecar of it."""
     table = dataset.table(sidecar_table(estimator), [*_COLUMNS, "instances"])
     columns = {name: table[name].to_numpy().astype(np.float64) for name in _COLUMNS}
     instances = [one["abs_rel"] for row in table["instances"].to_pylist() for one in row]
@@ -58,7 +58,7 @@ def estimator_errors(dataset: Dataset, estimator: str) -> EstimatorErrors:
 
 
 def error_table(root: Root, estimators: Sequence[str]) -> str:
-    """One line an estimator, for people. Estimators without a sidecar are left out."""
+    """A table for people with one line for each estimator; those without a sidecar are left out."""
     dataset = Dataset.open(root.location)
     there = set(dataset.estimators(complete=False))
     titles = "".join(f"{title:>10}" for title in ("AbsRel", "median", "delta1", "object"))

@@ -1,4 +1,4 @@
-"""`scenegen annotate` from beginning to end: what is missing, who does it, and how good the maps are."""
+"""`scenegen annotate` from beginning to end: find what is missing, make it, and report how good the maps are."""
 
 import contextlib
 import os
@@ -20,8 +20,7 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, UsageError
 from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.cluster import ray_session
-from scenegen.jobs.run_result import RunResult
-from scenegen.jobs.step_progress import say
+from scenegen.jobs.reporting import RunResult, say
 from scenegen.shards.sidecars import missing_shards, sidecar_files
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def check_estimators(names: str, weights: Sequence[str] = (), download: bool = False) -> dict[str, Weights]:
-    """What a command calls before it begins: the weights of every estimator that it will run.
+    """Find the weights of every estimator that a command will run; called before anything is computed.
 
     Raises UsageError for an unknown name, MissingWeightsError naming all that is missing and how to get it.
     """
@@ -58,7 +57,7 @@ def annotate(
 ) -> RunResult:
     """Make the missing sidecars of this process's share of the shards, one estimator after the other.
 
-    Raises UsageError, MissingWeightsError before anything is computed, SceneGenError for what stops every shard.
+    Raises UsageError or MissingWeightsError before anything is computed, SceneGenError for what stops every shard.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}; give auto or at least 1")
@@ -97,14 +96,14 @@ def _run_estimator(
     log_json: Path | None,
     session: contextlib.ExitStack,
 ) -> "ShardTally | None":
-    """One estimator over this process's shards; None when there is nothing to do. session: gets Ray when needed."""
+    """Run one estimator over this process's shards; None if nothing is missing. session: Ray is entered when needed."""
     record, meta = work.record, work.meta
     files = missing_shards(Root.open(work.location), record.name, meta, shards)
     licence = "" if record.commercial_use else f"; weights not for commercial use ({meta.weights_licence})"
     say(f"{record.name}: {len(files)} of {len(shards)} shards to do{licence}")
     if not files:
         return None
-    session.enter_context(ray_session(job, stop))  # the first one counts
+    session.enter_context(ray_session(job, stop))  # later estimators use the Ray of the first
     from scenegen.jobs.shard_actors import ActorKind, plan_actors, run_step
 
     kind = ActorKind(
@@ -115,9 +114,9 @@ def _run_estimator(
 
 
 def sidecar_meta(record: EstimatorRecord, weights: Weights | None, options: EstimatorOptions) -> EstimatorMeta:
-    """What the sidecars of a run say of their estimator. Reads the weights once, for their sha256.
+    """The metadata of a run's sidecars. Reads the weights once, for their sha256.
 
-    Raises MissingWeightsError for weights that are not what the manifest promises.
+    Raises MissingWeightsError for weights whose sha256 is not that of the manifest.
     """
     settings = settings_of(record.name, options)
     if weights is None:

@@ -1,4 +1,4 @@
-"""One shard, one estimator: views in, aligned maps out, as a sidecar. Reading, estimating and aligning overlap."""
+"""Runs one estimator over one shard: views in, rows of a sidecar out. Reading, estimating and aligning overlap."""
 
 import threading
 import time
@@ -24,12 +24,12 @@ from scenegen.errors import SceneGenError
 _COLUMNS = ["scene_index", "view_index", "width", "height", "K_px", "T_world_cam", "rgb"]
 _TRUTH_COLUMNS = ["depth", "depth_offset_m", "depth_step_m", "instance_id"]
 _STREAM = 3
-_PREDICT_AT_ONCE = 16  # views that a call is given; adapters make their own batches of them
+_PREDICT_AT_ONCE = 16  # views of one call; estimators divide them into batches of their own
 
 
 @dataclass(slots=True)
 class ShardTimes:
-    """Seconds spent in each step, summed over threads; steps overlap."""
+    """Seconds spent in each part, summed over threads; parts overlap in time."""
 
     views: int = 0
     read_s: float = 0.0
@@ -40,7 +40,7 @@ class ShardTimes:
 
 @dataclass(frozen=True, slots=True)
 class ShardRun:
-    """One estimator over one views shard. seed: of the robust fits' samples."""
+    """One estimator over one views shard. views: the shard's file. seed: of the samples of the robust fits."""
 
     root: Root
     views: str
@@ -53,10 +53,11 @@ class ShardRun:
 def sidecar_rows(
     run: ShardRun, on_scene: Callable[[int], None] | None = None, threads: int = 2
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a sidecar in the order of the views; fills in run.times.
+    """The rows of a sidecar, in the order of the views; adds to run.times.
 
-    While one scene is estimated the next is read and the last is aligned and encoded, in `threads`.
-    on_scene: told the number of views of each scene that is estimated.
+    While one scene is estimated, the next is read and the last is aligned and encoded, in `threads` threads.
+    on_scene: is called with the number of views of each scene that was estimated.
+    Raises SceneGenError if the views shard cannot be read.
     """
     with run.root.open_input(run.views) as source, ThreadPoolExecutor(max(1, threads)) as pool:
         yield from _rows(run, _ViewReader(run, source), pool, on_scene)
@@ -89,7 +90,7 @@ def _rows(
 
 
 class _ViewReader:
-    """The views of a shard by row: threads take turns at the file, and decode at the same time."""
+    """Reads the views of a shard by row number. Threads take turns to read the file, and decode in parallel."""
 
     def __init__(self, run: ShardRun, source: pa.NativeFile) -> None:
         self._run, self._turn = run, threading.Lock()
@@ -97,7 +98,7 @@ class _ViewReader:
             self._file = pq.ParquetFile(source, page_checksum_verification=True)
 
     def rows_of_scenes(self) -> list[list[int]]:
-        """Row numbers of each scene."""
+        """The row numbers of each scene."""
         with self._errors_as_ours():
             scenes = self._file.read(columns=["scene_index"])["scene_index"].to_pylist()
         return [[row for row, _ in group] for _, group in groupby(enumerate(scenes), key=lambda item: item[1])]
@@ -128,7 +129,7 @@ def _requests(run: ShardRun, views: Sequence[View]) -> list[Request]:
     for view in views:
         assert view.rgb is not None and view.depth_m is not None and view.instance_id is not None
         others = run.estimator.companions(view.scene_index, view.view_index, sorted(by_index))
-        # A network never gets to see the truth.
+        # A network never gets the truth.
         truth = Truth(view.depth_m, view.instance_id) if run.meta.estimator == SIMULATED else None
         shown = tuple((other, _rgb(by_index[other])) for other in others)
         requests.append(Request(view.scene_index, view.view_index, view.rgb, shown, truth))
@@ -155,9 +156,10 @@ def _finish(run: ShardRun, view: View, request: Request, prediction: Prediction)
 def aligned_estimate(
     view: View, prediction: Prediction, meta: EstimatorMeta, rng: np.random.Generator, others: tuple[int, ...] = ()
 ) -> tuple[DepthEstimate, float]:
-    """A prediction with its alignment to the view's depth, and the share of true pixels where it is usable.
+    """A prediction with its alignment to the view's depth, and the share of pixels with depth where it is usable.
 
-    view: with depth_m and instance_id read. rng: for the samples of the robust fit.
+    view: with depth_m and instance_id read. rng: draws the samples of the robust fit. others: indices of the other
+    views that the estimator got.
     """
     assert view.depth_m is not None and view.instance_id is not None
     raw = DepthEstimate(

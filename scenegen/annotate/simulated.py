@@ -1,16 +1,16 @@
-"""`simulated`: an explicit model of how monocular depth goes wrong, so that everything runs without weights.
+"""`simulated`: an explicit model of the errors of monocular depth, so that everything runs without weights.
 
 It is made from the ground truth and is never counted as an estimator. Lengths are shares of the image's width, so that
-an image looks alike at every resolution. The steps, in their order, each with its numbers in `Severity`:
+errors look alike at every resolution. The steps in their order; the numbers of each are in `Severity`:
 
 1. thin parts vanish: pieces of an object narrower than `thin_width` take the depth of what is behind them;
-2. objects stand wrong: each is moved along its rays and its relief is flattened or stretched;
-3. edges bleed: the image of depth is displaced by a smooth field and blurred across depth jumps, in inverse depth,
+2. objects are misplaced: each is moved along its rays, and its relief is flattened or stretched;
+3. edges are blurred: the depth image is displaced by a smooth field and blurred across depth jumps, in inverse depth,
    which leaves ramps of flying pixels between object and background;
-4. planes bend: a smooth factor over the whole image;
-5. a grain of correlated noise, as the patches of a network leave it;
-6. far parts are compressed, and what is farthest is refused (invalid), as is the sky;
-7. a global scale and shift, which alignment can take back. The rest it cannot.
+4. planes are bent: a smooth factor over the whole image;
+5. correlated noise, as the patches of a network leave it;
+6. far parts are compressed, and the farthest become invalid, as does the sky;
+7. a global scale and shift, which the alignment can undo. It cannot undo the other steps.
 """
 
 import math
@@ -31,7 +31,7 @@ _REFERENCE_PX = 512
 
 @dataclass(frozen=True, slots=True)
 class Severity:
-    """How wrong. Standard deviations unless said otherwise; lengths are shares of the image's width.
+    """How large each error is: standard deviations unless stated otherwise; lengths are shares of the image's width.
 
     thin_width: pieces narrower than this vanish. object_move: relative, along the rays. object_relief: of the factor on
     an object's depth extent. displacement: of edges. blur: of the ramp across edges. bend: relative, over the image.
@@ -64,9 +64,9 @@ _MIX = {"mild": 0.4, "medium": 0.4, "severe": 0.2}
 
 
 class SimulatedEstimator(SingleView):
-    """The error model behind the estimators' interface.
+    """The error model as an estimator; see DepthEstimator.
 
-    severity: one of SEVERITIES, or "mixed" to draw one for each view. Raises UsageError for another.
+    severity: one of SEVERITIES, or "mixed" to draw one for each view. Raises UsageError for any other.
     """
 
     def __init__(self, severity: str = MIXED, seed: int = 0) -> None:
@@ -108,7 +108,7 @@ def simulate(depth_m: np.ndarray, instance_id: np.ndarray, how: Severity, rng: n
 
 
 def _without_holes(depth: np.ndarray, hit: np.ndarray) -> np.ndarray:
-    """Where nothing was hit lies a backdrop a little behind the farthest surface; it is refused later."""
+    """Pixels without a surface get a depth behind the farthest surface; they become invalid later."""
     return np.where(hit, depth, 1.5 * depth[hit].max()).astype(np.float32)
 
 
@@ -116,15 +116,15 @@ def _without_thin_parts(depth: np.ndarray, instance_id: np.ndarray, how: Severit
     radius = how.thin_width * depth.shape[1] / 2
     if radius < 0.5:
         return depth
-    # A pixel survives if a disc of this radius fits into its instance's mask and covers it: an opening of every mask
-    # at once, with distances to the nearest pixel of another id.
+    # A pixel survives if a disc of this radius fits into its instance's mask and covers it. This is a morphological
+    # opening of all masks at once, computed from distances to the nearest pixel of another id.
     inside = _distance_to_other_id(instance_id)
     core = inside > radius
     thin = ndimage.distance_transform_edt(~core) > radius + 0.5 if core.any() else np.ones(depth.shape, bool)
     thin &= instance_id >= FIRST_OBJECT_ID
     if not thin.any() or thin.all():
         return depth
-    # What is behind: the farthest of the sound pixels around, taken at the nearest of them and smoothed by a maximum.
+    # The depth behind: that of the nearest pixel that survives, and of these the farthest in the neighbourhood.
     nearest = ndimage.distance_transform_edt(thin, return_distances=False, return_indices=True)
     behind = ndimage.maximum_filter(depth[tuple(nearest)], size=2 * math.ceil(radius) + 1)
     return np.where(thin, behind, depth)
@@ -145,7 +145,7 @@ def _misplaced_objects(
 ) -> np.ndarray:
     result = depth.copy()
     for index, window in enumerate(ndimage.find_objects(instance_id.astype(np.int32)), 1):
-        # One draw an id, seen or not, so that an object's error does not depend on which others are seen.
+        # One draw for each id, visible or not, so that an object's error does not depend on which others are visible.
         move, relief = math.exp(rng.normal(0, how.object_move)), max(0.3, 1 + rng.normal(0, how.object_relief))
         if window is None or index < FIRST_OBJECT_ID:
             continue
@@ -165,17 +165,17 @@ def _bleeding_edges(depth: np.ndarray, how: Severity, rng: np.random.Generator) 
     moved = ndimage.map_coordinates(inverse, [rows + flow[0], columns + flow[1]], order=1, mode="nearest")
     blurred = ndimage.gaussian_filter(moved, how.blur * width, mode="nearest")
     near_edge = ndimage.gaussian_filter(_edges(moved).astype(np.float32), how.blur * width)
-    # A ramp as wide as the blur, sharp again away from the edge.
+    # Blurred in a ramp as wide as the blur, sharp away from the edge.
     weight = np.clip(near_edge * 2.5 * max(how.blur * width, 0.4), 0, 1)
     return 1 / (weight * blurred + (1 - weight) * moved)
 
 
 def _edges(inverse: np.ndarray) -> np.ndarray:
-    """(H, W) bool: pixels at a jump of depth to the right or below."""
+    """(H, W) bool: pixels at a depth discontinuity, horizontal or vertical."""
     log = np.log(inverse)
     jump = _JUMP * _REFERENCE_PX / inverse.shape[1]
     edges = np.zeros(inverse.shape, bool)
-    # Second differences: a slanted plane changes from pixel to pixel as well, but steadily.
+    # Second differences, because the depth of a slanted plane also changes from pixel to pixel, but at a steady rate.
     edges[:, 1:-1] |= np.abs(log[:, 2:] - 2 * log[:, 1:-1] + log[:, :-2]) > jump
     edges[1:-1] |= np.abs(log[2:] - 2 * log[1:-1] + log[:-2]) > jump
     return edges
@@ -184,13 +184,13 @@ def _edges(inverse: np.ndarray) -> np.ndarray:
 def _far_parts(
     depth: np.ndarray, hit: np.ndarray, how: Severity, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(depth with its far half compressed, (H, W) bool of what is refused)."""
+    """(depth with its far half compressed, (H, W) bool of what becomes invalid)."""
     log = np.log(depth)
     middle = float(np.median(log[hit]))
     compression = min(how.compression * rng.uniform(0, 2), 0.6)
     beyond = np.maximum(log - middle, 0)
     share = min(how.refused_share * rng.exponential(), 0.2)
-    farness = log + 0.05 * _smooth_noise(depth.shape, 8, rng)  # refused patches are round, not cut along depth
+    farness = log + 0.05 * _smooth_noise(depth.shape, 8, rng)  # not along depth contours
     limit = np.quantile(farness[hit], 1 - share)
     sky = ndimage.binary_dilation(~hit, iterations=max(1, round(how.blur * depth.shape[1])))
     refused = (farness > limit) | sky

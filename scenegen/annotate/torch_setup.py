@@ -1,4 +1,4 @@
-"""Devices and precision of the networks that annotate."""
+"""Device and precision of the networks of `annotate` and `objects`."""
 
 import contextlib
 from typing import Any
@@ -9,7 +9,10 @@ from scenegen.errors import SceneGenError
 
 
 def pick_device(name: str) -> torch.device:
-    """ "auto" takes CUDA if there is one. Raises SceneGenError when CUDA is asked for and missing."""
+    """The device of that name; "auto" is CUDA if there is a GPU, else the CPU.
+
+    Raises SceneGenError if CUDA is asked for and there is none.
+    """
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():
@@ -18,7 +21,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def reduced_precision(device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """bfloat16 where the hardware is made for it; float32 on CPUs."""
+    """A context in which networks run in bfloat16 on CUDA, and in float32 on CPUs."""
     if device.type == "cuda":
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return contextlib.nullcontext()

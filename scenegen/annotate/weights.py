@@ -1,4 +1,4 @@
-"""Where a network's weights are: a path of the user's, or the Hugging Face cache. Nothing is fetched unasked."""
+"""Finds the weights of networks, at a path of the user's or in the Hugging Face cache; downloads only when asked to."""
 
 import hashlib
 import importlib.util
@@ -13,11 +13,11 @@ _HASH_CHUNK = 8 << 20
 
 
 class MissingWeightsError(SceneGenError):
-    """Networks were asked for whose weights or packages are not here."""
+    """Weights or packages of networks that were asked for are missing."""
 
 
 class WeightsRecord(Protocol):
-    """What a manifest says of a network's weights; see EstimatorRecord, ExtractorRecord."""
+    """The part of a manifest record that is about weights; see EstimatorRecord, ExtractorRecord."""
 
     name: str
     hub_id: str
@@ -31,13 +31,13 @@ class WeightsRecord(Protocol):
 
 
 def with_tuples(line: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest's line as a record wants it."""
+    """A line of a manifest with its lists as tuples, as records have them."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in line.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Files of one network. folder: holds the configs, if there are any.
+    """The files of one network. folder: contains the configs, if there are any. file: the weights.
 
     weights_id: hub id, or the name of the user's file or folder. revision: the commit of the hub's snapshot, empty for
     a local path.
@@ -49,7 +49,7 @@ class Weights:
     revision: str
 
     def sha256(self) -> str:
-        """Of the weights file; reads all of it."""
+        """The sha256 of the weights file; reads all of it."""
         with self.file.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -66,7 +66,7 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, str]:
 
 
 def find_weights(record: WeightsRecord, override: str | None = None) -> Weights | None:
-    """The weights on this machine, None if they are not here.
+    """The weights on this machine; None if they are not here.
 
     override: a file, a folder, or another hub id. Raises UsageError for a path without weights in it.
     """
@@ -87,9 +87,9 @@ def require(
     advice: str = "Or choose --estimators simulated, which needs no weights: an explicit model of monocular errors, "
     "not a network.",
 ) -> dict[str, Weights]:
-    """The weights of all networks that need some, before anything is computed.
+    """Find the weights of all networks that need some; called before anything is computed.
 
-    what, advice: how the error begins and ends.
+    overrides: name to path or hub id. what, advice: the beginning and the end of the error message.
     Raises MissingWeightsError naming everything that is missing, its size, and how to get it.
     """
     overrides = overrides or {}

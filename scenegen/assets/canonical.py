@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Triangles below this doubled area (canonical units squared) have no direction; renderers and physics trip over them.
+# Triangles whose doubled area (canonical units squared) is smaller have no reliable normal, which renderers and physics
+# need.
 MIN_DOUBLE_AREA = 1e-10
 # Canonical vertices lie on this grid, so that 16-bit integers hold them exactly.
 GRID = 32767
 # The longest side in grid steps is even, so that both ends of it lie on the grid and within +-0.5.
 LONGEST = 2 * ((GRID - 1) // 2) / GRID
-# What a vertex may be off, in canonical units.
+# The largest error of a vertex, in canonical units.
 POSE_TOLERANCE = 1e-4
 
 
 class ShapeError(ValueError):
-    """The triangles do not describe a solid or surface that can be placed; the message says why."""
+    """The triangles are no solid or surface that can be placed; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Normalisation:
 
 
 def normalisation(used_vertices_V3: np.ndarray) -> Normalisation:
-    """What brings the vertices into the canonical frame. Only pass vertices that a face uses.
+    """The transform that brings (V, 3) vertices into the canonical frame. Pass only vertices that a face uses.
 
     Raises ShapeError for no vertices, non-finite ones, or an extent of zero.
     """
@@ -43,7 +44,7 @@ def normalisation(used_vertices_V3: np.ndarray) -> Normalisation:
         raise ShapeError("NaN or infinite vertices")
     low, high = used_vertices_V3.min(axis=0).astype(np.float64), used_vertices_V3.max(axis=0).astype(np.float64)
     longest = float((high - low).max())
-    if longest == 0:  # whatever the unit, any extent is one
+    if longest == 0:  # any other extent is usable, whatever the unit
         raise ShapeError("all vertices in one point")
     return Normalisation((low + high) / 2, LONGEST / longest)
 
@@ -57,7 +58,7 @@ def usable_faces(vertices_V3: np.ndarray, faces_F3: np.ndarray) -> np.ndarray:
 def first_of_equal(faces_F3: np.ndarray) -> np.ndarray:
     """Indices, in order, of the faces without those that repeat the vertices of an earlier one (either way round).
 
-    Doubled faces fight for the same pixels, and Blender's exporter drops them in silence.
+    Double faces compete for the same pixels, and Blender's exporter drops them without a message.
     """
     _, first = np.unique(np.sort(faces_F3, axis=1), axis=0, return_index=True)
     return np.sort(first)

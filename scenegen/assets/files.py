@@ -1,4 +1,4 @@
-"""Assets that are used as they are (environment maps, materials): a manifest over files of a folder."""
+"""Assets that need no preparation (environment maps, materials): files of a folder, listed by a manifest."""
 
 import hashlib
 import json
@@ -10,20 +10,21 @@ from scenegen.assets.manifest import AssetRecord, read_manifest, write_manifest
 from scenegen.errors import AssetError, SceneGenError, UsageError
 
 MANIFEST = "manifest.jsonl"
-# Without a manifest every process reads every file once; beyond this that is too much to do in silence.
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tga", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".hdr", ".dds", ".gif")
+# Without a manifest every process has to read every file once; folders larger than this need a manifest.
 MAX_UNLISTED_BYTES = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A record and the file or folder that it speaks of."""
+    """A record and the file or folder that it describes."""
 
     record: AssetRecord
     path: Path
 
 
 class FileLibrary:
-    """Files by uid, verified when they are first asked for."""
+    """Files by uid, each verified when it is first asked for."""
 
     def __init__(self, found: dict[str, Found]) -> None:
         self._found = dict(sorted(found.items()))
@@ -60,7 +61,7 @@ class FileLibrary:
 
 
 def content_sha256(path: Path) -> str:
-    """Of a file, or of a folder's files with their names."""
+    """The sha256 of a file, or of a folder's files and their names."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

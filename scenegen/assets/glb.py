@@ -1,9 +1,9 @@
-"""Reading and packing canonical GLB files with NumPy: the one file that holds all of a prepared asset.
+"""Reads and packs canonical GLB files with NumPy: one such file holds all of a prepared asset.
 
 A prepared asset is a standard GLB (any viewer opens it): one mesh under one identity node, y up, with its materials
 and textures. Positions are normalised 16-bit integers (KHR_mesh_quantization, step 3e-5 of the longest side), which
 halves the file; the decoded values *are* the canonical vertices, so what is read here and what Blender imports agree
-exactly. The convex collision parts travel in the same file as two accessors that only `extras` refers to.
+exactly. The convex collision parts are stored in the same file as two accessors that only `extras` refers to.
 
 V: vertices. F: faces. P: vertices of all convex parts.
 """
@@ -91,7 +91,7 @@ class Glb:
         return np.ascontiguousarray(array)
 
     def decoded(self, index: int) -> np.ndarray:
-        """Like `accessor`, with normalised integers turned into float32 as the glTF specification says."""
+        """Like `accessor`, with normalised integers converted to float32 as the glTF specification says."""
         raw = self.accessor(index)
         if raw.dtype == np.float32 or not self.json["accessors"][index].get("normalized"):
             return raw
@@ -110,11 +110,12 @@ def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def z_up(points: np.ndarray) -> np.ndarray:
-    """glTF's axes (y up) to the canonical frame's (z up). The inverse of `y_up`."""
+    """(N, 3) points from glTF's axes (y up) to those of the canonical frame (z up). The inverse of `y_up`."""
     return np.stack([points[:, 0], -points[:, 2], points[:, 1]], axis=1)
 
 
 def y_up(points: np.ndarray) -> np.ndarray:
+    """(N, 3) points from the canonical frame's axes (z up) to those of glTF (y up)."""
     return np.stack([points[:, 0], points[:, 2], -points[:, 1]], axis=1)
 
 
@@ -145,7 +146,10 @@ def convex_parts(glb: Glb) -> tuple[np.ndarray, ...]:
 
 
 def pack(exported: Glb, parts: tuple[np.ndarray, ...], facts: dict[str, Any], copyright_text: str) -> Glb:
-    """The canonical GLB of an exported one: quantised vertices, unused data dropped, convex parts and facts added."""
+    """The canonical GLB of an exported one: vertices quantised, unused data dropped, convex parts and facts added.
+
+    parts: (P, 3) hull vertices of each, canonical frame. facts: more entries of `extras`.
+    """
     packer = _Packer(exported)
     for mesh in packer.json["meshes"]:
         mesh.pop("name", None)
@@ -223,7 +227,7 @@ class _Packer:
 
 
 def _quantised(name: str, values: np.ndarray) -> np.ndarray:
-    """The smallest form that keeps what can be seen: positions 16 bits, normals 8, UVs 16 when within the tile."""
+    """The smallest type without a visible loss: positions 16 bits, normals 8, UVs 16 if they lie in [0, 1]."""
     if name == "POSITION":
         return np.rint(values * GRID).astype(np.int16)
     if name == "NORMAL":
@@ -236,4 +240,5 @@ def _quantised(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def read_glb(path: Path) -> Glb:
+    """Read a file. Raises GlbError, OSError."""
     return Glb.from_bytes(path.read_bytes())

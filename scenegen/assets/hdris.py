@@ -1,6 +1,6 @@
-"""Environment maps: the CC0 ones inside the bpy wheel, and folders of .exr/.hdr files.
+"""Environment maps: the CC0 maps inside the bpy wheel, and folders of .exr/.hdr files.
 
-A file is known by its header, not its name, and its size is bounded before anything decodes it.
+The format is read from a file's header, not from its name, and its size is checked before anything decodes it.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scenegen.assets.files import FileLibrary, Found, open_folder
 from scenegen.assets.manifest import AssetRecord, read_manifest
-from scenegen.assets.places import MANIFESTS
+from scenegen.assets.package_data import MANIFESTS
 from scenegen.config import AssetsConfig
 from scenegen.errors import SceneGenError, UsageError
 
@@ -21,16 +21,16 @@ BPY_MANIFEST = MANIFESTS / "hdris" / "bpy.jsonl"
 SUFFIXES = (".exr", ".hdr")
 MAX_BYTES = 1 << 30
 MAX_SIDE_PX = 32768
-# Scan lines a block holds, by the code of the compression in the header (OpenEXR file layout).
+# Scan lines in a block, by the compression code in the header (OpenEXR file layout).
 EXR_BLOCK_LINES = {0: 1, 1: 1, 2: 1, 3: 16, 4: 32, 5: 16, 6: 32, 7: 32, 8: 32, 9: 256}
 
 
 class HdriLibrary(FileLibrary):
-    """Environment maps by uid. `uids` in order, `path(uid)` with its sha256 verified, `records`, `digest`."""
+    """Environment maps by uid; see FileLibrary."""
 
     @classmethod
     def open(cls, config: AssetsConfig) -> "HdriLibrary":
-        """The maps that the configuration names. The licence filter applies; the split is one of objects only.
+        """The maps that the configuration names, filtered by licence. Splits do not apply: they are of objects.
 
         Raises UsageError for a folder that is not there or holds no map, SceneGenError for a file that is not one.
         """
@@ -67,6 +67,7 @@ def index_folder(root: Path) -> Iterable[AssetRecord]:
 def hdri_record(
     path: Path, root: Path, source: str = "", licence: str = "NOASSERTION", author: str = ""
 ) -> AssetRecord:
+    """The record of one map below `root`. Raises SceneGenError for a file that is none."""
     width, height = read_size(path)
     data = path.read_bytes()
     relative = path.relative_to(root)
@@ -122,7 +123,7 @@ def _radiance_size(head: bytes, size: int) -> tuple[int, int]:
 
 
 def _refuse_cut_exr(path: Path, last_block: int, size: int) -> None:
-    """The block of pixels that lies last must end within the file (0: not known, tiled or deep files)."""
+    """Raises ValueError if the last block of pixels ends beyond the file. last_block: its offset; 0 if unknown."""
     if last_block:
         with path.open("rb") as file:
             file.seek(last_block)
@@ -132,7 +133,7 @@ def _refuse_cut_exr(path: Path, last_block: int, size: int) -> None:
 
 
 def _exr_size(head: bytes) -> tuple[int, int, int]:
-    """(width, height, offset of the block of scan lines that lies last in the file)."""
+    """(width, height, offset of the last block of scan lines in the file; 0 for tiled, deep or multi-part files)."""
     attributes, end = _exr_attributes(head)
     if "dataWindow" not in attributes or "channels" not in attributes:
         raise ValueError("an OpenEXR header without dataWindow or channels")

@@ -1,7 +1,7 @@
-"""The assets a scene may use: manifests, filters, and the prepared files behind them.
+"""The assets that scenes may use: prepared stores, their manifests, filters, and verified files.
 
-A prepared store is a folder with `manifest.jsonl` and one GLB an asset (see glb.py). The embedded starter pack is such
-a store; its manifest lies with the others in assets_manifest/.
+A prepared store is a folder with `manifest.jsonl` and one GLB for each asset (see glb.py). The embedded starter pack is
+such a store; its manifest is with the others in assets_manifest/.
 """
 
 import functools
@@ -19,7 +19,7 @@ import numpy as np
 from scenegen.assets import glb
 from scenegen.assets.canonical import welded
 from scenegen.assets.manifest import AssetRecord, read_manifest
-from scenegen.assets.places import MANIFESTS, PACKAGE
+from scenegen.assets.package_data import MANIFESTS, PACKAGE
 from scenegen.config import AssetsConfig
 from scenegen.errors import AssetError, SceneGenError, UsageError
 
@@ -33,7 +33,7 @@ class CanonicalMesh:
     """The shape of an asset in its canonical frame: centred, longest side 1, z up.
 
     vertices: (V, 3) float32, each position once. faces: (F, 3) int32, in the order of the rendered triangles.
-    Frozen arrays: do not write into them.
+    The arrays are read-only.
     """
 
     vertices: np.ndarray
@@ -68,7 +68,7 @@ PREPARE_HINT = "scenegen assets prepare --source folder --input RAW --out STORE"
 
 
 class AssetLibrary:
-    """Read access to prepared stores. Cheap to open; files are read, verified and cached when asked for.
+    """Read access to prepared stores. Cheap to open; files are read, verified and cached when they are asked for.
 
     records: uid -> record, in the order of the uids.
     """
@@ -83,7 +83,7 @@ class AssetLibrary:
 
     @classmethod
     def open(cls, config: AssetsConfig, exclude: Iterable[str] = ()) -> "AssetLibrary":
-        """The assets of the configured stores that pass its filters, less those of `exclude` (uids).
+        """The assets of the configured stores that pass the filters, without the uids in `exclude`.
 
         Raises UsageError for a store that is not one and when nothing is left (saying which filter removed what),
         SceneGenError for two different assets of one uid.
@@ -110,7 +110,7 @@ class AssetLibrary:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def mesh(self, uid: str) -> CanonicalMesh:
-        """Raises AssetError if the file is missing, changed or malformed."""
+        """The canonical mesh of an asset. Raises AssetError if its file is missing, changed or malformed."""
         return self._meshes.get(uid)
 
     def convex_parts(self, uid: str) -> tuple[np.ndarray, ...]:
@@ -174,7 +174,7 @@ class AssetLibrary:
 def _filtered(
     found: dict[str, AssetRecord], config: AssetsConfig, exclude: frozenset[str]
 ) -> tuple[dict[str, AssetRecord], Counter]:
-    """What passes, and how many each filter removed (an asset counts for the first that it fails)."""
+    """The records that pass, and how many each filter removed (an asset counts for the first filter that it fails)."""
     tests: dict[str, Callable[[AssetRecord], bool]] = {
         f"split={config.split}": lambda r: config.split in ("all", r.split),
         "quarantine": lambda r: r.uid not in exclude,

@@ -1,4 +1,4 @@
-"""What is known of an asset without opening it: one line of JSON a record."""
+"""Manifests: what is known of each asset without opening it, one line of JSON for each record."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -12,10 +12,11 @@ from scenegen.errors import SceneGenError
 class AssetRecord:
     """One asset of a manifest.
 
-    uid: unique over all sources, stable. source: the collection it comes from. file: path below the store's folder.
-    sha256, bytes: of that file. licence: SPDX id. split: "train", "val" or "test", frozen once published.
+    uid: unique over all sources, never changes. source: the collection it comes from. file: path below the store's
+    folder. sha256, bytes: of that file. licence: SPDX id. split: "train", "val" or "test", frozen once published.
     faces: triangles. extents: canonical (x, y, z) side lengths, longest 1 (objects only, else zeros).
-    parts: convex collision parts. parts_method: "coacd", or "hull (why)" where one hull stands in for them.
+    parts: number of convex collision parts. parts_method: "coacd", or "hull (why)", "patches (why)" if CoACD was not
+    used.
     """
 
     uid: str

@@ -1,15 +1,14 @@
 """External materials: folders of PBR texture sets, and .blend files that hold a material.
 
-Only found and listed here; blender/materials/external.py makes them.
+They are only found and listed here; blender/materials/external.py builds them.
 """
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from scenegen.assets.files import FileLibrary, Found, content_sha256, open_folder
+from scenegen.assets.files import IMAGE_SUFFIXES, FileLibrary, Found, content_sha256, open_folder
 from scenegen.assets.manifest import AssetRecord
-from scenegen.assets.model_files.references import IMAGE_SUFFIXES
 from scenegen.config import AssetsConfig
 
 PROCEDURAL = "procedural"
@@ -23,7 +22,7 @@ class MaterialLibrary(FileLibrary):
 
     @classmethod
     def open(cls, config: AssetsConfig) -> "MaterialLibrary":
-        """What the configuration names beside "procedural" (which needs no file); may be empty.
+        """The materials that the configuration names besides "procedural", which needs no file; may be empty.
 
         Raises UsageError for a folder that is not there or holds no material.
         """

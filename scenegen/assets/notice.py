@@ -19,7 +19,7 @@ CHANGES = "The models were brought into one frame and size, simplified where hea
 
 
 def notice(records: Iterable[AssetRecord]) -> str:
-    """A plain text with every asset under its licence, those without commercial use marked.
+    """A plain text that lists every asset under its licence; those without commercial use are marked.
 
     The same records give the same text, whatever their order.
     """
@@ -43,5 +43,5 @@ def _unknown_url(licence: str) -> str:
 
 
 def licence_summary(records: Iterable[AssetRecord]) -> str:
-    """One SPDX expression for the whole, e.g. "CC-BY-3.0 AND CC0-1.0"."""
+    """One SPDX expression for all records, e.g. "CC-BY-3.0 AND CC0-1.0"."""
     return " AND ".join(sorted({record.licence for record in records}))

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 from PIL import Image
 
-from scenegen.blender import version
+from scenegen.blender.runtime import version
 from scenegen.config import RenderConfig
 from scenegen.errors import UsageError
 

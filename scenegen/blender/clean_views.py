@@ -16,14 +16,14 @@ import bpy
 import numpy as np
 from PIL import Image
 
-from scenegen.blender import version
-from scenegen.blender.assets import AssetCache, MeshSource
+from scenegen.blender.asset_cache import AssetCache, MeshSource
 from scenegen.blender.beauty import beauty_settings
 from scenegen.blender.camera import build_camera, point_camera
-from scenegen.blender.log import captured
 from scenegen.blender.passes import InstanceTable, exact_settings, read_exact
 from scenegen.blender.renderer import refuse_troubles
-from scenegen.blender.session import Session
+from scenegen.blender.runtime import version
+from scenegen.blender.runtime.log import captured
+from scenegen.blender.runtime.session import Session
 from scenegen.blender.world import MEAN_RADIANCE
 from scenegen.config import RenderConfig
 from scenegen.contract.records import FIRST_OBJECT_ID

@@ -12,8 +12,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from scenegen.blender import version
 from scenegen.blender.exr import read_exr
+from scenegen.blender.runtime import version
 from scenegen.errors import SceneError
 from scenegen.layout.spec import CameraSpec
 

@@ -7,16 +7,16 @@ from typing import Protocol
 
 import bpy
 
-from scenegen.blender import version
-from scenegen.blender.assets import AssetCache, MeshSource
+from scenegen.blender.asset_cache import AssetCache, MeshSource
 from scenegen.blender.beauty import beauty_settings, read_rgb
 from scenegen.blender.camera import build_camera, point_camera
-from scenegen.blender.log import captured
 from scenegen.blender.materials.build import MaterialBuilder, MaterialSource
 from scenegen.blender.passes import ExactPasses, InstanceTable, exact_settings, materials_of, read_exact
 from scenegen.blender.room import build_floor, build_wall, show_walls
-from scenegen.blender.see_through import transparent_as_holes
-from scenegen.blender.session import Session
+from scenegen.blender.runtime import version
+from scenegen.blender.runtime.log import captured
+from scenegen.blender.runtime.session import Session
+from scenegen.blender.transparency import transparent_as_holes
 from scenegen.blender.world import build_lamp, build_world, exposure_gain
 from scenegen.config import DatasetConfig
 from scenegen.contract.records import FIRST, FLOOR_ID, OPAQUE, WALL_ID, ViewImages

@@ -11,7 +11,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from scenegen.blender import version
+from scenegen.blender.runtime import version
 from scenegen.errors import SceneGenError
 from scenegen.layout.spec import LampSpec, LightSpec, RoomSpec, SceneSpec
 

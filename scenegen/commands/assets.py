@@ -12,12 +12,12 @@ from typing import Literal
 import tyro
 
 from scenegen.assets import hdris, materials
-from scenegen.assets.fetch import fetch_sweethome3d
 from scenegen.assets.files import FileLibrary, write_folder_manifest
 from scenegen.assets.library import AssetLibrary, Store
 from scenegen.assets.manifest import AssetRecord, read_manifest
 from scenegen.assets.notice import notice
 from scenegen.assets.preparing.ledgers import QUARANTINE, raw_files, read_quarantined
+from scenegen.assets.sources.fetch import fetch_sweethome3d
 from scenegen.assets.sources.folder import read_folder
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.assets.sources.sweethome3d import read_library
@@ -124,7 +124,7 @@ class Prepare:
 
     def run(self) -> int:
         """Prepare what is not there yet; exit code 75 when stopped by a signal."""
-        from scenegen.assets.model_files.safety import Limits
+        from scenegen.assets.model_files.limits import Limits
         from scenegen.assets.preparing.asset import PrepareOptions
         from scenegen.assets.preparing.child_tools import TimeLimits
         from scenegen.assets.preparing.collection import PrepareJob

@@ -65,7 +65,7 @@ class Objects:
     def run(self) -> int:
         from scenegen.annotate.weights import MissingWeightsError
         from scenegen.contract.storage import Root
-        from scenegen.jobs.step_progress import say
+        from scenegen.jobs.reporting import say
         from scenegen.objects.run import ObjectsRun, make_objects
         from scenegen.objects.steps import Encoders, choose_steps, find_tools, left_out
         from scenegen.objects.wanted_assets import ALL, USED, dataset_of_assets

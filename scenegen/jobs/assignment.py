@@ -1,7 +1,7 @@
-"""Which shards are this process's share: --array I/N, else Slurm, else Kubernetes, else all of them.
+"""Which shards this process has to make: by --array I/N, else by Slurm, else by Kubernetes, else all of them.
 
-Shards are strided over the tasks, so that the shares of N tasks are disjoint and together everything, whatever
-the number of shards, and a later run with another N finishes what is missing.
+Task i of N takes the shards i, i + N, i + 2N, ... The shares of N tasks are therefore disjoint and cover everything,
+whatever the number of shards, and a later run with another N makes what is missing.
 """
 
 import re
@@ -15,7 +15,7 @@ KUBERNETES_SIZE = "SCENEGEN_ARRAY_SIZE"
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Task `index` of `count`, counted from 0. source: who said so."""
+    """Task `index` of `count`, counted from 0. source: where the numbers come from."""
 
     index: int
     count: int
@@ -25,7 +25,7 @@ class Assignment:
         return range(self.index, num_shards, self.count)
 
     def describe(self, num_shards: int) -> str:
-        """The first line of every log."""
+        """One line about the share, the first of every log."""
         mine = self.shards(num_shards)
         listed = ", ".join(map(str, mine[:3])) + (", ..." if len(mine) > 3 else "")
         shards = f"shards {listed} ({len(mine)} of {num_shards})" if mine else f"no shards (there are {num_shards})"
@@ -35,7 +35,7 @@ class Assignment:
 def resolve_assignment(array: str, environment: Mapping[str, str]) -> Assignment:
     """The share of this process. array: "auto" or "I/N" with I from 0.
 
-    Raises UsageError for a share that cannot be meant or whose size is unknown; a size is never guessed.
+    Raises UsageError for a share that does not exist, or whose size is unknown: a size is never guessed.
     """
     if array != "auto":
         return _explicit(array)

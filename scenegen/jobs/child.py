@@ -1,7 +1,7 @@
-"""A child process that serves calls and can be killed: for code that may hang, crash or eat the memory.
+"""A child process that answers calls and can be killed: for code that may hang, crash or use up the memory.
 
-The child imports `module:function`, answers one request after the other over pipes of its own (so that chatter on
-standard output is harmless) and dies with its parent. An answer is one value, or the items of an iterator one by one.
+The child imports `module:function` and answers one request after the other over pipes of its own, so that whatever it
+prints to standard output does no harm. It dies with its parent. An answer is one value, or the items of an iterator.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scenegen.jobs.restarts import START_PAUSE_S, DiedAtStartError, End, Patience, start_patiently
+from scenegen.jobs.restarts import START_PAUSE_S, DiedAtStartError, End, RetryBudget, start_with_retries
 
 LENGTH = struct.Struct("<Q")
 PR_SET_PDEATHSIG = 1
@@ -33,7 +33,7 @@ _LOG_LINES = 40
 
 
 class ChildTimeoutError(Exception):
-    """The call took longer than it may; the child was killed."""
+    """The call took longer than it may, and the child was killed."""
 
 
 class ChildDiedError(Exception):
@@ -48,9 +48,9 @@ class ChildDiedError(Exception):
 class KillableChild:
     """Calls `module:function(*args)` in a process of its own, started when needed and again after a kill.
 
-    memory_bytes: limit of the child's data segment; 0 for none. calls_per_process: a fresh process after so many
-    calls, because what Blender leaks stays with the process. pause_s: before what was killed is tried again.
-    A call or stream also raises what `start_patiently` does, when the process does not start.
+    memory_bytes: limit of the child's data segment; 0 means none. calls_per_process: after so many calls the process is
+    replaced, because Blender leaks memory. pause_s: wait before a call whose process was killed is made again.
+    A call or stream also raises what `start_with_retries` does, if the process does not start.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class KillableChild:
 
         Raises what the function raises, ChildTimeoutError, or ChildDiedError.
         """
-        patience = Patience(crashes=1, pause_s=self._pause_s)
+        budget = RetryBudget(crashes=1, pause_s=self._pause_s)
         while True:
             try:
                 self._ask(args)
                 return self._answer(timeout_s)[1]
             except ChildDiedError as error:
-                if not patience.allows_another_try(error.end):
+                if not budget.allows_another_try(error.end):
                     raise
 
     def stream(self, timeout_s: float, *args: Any) -> Iterator[Any]:
@@ -91,12 +91,12 @@ class KillableChild:
                 abandoned = False
         finally:
             if abandoned:
-                self.close()  # what it still has to say is no answer to the next question
+                self.close()  # the rest of this answer must not be taken for the answer to the next call
 
     def _ask(self, args: tuple[Any, ...]) -> None:
         if self._process is None or self._calls >= self._calls_per_process:
             self.close()
-            start_patiently(self._start, self._pause_s)
+            start_with_retries(self._start, self._pause_s)
         self._calls += 1
         try:
             _send(self._to_child, pickle.dumps(args))
@@ -197,7 +197,7 @@ def _serve(target: str, requests: int, answers: int, memory_bytes: int) -> None:
         try:
             args = pickle.loads(_receive(requests))
         except EOFError:
-            os._exit(0)  # bpy may hang in an ordinary exit
+            os._exit(0)  # bpy may hang in a regular exit
         try:
             value = function(*args)
             if isinstance(value, Iterator):
@@ -205,7 +205,7 @@ def _serve(target: str, requests: int, answers: int, memory_bytes: int) -> None:
                     _send(answers, pickle.dumps((_ITEM, item)))
                 value = None
             answer = (_LAST, value)
-        except Exception as error:  # noqa: BLE001 - it belongs to the caller, who gets it
+        except Exception as error:  # noqa: BLE001 - every error is sent to the caller
             answer = (_ERROR, error if _pickles(error) else RuntimeError(traceback.format_exc(limit=3)))
         _send(answers, pickle.dumps(answer))
 

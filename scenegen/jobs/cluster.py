@@ -1,6 +1,6 @@
 """Ray for the length of one run: a cluster that is there already, or one of our own on this machine.
 
-Ray's own words go to a file meanwhile: when a node dies they are pages, and what a person needs is one paragraph.
+Meanwhile Ray's own output goes to a file: when a node dies it is pages long, and a person needs one paragraph.
 """
 
 import os
@@ -33,11 +33,11 @@ class ClusterLostError(SceneGenError):
 
 @contextmanager
 def ray_session(job: JobConfig, stop: threading.Event) -> Iterator[Machine]:
-    """Connect to or start Ray; gives what there is to share out. A Ray that this process already uses is used as it is.
+    """Connect to a Ray cluster or start one, and give what it has. A Ray that this process already uses is kept.
 
-    stop: is set when the cluster is lost, so that the run ends as if asked to. Enter it before `ray` is imported, which
-    reads how to authenticate.
-    Raises SceneGenError if the cluster cannot be reached, at its end ClusterLostError if it was lost.
+    stop: is set when the cluster is lost, so that the run ends as if it had been asked to. Enter this context before
+    `ray` is imported: the import reads how to authenticate.
+    Raises SceneGenError if the cluster cannot be reached, and on leaving ClusterLostError if it was lost.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -134,7 +134,7 @@ def _lost_message(log: Path) -> str:
 
 
 def _shut_down(lost: bool, log: Path) -> None:
-    """Let go of Ray; it may wait for ever for a cluster that is gone."""
+    """Disconnect from Ray, which may wait for ever for a cluster that is gone."""
     import ray
 
     impatient = threading.Timer(_SHUTDOWN_S, _leave, [log])
@@ -146,7 +146,7 @@ def _shut_down(lost: bool, log: Path) -> None:
 
 
 def _leave(log: Path) -> None:
-    """Ray does not let go: say what happened and end, before it ends this process in its own way."""
+    """Ray does not disconnect: say what happened and end this process before Ray ends it without a message."""
     sys.stderr.write(f"scenegen: {_lost_message(log)}\n")
     sys.stderr.flush()
     os._exit(EXIT_INTERRUPTED)

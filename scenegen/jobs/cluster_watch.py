@@ -1,7 +1,7 @@
-"""Notices that the Ray node of this process is gone, before Ray ends the process without a word of ours.
+"""Notices that the Ray node of this process is gone, before Ray ends the process without any message of ours.
 
-Ray's native code does that with code 1: when it hears from the head that the node's daemon (raylet) has been silent for
-some 15 seconds, and when the head itself has been silent for 60.
+Ray's native code ends the process with code 1 when the head reports that the node's daemon (raylet) has not answered
+for some 15 seconds, and when the head itself has not answered for 60.
 """
 
 import socket
@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 _EVERY_S = 1.0
 _ANSWER_S = 5.0
-_SILENCE_S = 20.0  # of the head; it may be restarted
-_GRACE_S = 6.0  # for the run to end by itself
+_SILENCE_S = 20.0  # how long the head may not answer: it may be restarted
+_GRACE_S = 6.0  # how long the run may take to end by itself
 
 
 class ClusterWatch(threading.Thread):
-    """Sets `stop` when nothing listens at the node's daemon any more, or at the head for a while.
+    """A thread that sets `stop` when the node's daemon is gone, or when the head has not answered for a while.
 
-    daemon_address, head_address: "host:port". leave: ends this process; called when the run has not ended by itself
-    some time after `stop` was set. lost: whether it was set.
+    daemon_address, head_address: "host:port". leave: ends this process; it is called if the run has not ended by itself
+    some seconds after `stop` was set. lost: whether `stop` was set by this thread.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class ClusterWatch(threading.Thread):
 
     @classmethod
     def of_this_node(cls, stop: threading.Event, leave: Callable[[], None]) -> "ClusterWatch":
-        """Over the node that `ray.init` attached this process to."""
+        """For the node that `ray.init` attached this process to."""
         import ray
 
         context = ray.get_runtime_context()
@@ -62,7 +62,7 @@ class ClusterWatch(threading.Thread):
             self._leave()
 
     def close(self) -> None:
-        """The run has ended."""
+        """Stop watching, because the run has ended."""
         self._closed.set()
 
 

@@ -1,4 +1,4 @@
-"""Keeps what Ray prints out of a person's terminal, in a file that is named when it matters."""
+"""Sends what Ray prints to a file instead of the terminal; messages name the file when it matters."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class RayLog:
-    """path: the file. It is removed at the end unless it is kept."""
+    """path: the file. It is removed at the end unless `keep` was called."""
 
     path: Path
     kept: bool = False
@@ -23,7 +23,7 @@ class RayLog:
 
 @contextmanager
 def ray_log() -> Iterator[RayLog]:
-    """While inside, standard output and what native code writes to standard error go into the file.
+    """Within the block, standard output and what native code writes to standard error go into the file.
 
     `sys.stderr` still reaches the terminal, through a descriptor of its own.
     """

@@ -1,4 +1,4 @@
-"""How many workers fit a machine or cluster, and what each of them gets."""
+"""How many workers a machine or cluster has room for, and what each of them gets."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _MIN_RECYCLE_BYTES = 2 << 30
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What there is to share out. gpus: devices that Ray sees (NVIDIA)."""
+    """What a machine or cluster has. gpus: NVIDIA devices that Ray sees."""
 
     cpus: int
     memory_bytes: int
@@ -25,7 +25,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """workers: processes at a time. threads: CPU threads of each. num_cpus, num_gpus: what Ray reserves for each."""
+    """workers: processes at a time. threads: CPU threads of each. num_cpus, num_gpus: what Ray reserves for each.
+
+    recycle_rss_bytes: a worker's process is replaced when its resident memory exceeds this.
+    """
 
     workers: int
     threads: int
@@ -48,9 +51,9 @@ def cluster(resources: Mapping[str, float]) -> Machine:
 
 
 def plan_workers(machine: Machine, config: DatasetConfig, job: JobConfig) -> WorkerPlan:
-    """Share a machine out. With GPUs one worker has one; a worker count of one's own divides them.
+    """Divide a machine among render workers: one for each GPU, unless the job names a number, which then shares them.
 
-    Raises SceneGenError when a GPU is asked for and there is none.
+    Raises SceneGenError if a GPU is asked for and there is none.
     """
     wants_gpu = job.device in ("optix", "cuda")
     if wants_gpu and not machine.gpus:
@@ -64,8 +67,9 @@ def plan_workers(machine: Machine, config: DatasetConfig, job: JobConfig) -> Wor
     else:
         workers = max(1, min(machine.cpus // _threads_wanted(machine.cpus), fitting))
     threads = max(1, machine.cpus // workers)
-    num_cpus = float(machine.cpus // workers) or machine.cpus / workers  # Ray takes whole numbers, or parts of one
-    # Ray takes whole GPUs or fractions that divide one.
+    # Ray accepts whole numbers of CPUs, or a fraction below one.
+    num_cpus = float(machine.cpus // workers) or machine.cpus / workers
+    # Ray accepts whole GPUs, or fractions of which a whole number makes one.
     num_gpus = 0.0 if not use_gpu else 1.0 if workers <= machine.gpus else 1.0 / -(-workers // machine.gpus)
     recycle = (
         int(job.recycle_rss_gb * 1e9)
@@ -76,7 +80,7 @@ def plan_workers(machine: Machine, config: DatasetConfig, job: JobConfig) -> Wor
 
 
 def _threads_wanted(cpus: int) -> int:
-    """Few cores: one thread a worker, because building a scene is serial. Many: several, because memory is dear."""
+    """One thread for each worker on few cores, because building a scene is serial; more on many, to save memory."""
     return 1 if cpus <= 8 else 2 if cpus <= 16 else 4
 
 

@@ -1,7 +1,8 @@
-"""How patiently a child process that dies is started again, and what its end says of whom to blame.
+"""How often a child process that dies is started again, and what the way it ended says about the cause.
 
-A start that fails is tried again, because workers are replaced for weeks and a machine short of memory kills them just
-then. An end by SIGKILL or SIGTERM comes from outside: the system, a scheduler, a person; never from the set-up.
+A start that fails is tried again: a run replaces workers for weeks, and a machine that is short of memory kills them
+most easily while they start. An end by SIGKILL or SIGTERM comes from outside (the system, a scheduler, a person), never
+from a fault of the set-up.
 """
 
 import signal
@@ -15,7 +16,8 @@ from scenegen.errors import SceneGenError
 
 START_PAUSE_S = 10.0  # before the second start; five times as long before the third
 _STARTS = 3
-_HURRY = 0.1  # share of the pause after an end of its own doing: most often a fault that a person waits to hear of
+# Of the pause, where the process ended by itself: that is most often a fault which a person waits to hear of.
+_SHARE_OF_PAUSE = 0.1
 _KILLED_TRIES = 5  # of one piece of work whose process is killed from outside while it works
 _POLL_S = 0.25  # how soon a cancelled task notices
 
@@ -23,11 +25,11 @@ ProcessT = TypeVar("ProcessT")
 
 
 class DoesNotStartError(SceneGenError):
-    """A process ends by itself whenever it starts, each time the same way: no other start will help."""
+    """A process ends by itself whenever it is started, each time in the same way: another start will not help."""
 
 
 class WorkerKilledError(SceneGenError):
-    """Processes die here as they start, for no fault of the set-up or of the work, which is to be tried elsewhere."""
+    """Processes are killed here while they start, which is no fault of set-up or work: try the work elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,15 @@ class DiedAtStartError(Exception):
         self.end, self.log = end, log
 
 
-def start_patiently(start: Callable[[], ProcessT], pause_s: float = START_PAUSE_S) -> ProcessT:
-    """The process that `start` gives, at the third try at the latest; `start` raises DiedAtStartError.
+def start_with_retries(start: Callable[[], ProcessT], pause_s: float = START_PAUSE_S) -> ProcessT:
+    """Call `start`, which raises DiedAtStartError if it fails, up to three times; return the process that it gives.
 
     Raises DoesNotStartError if the process ends by itself, each time the same way.
     Raises WorkerKilledError if a signal ended it, or if it ended in different ways.
     """
     deaths: list[DiedAtStartError] = []
     for wait_s in (0.0, pause_s, 5 * pause_s)[:_STARTS]:
-        nap(wait_s if not deaths or deaths[-1].end.by_signal else _HURRY * wait_s)
+        sleep_in_steps(wait_s if not deaths or deaths[-1].end.by_signal else _SHARE_OF_PAUSE * wait_s)
         try:
             return start()
         except DiedAtStartError as error:
@@ -84,26 +86,26 @@ def start_patiently(start: Callable[[], ProcessT], pause_s: float = START_PAUSE_
     )
 
 
-class Patience:
-    """Whether a piece of work whose process died is tried again: often if it was killed from outside, else rarely."""
+class RetryBudget:
+    """How often one piece of work is tried again when its process dies: more often if it was killed from outside."""
 
     def __init__(self, crashes: int, pause_s: float = START_PAUSE_S) -> None:
-        """crashes: how many ends of its own doing are the last one. pause_s: after a kill."""
+        """crashes: give up at this many ends that came from the process itself. pause_s: wait after a kill."""
         self._crashes, self._kills, self._pause_s = crashes, _KILLED_TRIES, pause_s
 
     def allows_another_try(self, end: End) -> bool:
-        """Count this end; waits before it says yes after a kill, for what killed the process may pass."""
+        """Count this end. After a kill it waits before it returns True, because what killed the process may pass."""
         if not end.from_outside:
             self._crashes -= 1
             return self._crashes > 0
         self._kills -= 1
         if self._kills > 0:
-            nap(self._pause_s)
+            sleep_in_steps(self._pause_s)
         return self._kills > 0
 
 
-def nap(seconds: float) -> None:
-    """Sleep in short pieces: an interrupt that Ray raises in a thread is seen between them."""
+def sleep_in_steps(seconds: float) -> None:
+    """Sleep in short steps, so that an interrupt that Ray raises in a thread is noticed between them."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         time.sleep(min(left, _POLL_S))

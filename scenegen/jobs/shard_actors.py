@@ -1,7 +1,7 @@
-"""Hands shards to Ray actors that each hold something that is costly to open: a network, or Blender in a child process.
+"""Hands shards to Ray actors that each hold something costly to open: a network, or Blender in a child process.
 
-An actor that dies is replaced and its shard tried again; what goes wrong with one shard is recorded and the others go
-on. The files that actors write appear whole or not at all, so that stopping costs the shards in progress and no more.
+An actor that dies is replaced, and its shard is tried again. A shard that fails is recorded, and the others continue.
+The files that actors write appear whole or not at all, so that a stop costs no more than the shards in progress.
 """
 
 import threading
@@ -18,16 +18,15 @@ import ray
 from scenegen.config import JobConfig
 from scenegen.errors import CannotStoreError, SceneGenError
 from scenegen.jobs.cluster import ray_session
+from scenegen.jobs.reporting import Event, StepProgress
 from scenegen.jobs.resources import Machine
 from scenegen.jobs.restarts import DoesNotStartError, WorkerKilledError
 from scenegen.jobs.signals import stop_on_signal
-from scenegen.jobs.step_progress import StepProgress
 
 _TRIES = 3  # of a shard whose worker dies
 _HOPELESS_AFTER = 10
 _WAIT_S = 0.5
 
-Event = dict[str, Any]
 OnEvent = Callable[[Event], None]
 
 
@@ -39,7 +38,7 @@ class HasShard(Protocol):
 
 
 class ShardMaker(Protocol):
-    """What an actor is made of; its constructor takes (work, threads).
+    """The class that an actor runs; its constructor takes (work, threads).
 
     Ray sets OMP_NUM_THREADS to the actor's share of the cores.
     """
@@ -56,9 +55,10 @@ class ShardMaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ActorKind:
-    """name, unit (in the plural): for people. maker: a ShardMaker class. work: what all its actors have in common.
+    """What the actors of one step run.
 
-    dies_hint: what helps when an actor's process dies.
+    name, unit (in the plural): for people. maker: a ShardMaker class. work: the first argument of its constructor, the
+    same for all actors. dies_hint: the advice that is printed when an actor's process dies again and again.
     """
 
     name: str
@@ -70,7 +70,7 @@ class ActorKind:
 
 @dataclass(frozen=True, slots=True)
 class ActorPlan:
-    """workers: actors at a time; threads, num_cpus, num_gpus: of each."""
+    """workers: how many actors run at a time. threads, num_cpus, num_gpus: what each of them gets."""
 
     workers: int
     threads: int
@@ -80,9 +80,10 @@ class ActorPlan:
 
 @dataclass(slots=True)
 class ShardTally:
-    """What happened in shards that were finished. seconds: of each part, summed over workers. failed: (shard, reason).
+    """The totals of a step.
 
-    assets_failed: assets that were left out.
+    shards, units, rows, bytes: of the shards that were finished. seconds: of each part, summed over the actors.
+    failed: (shard, reason). assets_failed: how many assets were left out. interrupted: whether it was asked to stop.
     """
 
     shards: int = 0
@@ -96,8 +97,9 @@ class ShardTally:
 
 
 def plan_actors(machine: Machine, is_network: bool, device: str, workers: int | None) -> ActorPlan:
-    """Share a machine out: a GPU an actor for networks, else one actor; as many as cores for what runs on CPUs alone.
+    """Divide a machine among actors.
 
+    Networks get one actor for each GPU, or a single actor where there is none; other work gets one for each core.
     Raises SceneGenError when CUDA is asked for and Ray sees no GPU.
     """
     cpus = max(machine.cpus, 1)
@@ -118,8 +120,8 @@ def run_step(
     stop: threading.Event,
     log_json: Path | None = None,
 ) -> ShardTally:
-    """Have the pieces made on this machine or on the job's cluster, saying how it goes. Raises like `make_shards`."""
-    # Twice, because ray.init takes SIGTERM for itself.
+    """Have the pieces made on this machine or on the job's cluster, and tell how it goes. Raises like `make_shards`."""
+    # The handlers are set twice, because ray.init takes SIGTERM for itself.
     with stop_on_signal(stop), ray_session(job, stop) as machine, stop_on_signal(stop):
         progress = StepProgress(kind.name, kind.unit, log_json)
         tally = make_shards(kind, plan(machine), pieces, progress.on_event, stop)
@@ -133,7 +135,7 @@ def make_shards(
 ) -> ShardTally:
     """Have the pieces made. Ray must be initialised.
 
-    Raises SceneGenError for what stops every shard: an actor that cannot begin, a full disk.
+    Raises SceneGenError for what stops every shard: an actor that cannot open what it needs, a full disk.
     """
     return _Run(kind, plan, pieces, on_event, stop).run()
 
@@ -143,7 +145,7 @@ class _CannotBeginError(Exception):
 
 
 class _LateMaker:
-    """A maker that is opened for its first shard: of an error in an actor's constructor Ray keeps no more than text."""
+    """Opens the maker when its first shard comes: Ray keeps only the text of an error in an actor's constructor."""
 
     def __init__(self, maker: type, work: Any, threads: int) -> None:
         self._open, self._maker = partial(maker, work, threads), None
@@ -198,7 +200,7 @@ class _Run:
         return remote.remote(self._kind.maker, self._kind.work, self._plan.threads)
 
     def _start(self, actor: ray.actor.ActorHandle) -> None:
-        """Give an actor the next shard; one without work is let go."""
+        """Give an actor the next shard; an actor without work is ended."""
         if not self._waiting:
             ray.kill(actor)
             return
@@ -253,7 +255,7 @@ class _Run:
         self._record(piece, reason)
 
     def _died(self, piece: HasShard) -> None:
-        """The worker's process is gone, or its child is killed again and again; another worker tries."""
+        """The actor's process is gone, or its child is killed again and again: another actor tries the shard."""
         self._tries[piece.shard] += 1
         if self._tries[piece.shard] < _TRIES:
             self._waiting.appendleft(piece)

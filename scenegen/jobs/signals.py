@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM (schedulers), SIGUSR1 (Slurm's warning), SIGINT (Ctrl-C)."""
+"""The signals that ask a run to stop: SIGTERM (schedulers), SIGUSR1 (Slurm's warning), SIGINT (Ctrl-C)."""
 
 import signal
 import threading
@@ -11,9 +11,9 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 @contextmanager
 def stop_on_signal(stop: threading.Event) -> Iterator[None]:
-    """While inside, a signal to stop sets `stop` and nothing else; a second Ctrl-C interrupts at once.
+    """Within the block, a signal to stop sets `stop` and does nothing else; a second Ctrl-C interrupts at once.
 
-    Enter it after `ray.init`, which takes SIGTERM for itself. The old handlers are put back at the end.
+    Enter it after `ray.init`, which takes SIGTERM for itself. The old handlers are restored at the end.
     """
 
     def on_signal(number: int, frame: FrameType | None) -> None:

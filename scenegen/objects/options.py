@@ -1,4 +1,4 @@
-"""What a user may set about the objects tables; plain data, without torch."""
+"""The options of the objects tables that a user may set, and their presets: plain data, without torch."""
 
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -7,17 +7,17 @@ from scenegen.config import preset
 from scenegen.errors import UsageError
 
 STEPS = ("geometry", "views", "features", "latents")
-"""In the order in which they need each other; each fills one table."""
+"""In the order in which they depend on each other; each fills one table."""
 
 
 @dataclass(frozen=True)
 class ObjectOptions:
-    """What decides the rows of the objects tables; the defaults are the official sizes."""
+    """What decides the rows of the objects tables. The defaults are the sizes of the official data."""
 
     extractor: str = "dinov2"
-    """Whose image features are averaged into the voxels: dinov2, or efficientnet_lite0, which needs no download."""
+    """The network whose image features are averaged into the voxels: dinov2, or efficientnet_lite0 (no download)."""
     condition_views: int = 24
-    """Random views of each asset, what an unoccluded photograph would show."""
+    """Random views of each asset: what an unoccluded photograph would show."""
     condition_px: int = 1024
     crop_px: int = 518
     """Size of the crop of a condition view that image encoders see."""
@@ -25,16 +25,16 @@ class ObjectOptions:
     """Views that cover the sphere evenly, for the voxel features."""
     feature_px: int = 512
     samples: int = 128
-    """Most samples of a pixel."""
+    """The most samples of a pixel."""
     visibility: Literal["seen", "all"] = "seen"
-    """Average the features over the views that see a voxel, or over all views, as the official code does."""
+    """Average the features over the views that see a voxel, or over all views as the official code does."""
     latents_name: str = "trellis"
-    """Of the latents table: whose encoders made it."""
+    """Name of the latents table: whose encoders made it."""
     rotations: int = 16
-    """Poses of each asset in the latents table, the canonical one included."""
+    """Rotated poses of each asset in the latents table, the canonical pose included."""
     objects_per_shard: int = 16
     object_seed: int = 0
-    """Of cameras and rotations."""
+    """Seed of the cameras and rotations."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -47,8 +47,8 @@ class ObjectOptions:
 
 
 def object_preset(name: str) -> ObjectOptions:
-    """The options of a preset of scenes. Raises UsageError for an unknown name."""
-    preset(name, 1)  # refuses what is none
+    """The options that belong to a preset of scenes. Raises UsageError for an unknown name."""
+    preset(name, 1)  # raises for an unknown name
     if name == "preview":
         return ObjectOptions(
             extractor="efficientnet_lite0",

@@ -1,4 +1,4 @@
-"""`scenegen objects` from beginning to end: whose assets, which steps, what is missing, make it, say how it went."""
+"""`scenegen objects` from beginning to end: find the assets, make what is missing step by step, report the result."""
 
 import contextlib
 import os
@@ -18,14 +18,14 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, UsageError
 from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.cluster import ray_session
+from scenegen.jobs.reporting import RunResult, say
 from scenegen.jobs.resources import Machine, plan_workers
-from scenegen.jobs.run_result import RunResult
-from scenegen.jobs.step_progress import say
-from scenegen.objects.makers import GeometryMaker, ViewsMaker
-from scenegen.objects.network_makers import FeaturesMaker, LatentsMaker, NetworkWork
+from scenegen.objects.actors import GeometryMaker, ViewsMaker
+from scenegen.objects.asset_process import AssetWork
+from scenegen.objects.network_actors import FeaturesMaker, LatentsMaker, NetworkWork
 from scenegen.objects.options import STEPS, ObjectOptions
-from scenegen.objects.steps import StepMetas, Toolkit
-from scenegen.objects.tools import ToolsWork
+from scenegen.objects.step_metas import StepMetas
+from scenegen.objects.steps import Toolkit
 from scenegen.objects.wanted_assets import USED, WantedAssets, wanted_assets
 from scenegen.shards.object_spool import SPOOL
 from scenegen.shards.objects import AssetCut, ObjectShard, failures_of, is_made, read_meta, tables_of
@@ -42,7 +42,8 @@ _DIES_HINT = "give it more memory, or fewer --workers"
 class ObjectsRun:
     """What is to be made, and how it is computed.
 
-    data: the dataset. out: where the tables go. assets: see `wanted_assets`. view_timeout_s: of one clean render.
+    data: the dataset whose assets are taken. out: where the tables go. assets: see `wanted_assets`.
+    view_timeout_s: time limit of one clean render. log_json: a file that gets one JSON object for each event.
     """
 
     data: str
@@ -58,7 +59,7 @@ class ObjectsRun:
 def make_objects(run: ObjectsRun) -> RunResult:
     """Make the missing files of this process's share of the shards, one step after the other.
 
-    Raises UsageError, ScenesMissingError before anything is made, SceneGenError for what stops every asset.
+    Raises UsageError or ScenesMissingError before anything is made, SceneGenError for an error that every asset meets.
     """
     assignment = resolve_assignment(run.job.array, os.environ)
     root = Root.open(run.out)
@@ -85,7 +86,7 @@ def make_objects(run: ObjectsRun) -> RunResult:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """The shards that this process has to make. stop: set when it is asked to stop."""
+    """The shards that this process has to make. stop: is set when the process is asked to stop."""
 
     run: ObjectsRun
     root: Root
@@ -95,7 +96,7 @@ class _Share:
     stop: threading.Event
 
     def make(self, step: str, session: contextlib.ExitStack) -> RunResult | None:
-        """Make one step; a result if the run ends with it. session: gets Ray when it is needed."""
+        """Make one step; returns a result only if the run ends with it. session: Ray is entered into it when needed."""
         meta = StepMetas(self.root, self.cut, self.mine, self.wanted, self.run.options, self.run.tools).meta(step)
         with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
             made = [*pool.map(lambda shard: is_made(self.root, shard, meta), self.mine)]
@@ -103,7 +104,7 @@ class _Share:
         say(f"{step}: {len(missing)} of {len(self.mine)} shards to do")
         if not missing:
             return None
-        session.enter_context(ray_session(self.run.job, self.stop))  # the first one counts
+        session.enter_context(ray_session(self.run.job, self.stop))  # later steps use the Ray of the first
         from scenegen.jobs.shard_actors import run_step
 
         kind, plan = self._kind(step, meta), self._plan_views if step == "views" else self._plan_others(step)
@@ -121,7 +122,7 @@ class _Share:
 
         run, place = self.run, self.root.address
         if step in ("geometry", "views"):
-            tools = ToolsWork(place, self.wanted.config, run.options, meta, run.job.device, run.view_timeout_s)
+            tools = AssetWork(place, self.wanted.config, run.options, meta, run.job.device, run.view_timeout_s)
             maker, unit = (GeometryMaker, "assets") if step == "geometry" else (ViewsMaker, "views")
             return ActorKind(step, unit, maker, tools, _DIES_HINT)
         extracts = step == "features" or run.tools.encoders.slat is not None
@@ -151,14 +152,14 @@ class _Share:
 
 
 def torch_device(device: str) -> Literal["auto", "cuda", "cpu"]:
-    """Where networks run when Cycles runs on `device`."""
+    """The device on which networks run when Cycles runs on `device`."""
     return "cuda" if device in ("optix", "cuda") else "cpu" if device == "cpu" else "auto"
 
 
 def _refuse_other_cut(root: Root, cut: AssetCut, num_shards: int) -> None:
-    """Tables of another list of assets must not lie beside these. Raises UsageError.
+    """Raises UsageError if tables of another list of assets, or of another shard size, are in the same folder.
 
-    Of each table one file is opened: with the right number of shards the others are of the same list, or made again.
+    One file of each table is opened: if the number of shards is right, the others are of the same list or made again.
     """
     opened = set()
     for name in root.list():
@@ -178,7 +179,7 @@ def _refuse_other_cut(root: Root, cut: AssetCut, num_shards: int) -> None:
 
 
 def _forget_failed(root: Root, shards: Sequence[ObjectShard]) -> None:
-    """Remove what would hide that a failed asset is to be tried again; views of the others are kept and used."""
+    """Remove the files that record failed assets, so that these are tried again; finished views are kept and used."""
     tried_again = [shard for shard in shards if failures_of(root, shard)]
     for table in tables_of(root):
         if table != tables.VIEWS:
@@ -187,7 +188,7 @@ def _forget_failed(root: Root, shards: Sequence[ObjectShard]) -> None:
 
 
 def _conclude(run: ObjectsRun, root: Root, num_shards: int, mine: Sequence[ObjectShard]) -> RunResult:
-    """Judge the share of failures among the assets of this process."""
+    """The result of this process: too many failures among its assets, or done, with what is there."""
     failures = {uid: reason for shard in mine for uid, reason in failures_of(root, shard).items()}
     assets = sum(len(shard.assets) for shard in mine)
     if failures and len(failures) / assets > run.job.max_failed:

@@ -1,19 +1,11 @@
-"""The steps of `scenegen objects`: what each needs before it can begin, and what its files say of themselves."""
+"""The steps of `scenegen objects`: which of them run, and what they need before they can begin."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import scenegen
-from scenegen.contract import objects
-from scenegen.contract.objects import StepMeta
-from scenegen.contract.storage import Root
-from scenegen.errors import SceneGenError, UsageError
+from scenegen.errors import UsageError
 from scenegen.objects.options import STEPS, ObjectOptions
-from scenegen.objects.wanted_assets import WantedAssets
-from scenegen.scenes.factory import shard_meta
-from scenegen.shards.objects import AssetCut, ObjectShard, read_meta
 
 if TYPE_CHECKING:
     from scenegen.annotate.weights import Weights
@@ -22,13 +14,11 @@ if TYPE_CHECKING:
 
 TRELLIS_ENCODERS = "microsoft/TRELLIS-image-large/ckpts/{ss_enc_conv3d_16l8_fp16,slat_enc_swin8_B_64l8_fp16}"
 AUTO = "auto"
-# they have their own, or none
-_NOT_OF_CLEAN_VIEWS = ("samples", "denoise", "denoising_prefilter", "albedo", "transparent")
 
 
 @dataclass(frozen=True, slots=True)
 class Encoders:
-    """Where the encoders of the latents are: a path, or an address on the hub; None for one that is not wanted."""
+    """Where the encoders of the latents are: each a path or an address on the hub; None for one that is not wanted."""
 
     structure: str | None = None
     slat: str | None = None
@@ -37,7 +27,7 @@ class Encoders:
         return bool(self.structure or self.slat)
 
     def files(self) -> "EncoderFiles":
-        """The same for the room of torch."""
+        """The same as the class that loads them, which needs torch."""
         from scenegen.objects.networks.encoders import EncoderFiles
 
         return EncoderFiles(self.structure, self.slat)
@@ -45,7 +35,11 @@ class Encoders:
 
 @dataclass(frozen=True, slots=True)
 class Toolkit:
-    """What the steps of a run need, looked up before anything begins. encoder_settings: names and sha256."""
+    """The steps of a run and the networks that they need, found before anything is computed.
+
+    extractor: of the image features. weights: of the extractor; None if no step uses it, or if it brings its own.
+    encoder_settings: names and sha256 of the encoders' weights.
+    """
 
     steps: tuple[str, ...]
     extractor: "ExtractorRecord"
@@ -55,7 +49,11 @@ class Toolkit:
 
 
 def choose_steps(text: str, encoders: Encoders) -> tuple[str, ...]:
-    """ "auto" takes every step that has what it needs; else a list with commas. Raises UsageError."""
+    """The steps to run, in the order of STEPS.
+
+    text: "auto" for every step that has what it needs, or a comma-separated list.
+    Raises UsageError for a step that does not exist, or one that lacks its encoders.
+    """
     if text == AUTO:
         return STEPS if encoders else STEPS[:-1]
     wanted = {name.strip() for name in text.split(",") if name.strip()}
@@ -72,7 +70,7 @@ def choose_steps(text: str, encoders: Encoders) -> tuple[str, ...]:
 
 
 def left_out(text: str, steps: Sequence[str]) -> str:
-    """What to say where "auto" left a step out; empty otherwise."""
+    """What to tell the user if "auto" left a step out; else an empty string."""
     if text != AUTO or "latents" in steps:
         return ""
     return (
@@ -88,10 +86,11 @@ def find_tools(
     weights: Sequence[str] = (),
     download: bool = False,
 ) -> Toolkit:
-    """Everything that the steps need of networks, before anything is computed.
+    """Find the networks that the steps need, before anything is computed.
 
-    weights: NAME=PATH or NAME=HUB_ID of the extractor. Raises UsageError, MissingWeightsError, SceneGenError saying
-    what is missing, its size, where to put it, and what to choose instead.
+    weights: NAME=PATH or NAME=HUB_ID of the extractor. download: fetch its weights if they are missing.
+    Raises UsageError, MissingWeightsError or SceneGenError that says what is missing, its size, where to put it, and
+    what to choose instead.
     """
     from scenegen.annotate.weights import fetch, parse_overrides
     from scenegen.objects.networks.manifest import choose_extractor, require_extractor
@@ -108,93 +107,3 @@ def find_tools(
         found = require_extractor(extractor, overrides)
     settings = encoders.files().settings() if "latents" in steps else {}
     return Toolkit(tuple(steps), extractor, found, encoders, settings)
-
-
-def table_of(step: str, options: ObjectOptions) -> str:
-    """The table that a step fills."""
-    return {
-        "geometry": objects.OBJECTS,
-        "views": objects.VIEWS,
-        "features": objects.FEATURES_PREFIX + options.extractor,
-        "latents": objects.LATENTS_PREFIX + options.latents_name,
-    }[step]
-
-
-class StepMetas:
-    """What the files of each step are to say, given what is there of the steps before it."""
-
-    def __init__(
-        self,
-        root: Root,
-        cut: AssetCut,
-        shards: Sequence[ObjectShard],
-        assets: WantedAssets,
-        options: ObjectOptions,
-        tools: Toolkit,
-    ) -> None:
-        self._root, self._cut, self._shards, self._assets = root, cut, shards, assets
-        self._options, self._tools = options, tools
-
-    def meta(self, step: str) -> StepMeta:
-        """Reads what the tables say that the step builds on. Raises SceneGenError if one is missing."""
-        if step != "geometry":
-            self._of_table(objects.OBJECTS, "geometry")
-        settings = {
-            "geometry": lambda: {"grid": objects.GRID},
-            "views": self._views,
-            "features": self._features,
-            "latents": self._latents,
-        }[step]()
-        images = shard_meta(self._assets.config)
-        shown = (images.renderer, images.colour_transform) if step == "views" else ("", "")
-        return StepMeta(table_of(step, self._options), self._cut.digest, scenegen.__version__, settings, *shown)
-
-    def _views(self) -> dict[str, Any]:
-        options = self._options
-        names = ("condition_views", "condition_px", "crop_px", "feature_views", "feature_px", "samples", "object_seed")
-        render = dataclasses.asdict(self._assets.config.render)
-        kept = {name: value for name, value in render.items() if name not in _NOT_OF_CLEAN_VIEWS}
-        return {name: getattr(options, name) for name in names} | {"render": kept}
-
-    def _features(self) -> dict[str, Any]:
-        return {
-            "extractor": self._tools.extractor.name,
-            "weights": self._weights_sha256(),
-            "visibility": self._options.visibility,
-            "views": self._of_table(objects.VIEWS, "views"),
-        }
-
-    def _latents(self) -> dict[str, Any]:
-        settings = {**self._tools.encoder_settings}
-        settings |= {"rotations": self._options.rotations, "object_seed": self._options.object_seed}
-        if self._tools.encoders.slat:
-            features = settings["features"] = self._of_table(table_of("features", self._options), "features")
-            if features["weights"] != self._weights_sha256():
-                raise SceneGenError(
-                    f"the features that are there were made with other weights of {self._tools.extractor.name} than "
-                    "those given, and turned assets would not fit them; give the same, or make both with: "
-                    f"scenegen objects --data {self._root.location} --steps features,latents"
-                )
-        return settings
-
-    def _weights_sha256(self) -> str:
-        return self._tools.weights.sha256() if self._tools.weights else ""
-
-    def _of_table(self, table: str, step: str) -> dict[str, Any]:
-        """The settings that all of this process's files of another table have in common."""
-        found: list[dict[str, Any]] = []
-        for shard in self._shards:
-            name = shard.file(table)
-            try:
-                meta = read_meta(self._root, name)
-            except FileNotFoundError:
-                raise SceneGenError(f"{name} is missing; make it first: {self._again(step)}") from None
-            if meta.assets_digest != self._cut.digest or (found and found[0] != meta.settings):
-                raise SceneGenError(
-                    f"{name} was made with other settings than the rest; make it again: {self._again(step)}"
-                )
-            found.append(dict(meta.settings))
-        return found[0]
-
-    def _again(self, step: str) -> str:
-        return f"scenegen objects --data {self._root.location} --steps {step}"

@@ -1,4 +1,4 @@
-"""Which assets the objects tables are about: those of a dataset's scenes, of its stores, or of any stores."""
+"""Which assets the objects tables hold: those that a dataset's scenes use, all of its stores, or all of any stores."""
 
 from dataclasses import dataclass, replace
 
@@ -14,22 +14,24 @@ USED, ALL = "used", "all"
 
 
 class ScenesMissingError(SceneGenError):
-    """The scenes are not all made yet, so that nobody knows which assets they use."""
+    """Not all scenes are made yet, so that it is not known which assets they use."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedAssets:
-    """sha256_of_uid: the assets. config: where they are, and how the scenes that they stand in are rendered."""
+    """sha256_of_uid: the assets. config: says in which stores they are, and how their scenes are rendered."""
 
     sha256_of_uid: dict[str, str]
     config: DatasetConfig
 
 
 def wanted_assets(root: Root, which: str) -> WantedAssets:
-    """which: "used" by the finished dataset at `root`, "all" of the stores that its config selects, or stores with
-    commas ("starter", folders made by `scenegen assets prepare`), which need no dataset.
+    """The assets to make tables of.
 
-    Raises UsageError for stores that are none, ScenesMissingError for "used" while scenes are missing.
+    which: "used" for those in the scenes of the finished dataset at `root`; "all" for every asset of the stores that
+    its config selects; or a comma-separated list of stores ("starter", folders made by `scenegen assets prepare`),
+    which needs no dataset.
+    Raises UsageError for what is no store, ScenesMissingError for "used" while scenes are missing.
     """
     if which not in (USED, ALL):
         config = replace(preset("arsg", 1), assets=AssetsConfig(objects=tuple(which.split(",")), split="all"))
@@ -39,7 +41,7 @@ def wanted_assets(root: Root, which: str) -> WantedAssets:
 
 
 def dataset_of_assets(root: Root) -> StoredConfig:
-    """What the dataset there was begun with. Raises UsageError if there is none."""
+    """The stored configuration of the dataset at `root`. Raises UsageError if there is none."""
     stored = read_config(root)
     if stored is None:
         raise UsageError(

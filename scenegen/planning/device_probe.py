@@ -39,7 +39,7 @@ def probe() -> Devices:
 
 
 def main() -> None:
-    from scenegen.blender import devices, version
+    from scenegen.blender.runtime import devices, version
 
     kinds = [(device.kind, device.names) for device in devices.found()]
     sys.stdout.write("\n" + json.dumps({"bpy": version.BPY_VERSION, "kinds": kinds}) + "\n")

@@ -10,9 +10,9 @@ from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, SceneGenError
 from scenegen.jobs.assignment import Assignment
 from scenegen.jobs.cluster import ray_session
+from scenegen.jobs.reporting import RunResult
 from scenegen.jobs.resources import WorkerPlan, plan_workers
 from scenegen.jobs.restarts import WorkerKilledError
-from scenegen.jobs.run_result import RunResult
 from scenegen.jobs.signals import stop_on_signal
 from scenegen.planning.forecast import Forecast
 from scenegen.planning.plan import measured_costs

@@ -19,7 +19,7 @@ from typing import Any
 from scenegen.contract.records import Scene
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
-from scenegen.jobs.restarts import START_PAUSE_S, DiedAtStartError, End, Patience, start_patiently
+from scenegen.jobs.restarts import START_PAUSE_S, DiedAtStartError, End, RetryBudget, start_with_retries
 from scenegen.scenes.worker_job import WorkerJob
 from scenegen.shards.spool import SceneRecord, finished_scenes, write_scene
 
@@ -93,7 +93,7 @@ def _make(
 ) -> "tuple[dict[str, Any], _Child | None]":
     """(what became of the scene, the child that lives on)."""
     started = time.monotonic()
-    patience = Patience(_CRASHES, limits.start_pause_s)
+    patience = RetryBudget(_CRASHES, limits.start_pause_s)
     while True:
         try:
             return child.ask(scene, limits.scene_timeout_s), child
@@ -126,7 +126,7 @@ def _make(
 
 
 def _start(job: WorkerJob, command: Sequence[str], limits: Limits) -> "_Child":
-    """A child that is ready. Raises like `start_patiently`; SceneGenError for what is wrong with every scene."""
+    """A child that is ready. Raises like `start_with_retries`; SceneGenError for what is wrong with every scene."""
 
     def start() -> _Child:
         child = _Child(job, command)
@@ -137,7 +137,7 @@ def _start(job: WorkerJob, command: Sequence[str], limits: Limits) -> "_Child":
             raise
         return child
 
-    return start_patiently(start, limits.start_pause_s)
+    return start_with_retries(start, limits.start_pause_s)
 
 
 class _Child:

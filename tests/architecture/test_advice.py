@@ -33,7 +33,7 @@ PRINTED_BY = {
     "scenegen/objects/networks/encoders.py": ("scenegen objects",),
     "scenegen/assets/files.py": RUNS,
     "scenegen/assets/library.py": RUNS,
-    "scenegen/assets/fetch.py": ("scenegen assets fetch",),
+    "scenegen/assets/sources/fetch.py": ("scenegen assets fetch",),
     "scenegen/assets/sources": ("scenegen assets prepare",),
     "scenegen/blender": (*SCENES, "scenegen objects", "scenegen scene"),
     "scenegen/contract": READERS,

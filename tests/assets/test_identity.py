@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from scenegen.assets.model_files.identity import Identities, file_sha256
-from scenegen.assets.model_files.safety import Limits, check_file
+from scenegen.assets.model_files.limits import Limits
+from scenegen.assets.model_files.safety import check_file
 from scenegen.assets.sources.folder import read_folder
 from scenegen.errors import AssetError
 from tests.assets.models import L_FACES, L_VERTICES, Model, l_shape_glb, textured_obj

@@ -16,7 +16,7 @@ from PIL import Image
 
 from scenegen.assets import glb
 from scenegen.assets.library import AssetLibrary
-from scenegen.assets.model_files.safety import Limits
+from scenegen.assets.model_files.limits import Limits
 from scenegen.assets.preparing import collection as preparing
 from scenegen.assets.preparing.asset import PrepareOptions, prepare_asset
 from scenegen.assets.preparing.child_tools import ChildTools, TimeLimits

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from scenegen.assets.model_files import archives
-from scenegen.assets.model_files.safety import Limits, check_file
+from scenegen.assets.model_files.limits import Limits
+from scenegen.assets.model_files.safety import check_file
 from scenegen.errors import AssetError
 from tests.assets.models import L_FACES, L_VERTICES, Model, l_shape_glb, textured_obj
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scenegen.assets import glb
-from scenegen.assets.bake import BakeRequest
+from scenegen.assets.bake_request import BakeRequest
 from scenegen.assets.canonical import welded
 from scenegen.assets.preparing.child_tools import ChildTools
 from scenegen.errors import AssetError

@@ -116,12 +116,12 @@ def features() -> dict[str, Any]:
     from scenegen.objects.networks.manifest import choose_extractor
     from scenegen.objects.networks.projection import FeatureViews, voxel_features
     from scenegen.objects.networks.registry import load_extractor
-    from scenegen.objects.networks.rotations import turned, uniform_rotations
+    from scenegen.objects.networks.rotations import rotated, uniform_rotations
 
     torch.set_num_threads(1)
     geometry = _geometry(BIG)
     rotation = uniform_rotations(2, rng_for_asset(0, BIG, AssetStage.ROTATIONS))[1]
-    turn_s, pose = _timed(lambda: turned(geometry, rotation, 1))
+    turn_s, pose = _timed(lambda: rotated(geometry, rotation, 1))
     small = load_extractor(choose_extractor("efficientnet_lite0"), None, "cpu")
 
     class Random:

@@ -19,9 +19,9 @@ import numpy as np
 from scipy.spatial import ConvexHull
 
 from scenegen.assets import AssetLibrary, glb
-from scenegen.assets.bake import BakeRequest
+from scenegen.assets.bake_request import BakeRequest
 from scenegen.assets.preparing.convex import convex_parts
-from scenegen.blender.canonicalise import canonicalise, check_pose
+from scenegen.blender.importing.canonicalise import canonicalise, check_pose
 from scenegen.config import AssetsConfig
 
 RESULT = Path(__file__).parent / "results" / "prepare_assets.json"

@@ -27,13 +27,13 @@ import numpy as np
 
 from scenegen.assets.hdris import HdriLibrary
 from scenegen.assets.library import AssetLibrary
-from scenegen.blender import version
 from scenegen.blender.beauty import beauty_settings, read_rgb
 from scenegen.blender.camera import point_camera
 from scenegen.blender.exr import read_exr
-from scenegen.blender.log import captured
 from scenegen.blender.renderer import BlenderRenderer
 from scenegen.blender.room import show_walls
+from scenegen.blender.runtime import version
+from scenegen.blender.runtime.log import captured
 from scenegen.config import AssetsConfig, CameraConfig, DatasetConfig, RenderConfig
 from scenegen.layout.sampler import sample_scene
 from scenegen.layout.spec import SceneSpec

@@ -109,7 +109,7 @@ def test_an_id_beyond_uint16_is_refused(renderer, make_scene, three_objects):
 def test_the_recorded_pose_puts_the_canonical_mesh_where_it_is_rendered(renderer, make_scene, three_objects, shapes):
     import bpy
 
-    from scenegen.blender.assets import pose_error_m
+    from scenegen.blender.asset_cache import pose_error_m
 
     renderer.build(make_scene(three_objects))
     for placed in three_objects:

@@ -95,7 +95,7 @@ def test_a_truncated_asset_is_an_error_that_names_it(renderer, make_scene, shape
 
 
 def test_trouble_in_cycles_log_is_found_and_its_chatter_is_not():
-    from scenegen.blender.log import RenderLog
+    from scenegen.blender.runtime.log import RenderLog
 
     log = RenderLog()
     log.text = (
@@ -109,7 +109,7 @@ def test_trouble_in_cycles_log_is_found_and_its_chatter_is_not():
 def test_what_is_printed_by_c_code_is_captured(capfd):
     import os
 
-    from scenegen.blender.log import captured
+    from scenegen.blender.runtime.log import captured
 
     with captured() as log:
         os.write(1, b"from C\n")
@@ -119,7 +119,7 @@ def test_what_is_printed_by_c_code_is_captured(capfd):
 
 
 def test_a_device_that_is_asked_for_and_missing_is_an_error(renderer):
-    from scenegen.blender import devices
+    from scenegen.blender.runtime import devices
 
     missing = {"optix", "cuda"} - {device.kind.lower() for device in devices.found()}
     for name in missing:

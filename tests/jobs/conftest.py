@@ -15,7 +15,7 @@ from jobs_harness import HERE, PLAIN, files_of, render, stored_config, worker_co
 
 from scenegen.config import JobConfig
 from scenegen.contract.storage import Root
-from scenegen.jobs.run_result import RunResult
+from scenegen.jobs.reporting import RunResult
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ from scenegen.annotate.weights import MissingWeightsError
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
+from scenegen.jobs.reporting import RunResult
 from scenegen.jobs.resources import Machine
-from scenegen.jobs.run_result import RunResult
 from scenegen.jobs.shard_actors import ActorKind, ActorPlan, make_shards, plan_actors
 from scenegen.shards.config_file import require_config
 from scenegen.shards.sidecars import missing_shards

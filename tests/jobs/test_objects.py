@@ -15,12 +15,13 @@ from scenegen.config import AssetsConfig, JobConfig
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError, UsageError
-from scenegen.jobs.run_result import RunResult
-from scenegen.objects.makers import GeometryMaker, ViewsMaker
+from scenegen.jobs.reporting import RunResult
+from scenegen.objects.actors import GeometryMaker, ViewsMaker
+from scenegen.objects.asset_process import AssetWork
 from scenegen.objects.options import ObjectOptions, object_preset
 from scenegen.objects.run import ObjectsRun, make_objects
-from scenegen.objects.steps import Encoders, StepMetas, choose_steps, find_tools
-from scenegen.objects.tools import ToolsWork
+from scenegen.objects.step_metas import StepMetas
+from scenegen.objects.steps import Encoders, choose_steps, find_tools
 from scenegen.objects.wanted_assets import ScenesMissingError, wanted_assets
 from scenegen.scenes.factory import describe_dataset
 from scenegen.shards.objects import AssetCut
@@ -140,14 +141,14 @@ def test_latents_are_made_by_given_encoders_and_built_on_the_features(folder: Pa
     assert not [problem for problem in problems_of(folder) if "is missing" not in problem]
 
 
-def work_on(folder: Path, step: str, target: str, names: Sequence[str], renderer: str) -> tuple[ToolsWork, AssetCut]:
+def work_on(folder: Path, step: str, target: str, names: Sequence[str], renderer: str) -> tuple[AssetWork, AssetCut]:
     assets = wanted_assets(Root.open(folder), "starter")
     config = replace(assets.config, renderer=renderer)
     chosen = [f"blendswap-cc0-{name}" for name in names]
     cut = AssetCut.of({uid: assets.sha256_of_uid[uid] for uid in chosen}, 8)
     tools = find_tools(("geometry", "views"), OPTIONS, Encoders())
     meta = StepMetas(Root.open(folder), cut, cut.shards, replace(assets, config=config), OPTIONS, tools).meta(step)
-    return ToolsWork(str(folder), config, OPTIONS, meta, "cpu", 4.0 if renderer == "boxes" else 300.0, target), cut
+    return AssetWork(str(folder), config, OPTIONS, meta, "cpu", 4.0 if renderer == "boxes" else 300.0, target), cut
 
 
 def test_assets_that_hang_or_crash_become_failed_rows_and_the_others_go_on(tmp_path: Path):
@@ -171,7 +172,7 @@ def test_assets_that_hang_or_crash_become_failed_rows_and_the_others_go_on(tmp_p
 
 @pytest.mark.bpy
 def test_blender_renders_the_views_and_they_agree_with_the_mesh(tmp_path: Path):
-    how = ("scenegen.objects.tools:serve", ["stool"], "blender")
+    how = ("scenegen.objects.asset_process:serve", ["stool"], "blender")
     geometry, cut = work_on(tmp_path, "geometry", *how)
     (shard,) = cut.shards
     [*GeometryMaker(geometry, 1).make(shard)]

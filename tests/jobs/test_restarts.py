@@ -12,7 +12,7 @@ from jobs_harness import HERE, files_of, render, stored_config, worker_command
 from scenegen.config import JobConfig
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, SceneGenError
-from scenegen.jobs.restarts import DiedAtStartError, DoesNotStartError, End, WorkerKilledError, start_patiently
+from scenegen.jobs.restarts import DiedAtStartError, DoesNotStartError, End, WorkerKilledError, start_with_retries
 
 HASTY = JobConfig(start_pause_s=0.02)
 
@@ -74,15 +74,15 @@ def starts(*ends: int | None) -> Iterator[int | None]:
 
 @pytest.mark.parametrize("ends", [(0,), (-9, 0), (1, 0), (None, -11, 0), (3, 3, 0)])
 def test_a_start_is_tried_three_times(ends):
-    assert start_patiently(starts(*ends), 0.001) == "ready"
+    assert start_with_retries(starts(*ends), 0.001) == "ready"
 
 
 def test_only_the_same_end_of_its_own_is_a_fault_of_the_set_up():
     with pytest.raises(DoesNotStartError, match=r"code 3, 3 times in a row.*\nfirst line\nlast line"):
-        start_patiently(starts(3, 3, 3), 0.001)
+        start_with_retries(starts(3, 3, 3), 0.001)
     for ends in ((-9, -9, -9), (-11, -11, -11), (3, -9, 3), (3, 4, 3)):
         with pytest.raises(WorkerKilledError, match="while it started") as caught:
-            start_patiently(starts(*ends), 0.001)
+            start_with_retries(starts(*ends), 0.001)
         assert "does not start" not in str(caught.value)
 
 

@@ -5,7 +5,7 @@ import signal
 import time
 from typing import Any
 
-from scenegen.objects import tools
+from scenegen.objects import asset_process
 
 
 def serve(step: str, *args: Any) -> Any:
@@ -17,4 +17,4 @@ def serve(step: str, *args: Any) -> Any:
             os.kill(os.getpid(), signal.SIGSEGV)
         if "sofa" in uid:
             raise KeyError("a bug of the renderer")
-    return tools.serve(step, *args)
+    return asset_process.serve(step, *args)

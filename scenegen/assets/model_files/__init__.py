@@ -1,1 +1,1 @@
-"""Other people's model files: looked at, put right and told apart before an importer sees them."""
+"""Untrusted model files, before an importer reads them: checked, corrected and identified."""

@@ -1,4 +1,4 @@
-"""Untrusted zip archives: extracted within bounds, inside one folder, or refused."""
+"""Untrusted zip archives: extracted into one folder within limits of number and size, or refused."""
 
 import stat
 import zipfile
@@ -12,14 +12,14 @@ CHUNK = 1 << 20
 
 
 class ArchiveError(ValueError):
-    """The archive is damaged or hostile; the message names what."""
+    """The archive is damaged or hostile; the message says how."""
 
 
 def extract(archive: Path, to: Path, below: str = "", max_bytes: int = MAX_TOTAL_BYTES) -> None:
     """Extract the members under the folder `below` ("" for all) into `to`, keeping their names.
 
     Raises ArchiveError for a path that leaves the folder, a link, a zip bomb, too many files or a damaged archive.
-    The sizes are counted while inflating, so a header that lies does not help.
+    Sizes are counted while inflating, so that a false header does not help an attacker.
     """
     try:
         with zipfile.ZipFile(archive) as source:
@@ -34,7 +34,7 @@ def extract(archive: Path, to: Path, below: str = "", max_bytes: int = MAX_TOTAL
 
 
 def check_members(members: list[zipfile.ZipInfo], max_bytes: int = MAX_TOTAL_BYTES) -> None:
-    """Refuse by the directory alone, before a byte is inflated. Raises ArchiveError."""
+    """Check the archive's directory before anything is inflated. Raises ArchiveError."""
     if len(members) > MAX_FILES:
         raise ArchiveError(f"zip bomb: {len(members)} files; the limit is {MAX_FILES}")
     for member in members:

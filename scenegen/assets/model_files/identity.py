@@ -1,4 +1,4 @@
-"""Which model a file is: by its content and the content of what it refers to, not by where it lies."""
+"""The identity of a model: a hash over its content and the content of the files that it refers to, not its place."""
 
 import hashlib
 import struct
@@ -6,23 +6,23 @@ from pathlib import Path
 
 from scenegen.assets.model_files.references import references
 
-# Written beside each prepared asset, so that a store says by which rule its uids were made.
+# Written with each prepared asset, so that a store says by which rule its uids were made.
 RULE = "file and references"
 
 
 class Identities:
-    """Identities of the models below one folder. Each file is hashed once, however many models share it."""
+    """The identities of the models below one folder. A file that several models share is hashed once."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._shared: dict[Path, str] = {}
 
     def of(self, path: Path) -> tuple[str, str]:
-        """(identity, sha256 of the model file alone); equal where it refers to nothing.
+        """(identity, sha256 of the model file alone); both are equal if the model refers to no other file.
 
-        Names count as they are written, files by their content. A file that is missing or outside the folder counts as
-        missing, so that adding it later makes another model. Does not judge: a malformed file refers to nothing, and
-        one that cannot be read is known by its name, to be refused by name.
+        Referenced files count with the name as written and with their content. A file that is missing or outside the
+        folder counts as missing, so that adding it later gives another identity. Raises nothing: a malformed model
+        refers to nothing, and one that cannot be read is identified by its name; it will be refused later.
         """
         try:
             own = file_sha256(path)

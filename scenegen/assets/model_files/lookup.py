@@ -1,4 +1,4 @@
-"""Which file a model means by a name, as programs on other systems and other people's disks write names."""
+"""Finds the file that a model refers to, although names may come from another system or from another disk."""
 
 import os
 import re
@@ -6,16 +6,16 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
-# Each: what stands before a name, the name, and what stands behind it.
+# Groups of each: the text before a name, the name, and the text after it.
 USD_ASSET = re.compile(rb"(@)([^@\n]+)(@)")
 DAE_IMAGE = re.compile(rb"(<init_from>\s*)([^<]+?)(\s*</init_from>)")
 
 
 def find_file(name: str, folder: Path, root: Path) -> Path | None:
-    """The file below `root` that a file in `folder` means by `name`, resolved; None if there is none.
+    """The file below `root` that a file in `folder` refers to by `name`, as a resolved path; None if there is none.
 
-    Quotes and backslashes are understood, and letters may be of another case where nothing fits exactly. Of a path
-    that leads nowhere (the author's own disk), the longest end that exists in `folder` is taken.
+    Quotes and backslashes are understood. Upper and lower case may differ where no name fits exactly. If a path leads
+    nowhere (because it is one of the author's disk), its longest ending that exists below `folder` is taken.
     """
     parts = PurePosixPath(name.strip().strip('"').replace("\\", "/")).parts
     starts = range(len(parts)) if parts and not parts[0].startswith("/") else range(1, len(parts))
@@ -27,9 +27,9 @@ def find_file(name: str, folder: Path, root: Path) -> Path | None:
 
 
 def with_full_paths(text: bytes, names: re.Pattern[bytes], folder: Path, root: Path, uris: bool) -> bytes:
-    """The text with each name replaced by the full path of the file that is meant, where there is one.
+    """The text with each name replaced by the full path of the file that it refers to, if that exists.
 
-    uris: names are percent-encoded.
+    uris: whether names are percent-encoded.
     """
 
     def replaced(match: re.Match[bytes]) -> bytes:
@@ -50,7 +50,7 @@ def _walk(folder: Path, parts: tuple[str, ...], root: Path) -> Path | None:
 
 
 def _child(folder: Path, name: str) -> Path | None:
-    """The entry of that name, or of the same name in other letters; symbolic links are followed."""
+    """The entry of that name, or else one that differs only in case; symbolic links are followed."""
     try:
         if (folder / name).exists():
             return (folder / name).resolve()

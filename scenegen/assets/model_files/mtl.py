@@ -1,4 +1,4 @@
-"""Material libraries of OBJ files: read as programs write them, and written as Blender's importer reads them."""
+"""Material libraries of OBJ files: read in all the ways that programs write them, written as Blender reads them."""
 
 import re
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from scenegen.assets.model_files.lookup import find_file
 
 MAP_KEYS = re.compile(r"map_\w+|bump|disp|decal|refl|norm", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
-# What Blender's importer takes for blank: control characters and, in an OBJ file, the backslash too.
+# What Blender's importer treats as white space: control characters and, in an OBJ file, the backslash too.
 _BLANK = rb"[\x00-\x09\x0b-\x20\\]"
 _MTLLIB = re.compile(rb"^(?:\xef\xbb\xbf)?%b*mtllib%b+([^\r\n]+)" % (_BLANK, _BLANK), re.MULTILINE)
 _CONTROL = dict.fromkeys([*range(0x0A), 0x0B, 0x0C, *range(0x0E, 0x20)], " ")
 _NAMES = re.compile(r".+?\.mtl(?=\s|$)", re.IGNORECASE)
-# Words that follow an option of a map statement: at least, and at most as long as they are numbers.
+# How many words follow an option of a map statement: at least, and at most if they are numbers.
 _OPTIONS = {
     **dict.fromkeys(("-blendu", "-blendv", "-boost", "-bm", "-cc", "-clamp", "-imfchan", "-texres", "-type"), (1, 1)),
     **dict.fromkeys(("-o", "-s", "-t"), (1, 3)),
@@ -36,12 +36,12 @@ def libraries(obj: Path) -> list[str]:
 
 
 def library_names(argument: str) -> list[str]:
-    """The names in one mtllib statement: several, each of which may hold blanks."""
+    """The names in one mtllib statement. There may be several, and each may contain spaces."""
     return [name.strip() for name in _NAMES.findall(argument)] or [argument]
 
 
 def statements(library: Path) -> Iterator[tuple[str, str]]:
-    """(keyword, argument) of each line. Bytes that are no UTF-8 survive as surrogates."""
+    """(keyword, argument) of each line. Bytes that are not UTF-8 are kept as surrogates."""
     for line in re.split(r"[\r\n]+", _text(library.read_bytes()).removeprefix("\ufeff").translate(_CONTROL)):
         words = line.split(maxsplit=1)
         if words and not words[0].startswith("#"):
@@ -59,12 +59,12 @@ def map_name(argument: str) -> tuple[str, str]:
     return " ".join(words[:end]), " ".join(words[end:]).strip()
 
 
-def settled_library(obj: Path, folder: Path, root: Path) -> bytes:
+def merged_library(obj: Path, folder: Path, root: Path) -> bytes:
     """All materials that an OBJ file may use, as one library whose images are named by their full paths.
 
-    folder: where the model's names are looked up. The library that is named first wins, and one of the model's own
-    name is read last, named or not. A picture that only the ambient map names (photogrammetry) is the colour. A
-    missing image stays as it is written.
+    folder: where the names in the model are looked up. If libraries define the same material, the one named first
+    wins; the library with the model's own name is read last, also if it is not named. An image that only the ambient
+    map names (as in photogrammetry) becomes the colour. A missing image keeps the name that was written.
     """
     names = [*libraries(obj), obj.with_suffix(".mtl").name]
     files = [file for name in names if (file := find_file(name, folder, root)) is not None]
@@ -79,7 +79,7 @@ def settled_library(obj: Path, folder: Path, root: Path) -> bytes:
 
 
 def _materials(library: Path, root: Path) -> dict[str, list[tuple[str, str]]]:
-    """name -> its statements, with the images that are there under their full paths."""
+    """name -> its statements; images that exist are named by their full paths."""
     materials: dict[str, list[tuple[str, str]]] = {}
     current: list[tuple[str, str]] = []
     for key, argument in statements(library):

@@ -1,7 +1,7 @@
-"""What a model file refers to: material libraries, textures, buffers, layers. Names are found; nothing is judged.
+"""The files that a model file refers to: material libraries, textures, buffers, layers. Nothing is checked here.
 
-Formats that say it plainly (OBJ, glTF, PLY, USD text, COLLADA) are read; in FBX and .blend files the names of images
-are searched among the bytes. USDZ holds everything itself. The strings of a USD crate are packed, and not looked into.
+Formats with readable references (OBJ, glTF, PLY, USD text, COLLADA) are parsed. In FBX and .blend files the bytes are
+searched for names of images. USDZ contains all its files. The strings of a USD crate are compressed and are not read.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from scenegen.assets.files import IMAGE_SUFFIXES
 from scenegen.assets.model_files import mtl, ply
 from scenegen.assets.model_files.lookup import DAE_IMAGE, USD_ASSET, find_file
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tga", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".hdr", ".dds", ".gif")
 LIBRARY, TEXTURE, BUFFER, LAYER = "material library", "texture", "buffer", "layer"
 
 _IMAGE_NAME_END = re.compile(rb"\.(?:png|jpe?g|tga|bmp|tiff?|webp|exr|hdr|dds|gif)", re.IGNORECASE)
@@ -28,10 +28,10 @@ _LONGEST_NAME = 512
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A file that another one names.
+    """A file that another file names.
 
     name: as written. by: the file that names it. what: LIBRARY, TEXTURE, BUFFER or LAYER.
-    certain: False where the name was only found among the bytes of a file that is not understood.
+    certain: False if the name was only found by a search among the bytes of a format that is not parsed.
     """
 
     name: str
@@ -41,16 +41,16 @@ class Reference:
 
     @property
     def target(self) -> Path:
-        """Where the name points, from the folder of the file that names it."""
+        """The path that the name gives, from the folder of the file that names it; it need not exist."""
         return self.by.parent / self.name.replace("\\", "/")
 
     def found(self, root: Path) -> Path | None:
-        """The file that is meant, which must lie below `root` (see lookup.py); None if there is none."""
+        """The existing file below `root` that is referred to (see lookup.py); None if there is none."""
         return find_file(self.name, self.by.parent, root)
 
 
 def references(path: Path, root: Path) -> Iterator[Reference]:
-    """What a model refers to, and what those files refer to, each once; a file before its own references.
+    """What a model refers to, directly and through other files. A file comes before its own references.
 
     Only files below `root` are opened. Raises ValueError, KeyError, TypeError, AttributeError or struct.error for a
     malformed file.
@@ -68,7 +68,7 @@ def references(path: Path, root: Path) -> Iterator[Reference]:
 
 @contextlib.contextmanager
 def _bytes_of(path: Path) -> Iterator[mmap.mmap | bytes]:
-    """The file's bytes, not read before they are looked at (an empty file cannot be mapped)."""
+    """The file's bytes, mapped into memory unless the file is empty."""
     with path.open("rb") as file:
         if path.stat().st_size == 0:
             yield b""
@@ -82,7 +82,7 @@ def _text(name: bytes) -> str:
 
 
 def _obj(path: Path, root: Path) -> Iterator[Reference]:
-    """Its libraries, and the one of the model's own name, which importers read as well."""
+    """Its material libraries, and the one with the model's own name, which importers read too."""
     own = path.with_suffix(".mtl").name
     for name in dict.fromkeys([*mtl.libraries(path), *([own] if find_file(own, path.parent, root) else [])]):
         yield Reference(name, path, LIBRARY)
@@ -109,7 +109,7 @@ def _gltf(path: Path, root: Path) -> Iterator[Reference]:
 
 
 def _glb(path: Path, root: Path) -> Iterator[Reference]:
-    """Of the JSON chunk, which comes first; the binary one is not read."""
+    """References in the JSON chunk, which comes first; the binary chunk is not read."""
     del root
     with path.open("rb") as file:
         magic, length, kind = struct.unpack("<4s8xI4s", file.read(20))
@@ -118,7 +118,7 @@ def _glb(path: Path, root: Path) -> Iterator[Reference]:
 
 
 def gltf_references(document: dict[str, Any], path: Path) -> Iterator[Reference]:
-    """What a parsed glTF document names."""
+    """The buffers and images that a parsed glTF document names."""
     for key, what in (("buffers", BUFFER), ("images", TEXTURE)):
         for item in document.get(key, []):
             uri = item.get("uri", "data:")
@@ -144,7 +144,7 @@ def _dae(path: Path, root: Path) -> Iterator[Reference]:
 
 
 def _images_named(path: Path, root: Path) -> Iterator[Reference]:
-    """Strings in a binary file that end like the name of an image; strings there begin after a byte that is no text."""
+    """Strings in a binary file that end like the name of an image. A string begins after a byte that is no text."""
     del root
     names: dict[str, None] = {}
     with _bytes_of(path) as data:

@@ -1,52 +1,34 @@
-"""Untrusted model files, looked at before any importer sees them: sizes, headers, counts, and what they refer to.
+"""Checks untrusted model files before any importer reads them: sizes, headers, counts, and what they refer to.
 
-The formats that say cheaply what they hold (glTF, OBJ, PLY, STL, USDZ, COLLADA) are checked here; the others (FBX,
-USD crate, .blend) have their size bounded here, their memory and time by the process that imports them, and their
-images after import (nothing outside the folder is read).
+The formats whose content can be read cheaply (glTF, OBJ, PLY, STL, USDZ, COLLADA) are checked here. Of the others (FBX,
+USD crate, .blend) only the size is limited here; the process that imports them limits memory and time, and their images
+are checked after import (nothing outside the folder is read).
 """
 
 import contextlib
-import json
 import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
-
-import numpy as np
 
 from scenegen.assets import glb
-from scenegen.assets.model_files import archives, gltf_files, ply, stl
-from scenegen.assets.model_files.references import BUFFER, LIBRARY, TEXTURE, Reference, gltf_references, references
+from scenegen.assets.model_files import archives, gltf, ply, stl
+from scenegen.assets.model_files.gltf_checks import check_glb, check_gltf
+from scenegen.assets.model_files.limits import Limits, UnsafeFileError, check_faces, check_references, inside
 from scenegen.errors import AssetError
 
 SCAN_CHUNK = 1 << 22
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a raw asset may be at most."""
-
-    max_file_bytes: int = 1 << 30
-    max_faces: int = 1_000_000
-    max_archive_bytes: int = archives.MAX_TOTAL_BYTES
-
-
-class UnsafeFileError(ValueError):
-    """Not a file to import; the message names what is wrong."""
-
-
 def check_file(uid: str, path: Path, root: Path, limits: Limits, missing_ok: bool = False) -> None:
-    """Raises AssetError with one line that names the fault of a model file; silent if it may be imported.
+    """Raises AssetError with one line that says what is wrong with a model file; returns if it may be imported.
 
-    root: the folder that the file and everything it refers to must lie in.
-    missing_ok: a texture that is not there is no fault (it falls back to the material's colour).
+    root: the folder that must contain the file and everything it refers to.
+    missing_ok: a missing texture is no fault; the material's plain colour is used instead.
     """
     try:
-        _inside(path, root, "the model file")
+        inside(path, root, "the model file")
         if not path.is_file():
             raise UnsafeFileError(f"no file {path.name}")
         size = path.stat().st_size
@@ -58,129 +40,12 @@ def check_file(uid: str, path: Path, root: Path, limits: Limits, missing_ok: boo
         if check is None:
             raise UnsafeFileError(f"unknown format {path.suffix!r}")
         check(path, root, limits, missing_ok)
-    except (UnsafeFileError, glb.GlbError, gltf_files.CannotDecodeError, archives.ArchiveError) as error:
+    except (UnsafeFileError, glb.GlbError, gltf.CannotDecodeError, archives.ArchiveError) as error:
         raise AssetError(uid, str(error)) from None
     except OSError as error:  # no permission, a damaged disk
         raise AssetError(uid, f"cannot be read: {error.strerror or error}") from None
     except (KeyError, IndexError, TypeError, AttributeError, struct.error, OverflowError) as error:
         raise AssetError(uid, f"malformed {path.suffix} file ({type(error).__name__}: {error})") from None
-
-
-def _inside(path: Path, root: Path, what: str) -> Path:
-    """The resolved path (symbolic links followed). Raises UnsafeFileError if it is outside `root`."""
-    resolved = path.resolve()
-    if not resolved.is_relative_to(root.resolve()):
-        raise UnsafeFileError(f"path escape: {what} leaves its folder")
-    return resolved
-
-
-def _check_references(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
-    """Everything a model names, and what that names. A material library may be missing where a texture may."""
-    for reference in references(path, root):
-        _referred(reference, root, limits, missing_ok and reference.what in (TEXTURE, LIBRARY))
-
-
-def _referred(reference: Reference, root: Path, limits: Limits, missing_ok: bool = False) -> Path | None:
-    """The file that is named. Raises UnsafeFileError if it is outside, missing or too large."""
-    name, what, target = reference.name, reference.what, reference.found(root) or reference.target
-    if re.match(r"^([a-zA-Z][a-zA-Z0-9+.-]+:|//)", name):
-        raise UnsafeFileError(f"path escape: {what} {name[:80]!r} is not a local file")
-    if missing_ok and not target.resolve().is_relative_to(root.resolve()):
-        return None  # a path of the author's own disk; it is never opened
-    resolved = _inside(target, root, f"{what} {name[:80]!r}")
-    if not resolved.is_file():
-        if missing_ok:
-            return None
-        raise UnsafeFileError(f"missing {what}: {name[:80]}")
-    if resolved.stat().st_size > limits.max_file_bytes:
-        raise UnsafeFileError(
-            f"{what} {name[:80]} has {resolved.stat().st_size} bytes; the limit is {limits.max_file_bytes}"
-        )
-    return resolved
-
-
-def _check_glb(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
-    document = glb.Glb.from_bytes(path.read_bytes())
-    buffers = [document.binary if "uri" not in b else None for b in document.json.get("buffers", [])]
-    _check_gltf_document(document.json, buffers, path, root, limits, missing_ok)
-
-
-def _check_gltf(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
-    try:
-        document = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UnsafeFileError(f"bad glTF JSON ({error})") from None
-    buffers = [None] * len(document.get("buffers", []))
-    _check_gltf_document(document, buffers, path, root, limits, missing_ok)
-
-
-def _check_gltf_document(
-    document: dict[str, Any],
-    buffers: list[bytes | None],
-    path: Path,
-    root: Path,
-    limits: Limits,
-    missing_ok: bool,
-) -> None:
-    gltf_files.check_decodable(document)
-    for index, buffer in enumerate(document.get("buffers", [])):
-        if buffers[index] is not None:
-            available = len(buffers[index] or b"")
-        elif str(buffer.get("uri", "")).startswith("data:"):
-            available = len(buffer["uri"])
-        else:
-            name = unquote(buffer.get("uri", "?"))
-            target = _referred(Reference(name, path, BUFFER), root, limits)
-            buffers[index] = target.read_bytes() if target else b""
-            available = len(buffers[index] or b"")
-        if buffer["byteLength"] > available:
-            raise UnsafeFileError(f"truncated buffer: {available} of {buffer['byteLength']} bytes")
-    for reference in gltf_references(document, path):
-        if reference.what == TEXTURE:
-            _referred(reference, root, limits, missing_ok)
-    faces = _gltf_faces(document)
-    _check_faces(faces, limits)
-    _check_gltf_positions(document, buffers)
-
-
-def _gltf_faces(document: dict[str, Any]) -> int:
-    """Triangles that the scene's nodes draw (a mesh counts once for each node that shows it)."""
-    accessors = document.get("accessors", [])
-    uses = [0] * len(document.get("meshes", []))
-    for node in document.get("nodes", []):
-        if "mesh" in node:
-            uses[node["mesh"]] += 1
-    total = 0
-    for mesh, count in zip(document.get("meshes", []), uses, strict=True):
-        for primitive in mesh["primitives"]:
-            mode = primitive.get("mode", 4)
-            corners = accessors[primitive["indices"] if "indices" in primitive else primitive["attributes"]["POSITION"]]
-            if mode in (4, 5, 6):
-                total += count * (corners["count"] // 3 if mode == 4 else max(corners["count"] - 2, 0))
-    return total
-
-
-def _check_gltf_positions(document: dict[str, Any], buffers: list[bytes | None]) -> None:
-    """NaN or infinite positions, and accessors that leave their buffer, where the bytes are at hand."""
-    wanted = {p["attributes"]["POSITION"] for m in document.get("meshes", []) for p in m["primitives"]}
-    for index in wanted:
-        accessor = document["accessors"][index]
-        if accessor.get("componentType") != 5126 or "bufferView" not in accessor:
-            continue
-        view = document["bufferViews"][accessor["bufferView"]]
-        data = buffers[view["buffer"]]
-        if data is None:
-            continue
-        one = glb.Glb({**document, "bufferViews": [{**v, "buffer": 0} for v in document["bufferViews"]]}, data)
-        if not np.isfinite(one.accessor(index)).all():
-            raise UnsafeFileError("NaN or infinite vertices")
-
-
-def _check_faces(faces: int, limits: Limits) -> None:
-    if faces <= 0:
-        raise UnsafeFileError("zero faces")
-    if faces > limits.max_faces:
-        raise UnsafeFileError(f"{faces} faces; the limit is {limits.max_faces}")
 
 
 def _check_obj(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
@@ -196,8 +61,8 @@ def _check_obj(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None
         continued = line.endswith(b"\\")
         if not continued:
             faces, corners = faces + max(corners - 2, 0), 0
-    _check_references(path, root, limits, missing_ok)
-    _check_faces(faces, limits)
+    check_references(path, root, limits, missing_ok)
+    check_faces(faces, limits)
 
 
 def _check_ply(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
@@ -209,14 +74,14 @@ def _check_ply(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None
     counts = {name: int(count) for name, count in re.findall(r"element\s+(\w+)\s+(\d+)", header)}
     if counts.get("vertex") and not counts.get("face", counts.get("tristrips", 0)):
         raise UnsafeFileError("zero faces, only points: make a surface of them first, for example with MeshLab")
-    _check_references(path, root, limits, missing_ok)
+    check_references(path, root, limits, missing_ok)
     texture = ply.texture_name(header)
     if texture and not ply.has_vertex_uv(header):
         raise UnsafeFileError(
             f"texture {texture} lies on the faces' corners (texcoord), which is not read from PLY; "
             "save the model as OBJ or GLB"
         )
-    _check_faces(counts.get("face", 0) or counts.get("tristrips", 0), limits)
+    check_faces(counts.get("face", 0) or counts.get("tristrips", 0), limits)
     ascii_row = "format ascii" in header
     least = counts.get("vertex", 0) * (6 if ascii_row else 12) + counts.get("face", 0) * (6 if ascii_row else 7)
     if path.stat().st_size < least:
@@ -232,7 +97,7 @@ def _check_stl(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None
         count = sum(line.strip().lower().startswith(b"facet") for line in _lines(path))
     if count is None and any(head[stl.HEAD - 4 :]):
         raise UnsafeFileError(f"truncated STL: {path.stat().st_size} bytes are too few for its triangles")
-    _check_faces(count or 0, limits)
+    check_faces(count or 0, limits)
 
 
 def _check_usdz(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
@@ -252,7 +117,7 @@ def _check_usdc(path: Path, root: Path, limits: Limits, missing_ok: bool) -> Non
 def _check_dae(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
     if any(b"<!ENTITY" in line or b"<!DOCTYPE" in line for line in _lines(path)):
         raise UnsafeFileError("COLLADA with an entity declaration (an XML bomb needs one)")
-    _check_references(path, root, limits, missing_ok)
+    check_references(path, root, limits, missing_ok)
 
 
 def _check_fbx(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None:
@@ -276,21 +141,21 @@ def _magic(path: Path, allowed: tuple[bytes, ...], what: str) -> None:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Lines without their ends; a line longer than a chunk comes in pieces, so that memory stays bounded."""
+    """Lines without line ends. A line longer than a chunk comes in pieces, so that memory stays bounded."""
     with contextlib.closing(path.open("rb")) as file:
         while line := file.readline(SCAN_CHUNK):
             yield line.rstrip(b"\r\n")
 
 
 CHECKS: dict[str, Callable[[Path, Path, Limits, bool], None]] = {
-    ".glb": _check_glb,
-    ".gltf": _check_gltf,
+    ".glb": check_glb,
+    ".gltf": check_gltf,
     ".obj": _check_obj,
     ".ply": _check_ply,
     ".stl": _check_stl,
     ".usdz": _check_usdz,
-    ".usd": _check_references,
-    ".usda": _check_references,
+    ".usd": check_references,
+    ".usda": check_references,
     ".usdc": _check_usdc,
     ".dae": _check_dae,
     ".fbx": _check_fbx,

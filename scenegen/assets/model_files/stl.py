@@ -1,4 +1,4 @@
-"""STL files: which of the two formats, how many triangles, and the bytes that every reader takes."""
+"""STL files: binary or text, how many triangles, and a form that every reader understands."""
 
 import struct
 from pathlib import Path
@@ -7,9 +7,9 @@ HEAD, TRIANGLE = 84, 50
 
 
 def binary_count(path: Path) -> int | None:
-    """Triangles of a binary file, by its size: the header may begin with the text format's word, or a tail follow.
+    """The number of triangles of a binary file; None for text, and for a file that is cut short.
 
-    None for text, and for a file that is cut short.
+    Decided by the file's size: a binary header may begin with the text format's "solid", and extra bytes may follow.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -20,8 +20,8 @@ def binary_count(path: Path) -> int | None:
     return count if 0 <= tail < TRIANGLE else None
 
 
-def settled(path: Path) -> bytes | None:
-    """The file without its tail, or its text in small letters; None where it may be read as it is."""
+def importable(path: Path) -> bytes | None:
+    """The bytes to import instead: without extra ones, or text in lower case; None if the file can be read as it is."""
     count = binary_count(path)
     if count is None:
         with path.open("rb") as file:

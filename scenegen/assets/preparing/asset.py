@@ -1,7 +1,7 @@
-"""What is done to one raw asset: checked, canonicalised, given convex parts, checked again, written.
+"""Prepares one raw asset: checked, brought into canonical form, given convex parts, checked again, written.
 
-The work that can hang or crash (Blender, CoACD) comes in as `Tools`, so that the caller decides in which process it
-runs and for how long.
+The work that may hang or crash (Blender, CoACD) is done by `Tools`, so that the caller decides in which process it runs
+and for how long.
 """
 
 import contextlib
@@ -16,10 +16,11 @@ from typing import Protocol
 import numpy as np
 
 from scenegen.assets import glb
-from scenegen.assets.bake import BakedAsset, BakeRequest
+from scenegen.assets.bake_request import BakedAsset, BakeRequest
 from scenegen.assets.canonical import welded
 from scenegen.assets.manifest import AssetRecord
 from scenegen.assets.model_files import archives, safety
+from scenegen.assets.model_files.limits import Limits
 from scenegen.assets.preparing.convex import ConvexParts
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.errors import AssetError
@@ -28,33 +29,40 @@ UID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # it becomes a file name
 
 
 class Tools(Protocol):
-    """The heavy steps. Each raises AssetError with the reason when the asset cannot be used."""
+    """The steps that use Blender and CoACD. Each raises AssetError with the reason if the asset cannot be used."""
 
-    def bake(self, request: BakeRequest, out: Path) -> BakedAsset: ...
+    def bake(self, request: BakeRequest, out: Path) -> BakedAsset:
+        """Write the canonical GLB of a raw asset to `out`, not yet packed."""
+        ...
 
-    def check_pose(self, uid: str, path: Path) -> float: ...
+    def check_pose(self, uid: str, path: Path) -> float:
+        """The largest distance between a vertex as NumPy and as Blender reads it, in canonical lengths."""
+        ...
 
-    def convex_parts(self, uid: str, vertices: np.ndarray, faces: np.ndarray) -> ConvexParts: ...
+    def convex_parts(self, uid: str, vertices: np.ndarray, faces: np.ndarray) -> ConvexParts:
+        """Convex parts of a mesh, vertices (V, 3) float32 and faces (F, 3) int32, canonical frame."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareOptions:
-    """What a prepared asset may be.
+    """How assets are prepared.
 
-    texture_px: longer sides are scaled down. simplify_faces: decimate above it; None keeps all.
+    texture_px: textures with a longer side are scaled down. simplify_faces: meshes with more faces are decimated; None
+    keeps all faces. sharded_folders: divide the files among 256 folders. limits: the largest raw asset.
     """
 
     texture_px: int = 1024
     simplify_faces: int | None = None
     allow_missing_textures: bool = False
     sharded_folders: bool = True
-    limits: safety.Limits = field(default_factory=safety.Limits)
+    limits: Limits = field(default_factory=Limits)
 
 
 def prepare_asset(raw: RawAsset, store: Path, tools: Tools, options: PrepareOptions) -> AssetRecord:
-    """Write `<store>/objects/<xx>/<uid>.glb` and give its record. Running it again gives the same file.
+    """Write `<store>/objects/<xx>/<uid>.glb` and return its record. Running it again gives the same file.
 
-    Raises AssetError with one line that names what is wrong; then nothing is left in the store.
+    Raises AssetError with one line that says what is wrong; then nothing is left in the store.
     """
     if not UID.fullmatch(raw.uid):
         raise AssetError(raw.uid, "path escape: a uid may hold letters, digits, dots, dashes and underscores only")
@@ -88,8 +96,8 @@ def prepare_asset(raw: RawAsset, store: Path, tools: Tools, options: PrepareOpti
 
 
 @contextlib.contextmanager
-def _opened(raw: RawAsset, limits: safety.Limits) -> Iterator[tuple[Path, Path]]:
-    """(model file, folder it must stay in), extracted to a temporary folder if the asset lies in a zip."""
+def _opened(raw: RawAsset, limits: Limits) -> Iterator[tuple[Path, Path]]:
+    """(model file, folder that must contain it), extracted to a temporary folder if the asset is in a zip."""
     if not raw.archive:
         yield Path(raw.path), Path(raw.root)
         return

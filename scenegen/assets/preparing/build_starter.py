@@ -1,4 +1,4 @@
-"""Make the embedded starter pack again: python -m scenegen.assets.preparing.build_starter --sh3f BlendSwap-CC-0.sh3f
+"""Makes the embedded starter pack again: python -m scenegen.assets.preparing.build_starter --sh3f BlendSwap-CC-0.sh3f
 
 The file is in the Debian package sweethome3d-furniture 1.8 (`scenegen assets fetch sweethome3d` gets it).
 """
@@ -36,7 +36,7 @@ OPTIONS = PrepareOptions(texture_px=512, simplify_faces=7000, allow_missing_text
 
 
 class ReusingTools(ChildTools):
-    """Takes the convex parts that a store already holds for the very same mesh: they are most of the work."""
+    """Reuses the convex parts that a store already holds for exactly the same mesh: they are most of the work."""
 
     def __init__(self, store: Store, again: Sequence[str]) -> None:
         super().__init__(TimeLimits())
@@ -54,9 +54,9 @@ class ReusingTools(ChildTools):
 
 
 def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
-    """Prepare the pack into the package's own store. `only`: uids to make again, parts included.
+    """Prepare the pack into the package's own store. only: uids to make again, their parts included; empty makes all.
 
-    The manifest follows each file, so that the pack can be used while it is made again.
+    The manifest is written after each file, so that the pack can be used while it is being made.
     """
     store = Store.named(STARTER)
     quarantine = store.manifest.parents[1] / "quarantine" / "starter.jsonl"
@@ -71,7 +71,7 @@ def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
                 continue
             try:
                 record = prepare_asset(raw, store.root, tools, OPTIONS)
-                _refuse_twin(record, made.values())
+                _refuse_duplicate(record, made.values())
             except AssetError as error:
                 append_quarantined(quarantine, Quarantined(raw.uid, raw.source, raw.path, error.reason, raw.label))
                 log.warning("%s", error)
@@ -80,19 +80,19 @@ def build(sh3f: Path, only: Sequence[str] = ()) -> list[AssetRecord]:
             log.info("%s: %d bytes, %d parts (%s)", raw.uid, record.bytes, record.parts, record.parts_method)
             write_manifest(store.manifest, {**before, **made}.values())
     write_manifest(store.manifest, made.values())
-    _remove_strays(store, list(made.values()))
+    _remove_stale_files(store, list(made.values()))
     return list(made.values())
 
 
-def _remove_strays(store: Store, kept: list[AssetRecord]) -> None:
-    """Files of models that are no longer in the pack."""
+def _remove_stale_files(store: Store, kept: list[AssetRecord]) -> None:
+    """Remove the files of models that are no longer in the pack."""
     for path in (store.root / "objects").glob("*.glb"):
         if path.relative_to(store.root).as_posix() not in {record.file for record in kept}:
             path.unlink()
 
 
-def _refuse_twin(record: AssetRecord, others: Iterable[AssetRecord]) -> None:
-    """Raises AssetError for a model with as many faces in the same box as another one."""
+def _refuse_duplicate(record: AssetRecord, others: Iterable[AssetRecord]) -> None:
+    """Raises AssetError for a model with the number of faces and the extents of another one."""
     for other in others:
         if (other.faces, other.extents) == (record.faces, record.extents) and other.uid != record.uid:
             raise AssetError(record.uid, f"the same shape as {other.uid}")

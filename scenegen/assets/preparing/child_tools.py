@@ -1,4 +1,4 @@
-"""The heavy steps of preparing an asset, each in a killable child process with a time limit."""
+"""Blender and CoACD in killable child processes with time limits, for the steps of preparing an asset."""
 
 import os
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scenegen.assets.bake import BakedAsset, BakeRequest
+from scenegen.assets.bake_request import BakedAsset, BakeRequest
 from scenegen.assets.preparing.convex import ConvexParts, convex_parts, fallback_parts
 from scenegen.errors import AssetError, SceneGenError
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
@@ -14,7 +14,7 @@ from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Seconds for one asset, and bytes for the process that works on it."""
+    """Time limits for one asset, in seconds, and the memory limit of each child process, in bytes."""
 
     bake_s: float = 120.0
     parts_s: float = 60.0
@@ -22,31 +22,32 @@ class TimeLimits:
 
 
 def bake_in_child(request: BakeRequest, out: Path) -> BakedAsset:
-    from scenegen.blender.canonicalise import canonicalise
+    from scenegen.blender.importing.canonicalise import canonicalise
 
     return canonicalise(request, out)
 
 
 def check_pose_in_child(uid: str, path: Path) -> float:
-    from scenegen.blender.canonicalise import check_pose
+    from scenegen.blender.importing.canonicalise import check_pose
 
     return check_pose(uid, path)
 
 
 def blender_step(name: str, *args: object) -> object:
-    """What the Blender child serves: one process for both steps, so that Blender starts once for many assets."""
+    """The function that the Blender child serves, for both steps, so that Blender starts once for many assets."""
     return {"bake": bake_in_child, "check_pose": check_pose_in_child}[name](*args)
 
 
 def parts_step(vertices: np.ndarray, faces: np.ndarray) -> ConvexParts:
+    """The function that the CoACD child serves."""
     return convex_parts(vertices, faces)
 
 
 class ChildTools:
-    """`prepare.Tools` over two children: Blender, and CoACD. Use as a context manager."""
+    """The `Tools` of asset.py, with one child process for Blender and one for CoACD. Use it as a context manager."""
 
     def __init__(self, limits: TimeLimits = TimeLimits()) -> None:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # CoACD's; the job runs one asset a core
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # of CoACD: one asset is prepared on each core
         self._limits = limits
         self._blender = KillableChild(f"{__name__}:blender_step", limits.memory_bytes)
         self._coacd = KillableChild(f"{__name__}:parts_step", limits.memory_bytes)
@@ -65,7 +66,7 @@ class ChildTools:
         return self._in_blender(uid, "check_pose", uid, path)
 
     def convex_parts(self, uid: str, vertices: np.ndarray, faces: np.ndarray) -> ConvexParts:
-        """CoACD's parts; where it fails or takes too long, what stands in for them says so."""
+        """CoACD's parts; if it fails or takes too long, `fallback_parts`, whose method says why."""
         try:
             return self._coacd.call(self._limits.parts_s, vertices, faces)
         except ChildTimeoutError as error:
@@ -80,9 +81,9 @@ class ChildTools:
             raise AssetError(uid, f"{step} {error}") from None
         except ChildDiedError as error:
             raise AssetError(uid, f"{step} {error}") from None
-        except SceneGenError:  # of this asset, or of a process that does not start
+        except SceneGenError:  # an AssetError, or a process that does not start
             raise
-        except Exception as error:  # noqa: BLE001 - a malformed file may make any part of Blender stumble
+        except Exception as error:  # noqa: BLE001 - a malformed file may cause any error in Blender
             raise AssetError(
                 uid, f"{step} failed: {str(error).splitlines()[-1][:200] or type(error).__name__}"
             ) from None

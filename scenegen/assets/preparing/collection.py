@@ -1,8 +1,9 @@
-"""Prepare a whole collection with Ray: one asset at a time on each core, resumable, made for 180K assets.
+"""Prepares a whole collection with Ray: one asset at a time on each core, resumable, designed for 180K assets.
 
-Each worker is an actor that keeps Blender and CoACD warm in killable children, so an asset that hangs or crashes costs
-itself only. What is done is known from two ledgers of one JSON line an asset (prepared.jsonl and quarantine.jsonl),
-which only the driver writes; the manifest is made from them at the end of every run, also an interrupted one.
+Each worker is an actor that keeps Blender and CoACD running in killable children, so that an asset that hangs or
+crashes affects no other. Two ledgers with one JSON line for each asset (prepared.jsonl and quarantine.jsonl) say what
+is done. Only the driver writes them. The manifest is made from them at the end of every run, also of an interrupted
+one.
 """
 
 import threading
@@ -35,7 +36,7 @@ HOPELESS_AFTER = 10
 
 @dataclass(frozen=True, slots=True)
 class PrepareJob:
-    """store: the folder to fill. retry_quarantined: try again what was refused before."""
+    """store: the folder to fill. workers: actors at a time. retry_quarantined: try again what was refused before."""
 
     store: Path
     options: PrepareOptions = field(default_factory=PrepareOptions)
@@ -46,7 +47,7 @@ class PrepareJob:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A model that is the same as an earlier one of the same run; both are named as their user knows them."""
+    """A model that is the same as an earlier one of this run. label, of: both by the names that the user knows."""
 
     label: str
     of: str
@@ -56,8 +57,9 @@ class Duplicate:
 class Tally:
     """What happened in a run: inputs = prepared + refused + duplicates + done_before + unfinished.
 
-    inputs: models taken from the collection. refused: the files, by the kind of their fault. done_before: known from
-    the ledgers; kept_uids of them have a uid of the older rule. unfinished: in the works when the run was stopped.
+    inputs: models read from the collection. refused_by_kind: the refused files by the kind of fault. done_before:
+    models that the ledgers know; kept_uids of them have a uid of the older rule. unfinished: being prepared when the
+    run was stopped.
     """
 
     inputs: int = 0
@@ -75,7 +77,7 @@ class Tally:
 
 
 class Preparer:
-    """Prepares assets one after the other in one process; a Ray actor, or used as it is."""
+    """Prepares assets one after the other in one process; used as a Ray actor, or directly."""
 
     def __init__(self, store: Path, options: PrepareOptions, limits: TimeLimits) -> None:
         self._store, self._options = store, options
@@ -97,7 +99,11 @@ def prepare_collection(
     stop: threading.Event,
     on_result: Callable[[AssetRecord | Quarantined | Duplicate], None] = lambda result: None,
 ) -> Tally:
-    """Prepare what the ledgers do not hold yet. Ray must be initialised. Write the manifest, also when stopped."""
+    """Prepare the assets that the ledgers do not know yet, and write the manifest, also if stopped.
+
+    Ray must be initialised. stop: set it to end the run. on_result: is called with each result.
+    Raises SceneGenError for an error that every asset would meet.
+    """
     job.store.mkdir(parents=True, exist_ok=True)
     known = _Known(job)
     tally = Tally()
@@ -120,7 +126,7 @@ def prepare_collection(
 def _wanted(
     assets: Iterable[RawAsset], known: "_Known", tally: Tally, on_duplicate: Callable[[Duplicate], None]
 ) -> Iterator[RawAsset]:
-    """The models that are neither done nor seen in this run; the others are counted."""
+    """The models to prepare: neither done before nor repeated in this run. Counts all of them in `tally`."""
     first: dict[str, str] = {}
     for raw in assets:
         tally.inputs += 1
@@ -138,7 +144,7 @@ def _wanted(
 
 
 class _Known:
-    """What a store's ledgers hold when a run begins."""
+    """What a store's ledgers say at the start of a run."""
 
     def __init__(self, job: PrepareJob) -> None:
         self.prepared = read_prepared(job.store)
@@ -146,10 +152,11 @@ class _Known:
         self._older = {uid: entry.record.name for uid, entry in self.prepared.items() if not entry.identity}
 
     def takes_older_uid(self, raw: RawAsset) -> bool:
-        """Whether an asset of the older rule, whose uid covered the model file alone, was made from this model.
+        """Whether an asset of the older rule, whose uid was the sha256 of the model file alone, was made from this
+        model.
 
-        Of several models with equal files the older rule took the first, in the same order as now. So the first keeps
-        that asset, once, and the others are prepared under uids of their own.
+        Of several models with equal files the older rule prepared the first, in the same order as now. So the first
+        keeps that asset, once, and the others are prepared under uids of their own.
         """
         if not raw.file_sha256 or self._older.get(raw.file_sha256) != raw.name:
             return False
@@ -164,7 +171,7 @@ def _refused(raw: RawAsset, reason: str) -> Quarantined:
 def _in_parallel(
     assets: Iterator[RawAsset], job: PrepareJob, stop: threading.Event
 ) -> Iterator[tuple[RawAsset, AssetRecord | Quarantined]]:
-    """Results as they come. Few assets are in flight, so neither Ray nor the driver grows with the collection."""
+    """Results as they become ready. Few assets are in flight, so that neither Ray nor the driver grows with their number."""
     import ray
 
     remote = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=3)(Preparer)

@@ -1,8 +1,8 @@
 """Convex collision parts of a canonical mesh: few, small, and never smaller than the surface they stand for.
 
-CoACD finds the cut of a simplified mesh into parts. Then every (finely cut) triangle of the true mesh is given to
-the part nearest to it and each part grows to the hull of what it was given. So each piece of the surface lies inside
-one convex part, and two assets whose parts do not touch do not interpenetrate.
+CoACD divides a simplified mesh into parts. Then the triangles of the true mesh are cut into small pieces; each piece is
+given to the nearest part, and each part grows to the hull of its pieces. So every piece of the surface lies inside one
+convex part, and two assets whose parts do not touch do not interpenetrate.
 
 V: vertices. F: faces. P: vertices of a part. K: planes.
 """
@@ -32,15 +32,16 @@ MIN_HALF_THICKNESS = 5e-4
 
 @dataclass(frozen=True, slots=True)
 class ConvexParts:
-    """vertices: one (P, 3) float32 array a part, canonical frame. method: "coacd", or "hull (why)", "patches (why)"."""
+    """vertices: (P, 3) float32 of each part, canonical frame. method: "coacd", "hull (why)" or "patches (why)"."""
 
     vertices: tuple[np.ndarray, ...]
     method: str
 
 
 def convex_parts(vertices_V3: np.ndarray, faces_F3: np.ndarray) -> ConvexParts:
-    """CoACD parts that cover the mesh; one hull where the mesh all but fills it.
+    """CoACD parts that cover the mesh; one hull if the mesh nearly fills it.
 
+    vertices_V3: float32, canonical frame. faces_F3: int32.
     May take minutes on a bad mesh: run it where it can be killed. Raises ValueError if CoACD finds no part.
     """
     pieces, centroids = _surface_pieces(vertices_V3, faces_F3)
@@ -51,15 +52,16 @@ def convex_parts(vertices_V3: np.ndarray, faces_F3: np.ndarray) -> ConvexParts:
 
 
 def solidity(pieces_N33: np.ndarray) -> float:
-    """Share of the hull's volume that the closed-up surface fills, on a grid of 32 cells along the longest side.
+    """Share of the hull's volume that the mesh fills, on a grid of 32 cells along the longest side.
 
-    Hollows that cannot be reached from outside count as filled: for collisions a closed box is solid.
+    pieces_N33: corners of small triangles. Hollows that cannot be reached from outside count as filled, because for
+    collisions a closed box is solid.
     """
     corners = pieces_N33.reshape(-1, 3)
     low, cell = corners.min(axis=0), float(np.ptp(corners, axis=0).max()) / SOLIDITY_CELLS
     shape = np.ceil(np.ptp(corners, axis=0) / cell).astype(int) + 1
     filled = np.zeros(shape, bool)
-    for weights in SURFACE_SAMPLES:  # dense enough: pieces are small against a few cells
+    for weights in SURFACE_SAMPLES:  # dense enough, because a piece spans only a few cells
         filled[tuple(((np.einsum("k,nkx->nx", weights, pieces_N33) - low) / cell).astype(int).T)] = True
     filled = binary_fill_holes(filled)
     centres = low + (np.stack(np.indices(shape), axis=-1).reshape(-1, 3) + 0.5) * cell
@@ -71,28 +73,29 @@ def solidity(pieces_N33: np.ndarray) -> float:
 
 
 def hull_part(vertices_V3: np.ndarray, why: str) -> ConvexParts:
-    """One hull around everything."""
+    """One hull around all vertices."""
     return ConvexParts((_small_hull(vertices_V3.astype(np.float64)),), f"hull ({why})")
 
 
 def fallback_parts(vertices_V3: np.ndarray, faces_F3: np.ndarray, why: str) -> ConvexParts:
-    """Where CoACD fails or takes too long: patches of surface for a thin shell (a cup), one hull for anything else.
+    """Parts for a mesh on which CoACD fails or takes too long: patches of surface for a thin shell (a cup), else one
+    hull.
 
-    Patches leave the inside of a solid empty, so that a small object could be placed in it; hence only for shells.
+    Patches leave the inside of a solid empty, so that a small object could be placed in it; therefore only for shells.
     """
     pieces, centroids = _surface_pieces(vertices_V3, faces_F3)
     if solidity(pieces) > SHELL:
         return hull_part(vertices_V3, why)
     normals = np.cross(pieces[:, 1] - pieces[:, 0], pieces[:, 2] - pieces[:, 0])
     normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    # Both sides of a wall belong together, so normals count without their sign: as the matrix n n^T.
+    # Both sides of a thin wall belong together, so the sign of a normal must not count: use the matrix n n^T.
     sheet = (normals[:, :, None] * normals[:, None, :])[:, *np.triu_indices(3)]
     _, owner = kmeans2(np.concatenate([centroids, 0.15 * sheet], axis=1), MAX_PARTS, minit="++", seed=0)
     return ConvexParts(_hulls(pieces, owner, MAX_PARTS), f"patches ({why})")
 
 
 def simplified(vertices_V3: np.ndarray, faces_F3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Merge vertices that share a cell of a 48^3 grid; CoACD's time grows with the faces, its cuts hardly change."""
+    """Merge vertices in the same cell of a 48^3 grid: CoACD's time grows with the faces, and its cuts hardly change."""
     if len(faces_F3) < 2000:
         return vertices_V3, faces_F3
     cells = np.rint(vertices_V3 * SIMPLIFIED_CELLS).astype(np.int64) + SIMPLIFIED_CELLS
@@ -154,7 +157,7 @@ def _halved(corners: np.ndarray, longest: np.ndarray) -> np.ndarray:
 
 
 def _grown(cores: list[np.ndarray], pieces_N33: np.ndarray, centroids_N3: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Each core's hull with the surface pieces nearest to it; cores that get none are dropped."""
+    """The hull of the surface pieces nearest to each of CoACD's parts; parts without a piece are dropped."""
     distance = np.stack([_outside(core, centroids_N3) for core in cores], axis=1)
     return _hulls(pieces_N33, distance.argmin(axis=1), len(cores))
 
@@ -198,7 +201,7 @@ def _small_hull(points: np.ndarray) -> np.ndarray:
         if np.isfinite(corners).all() and len(corners) >= 4:
             return corners[ConvexHull(corners).vertices].astype(np.float32)
     except QhullError:
-        pass  # a needle whose chosen planes meet nowhere near: its box serves as well
+        pass  # a needle whose chosen planes do not bound a shape: its bounding box serves as well
     low, high = solid.min(axis=0), solid.max(axis=0)
     return np.array(np.meshgrid(*np.stack([low, high], axis=1))).reshape(3, 8).T.astype(np.float32)
 

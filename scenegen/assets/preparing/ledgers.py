@@ -1,7 +1,8 @@
-"""The two ledgers of a store, one JSON line an asset, appended: what it holds, and what was refused and why.
+"""The two ledgers of a store, with one appended JSON line for each asset: what it holds, and what was refused and why.
 
-A line of what it holds is the asset's record and two facts more: `made_from`, the file as the user knows it, and
-`identity`, the rule by which its uid was made. Older ledgers lack both; their uids cover the model file alone.
+A line about a prepared asset is its record with two more entries: `made_from`, the file by the name that the user
+knows, and `identity`, the rule by which its uid was made. Older ledgers lack both; their uids are hashes of the model
+file alone.
 """
 
 import json
@@ -26,12 +27,13 @@ class Prepared:
 
 
 def append_prepared(store: Path, entry: Prepared) -> None:
+    """Add a line to the store's ledger of prepared assets."""
     line = {**asdict(entry.record), "made_from": entry.made_from, "identity": entry.identity}
     append_line(store / PREPARED, json.dumps(line, ensure_ascii=False))
 
 
 def read_prepared(store: Path) -> dict[str, Prepared]:
-    """uid -> line, of the assets whose file is still there with its size. A line cut short is ignored."""
+    """uid -> entry of the assets whose file is still there with its size. A truncated line is ignored."""
     found = {}
     for entry in _prepared_lines(store / PREPARED):
         file = store / entry.record.file
@@ -41,7 +43,7 @@ def read_prepared(store: Path) -> dict[str, Prepared]:
 
 
 def raw_files(store: Path) -> dict[str, str]:
-    """uid -> the file that it was made from, where the ledger says so."""
+    """uid -> the file that the asset was made from, if the ledger says it."""
     return {entry.record.uid: entry.made_from for entry in _prepared_lines(store / PREPARED) if entry.made_from}
 
 
@@ -60,7 +62,7 @@ class Quarantined:
     """One asset that cannot be used.
 
     path: its file on the machine that tried, or the zip it lies in. reason: one line that names what is wrong with it.
-    label: the file as its collection's user knows it; ledgers of older versions lack it.
+    label: the file by the name that the user knows; ledgers of older versions lack it.
     """
 
     uid: str
@@ -71,16 +73,17 @@ class Quarantined:
 
     @property
     def shown(self) -> str:
-        """What to call it in a message."""
+        """Its name in messages."""
         return self.label or self.path
 
 
 def append_quarantined(ledger: Path, entry: Quarantined) -> None:
+    """Add a line to a ledger of refused assets."""
     append_line(ledger, json.dumps(asdict(entry), ensure_ascii=False))
 
 
 def append_line(path: Path, line: str) -> None:
-    """One write in append mode: a line is there whole or not at all, also with several writers."""
+    """Append with a single write, so that a line is there whole or not at all, even with several writers."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         os.write(descriptor, line.encode() + b"\n")
@@ -89,7 +92,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def read_quarantined(ledger: Path) -> dict[str, Quarantined]:
-    """uid -> entry. A last line cut short by a crash is ignored; the asset is simply tried again."""
+    """uid -> entry. A last line that a crash has truncated is ignored; its asset is then tried again."""
     entries = {}
     for line in ledger.read_text().splitlines() if ledger.is_file() else ():
         try:

@@ -1,4 +1,4 @@
-"""What `scenegen assets prepare` and `notice` need of the job side: a Ray session, signals, a dataset's assets."""
+"""`scenegen assets prepare` with a Ray session, signals and progress; for `notice`, the records of a dataset's assets."""
 
 import sys
 import time
@@ -24,7 +24,7 @@ MOST_KINDS, MOST_FILES = 10, 3
 
 
 def run_prepare(assets: Iterable[RawAsset], job: PrepareJob, ray_address: str, stop: Event) -> Tally:
-    """Prepare a collection with Ray until it is done or a signal asks to stop; say how it goes."""
+    """Prepare a collection with Ray until it is done or a signal asks to stop; progress goes to standard error."""
     progress = _Progress()
     with ray_session(JobConfig(ray_address=ray_address or None), stop) as machine, stop_on_signal(stop):
         sized = replace(job, workers=job.workers or max(1, machine.cpus))
@@ -35,7 +35,7 @@ def run_prepare(assets: Iterable[RawAsset], job: PrepareJob, ray_address: str, s
 
 
 def summary(tally: Tally) -> list[str]:
-    """The numbers of a run, which add up to its inputs, and what was refused, by kind, with the files."""
+    """Lines for people: the numbers of a run, which add up to its inputs, and the refused files by kind of fault."""
     parts = {
         "prepared": tally.prepared,
         "refused": tally.refused,
@@ -58,7 +58,10 @@ def summary(tally: Tally) -> list[str]:
 
 
 def records_of_dataset(location: str) -> list[AssetRecord]:
-    """The records of the objects and environment maps in a dataset's scenes. Raises SceneGenError if one is unknown."""
+    """The records of the objects and environment maps in a dataset's scenes.
+
+    Those that the configured stores no longer hold are left out. Raises SceneGenError if there is no dataset.
+    """
     config = require_config(Root.open(location)).config
     library = AssetLibrary.open(replace(config.assets, split="all"))
     maps = HdriLibrary.open(config.assets).records
@@ -70,7 +73,7 @@ def records_of_dataset(location: str) -> list[AssetRecord]:
 
 
 class _Progress:
-    """A line for each refused model and each duplicate, and one every 20 seconds."""
+    """Prints a line for each refused model and each duplicate, and a count every 20 seconds."""
 
     def __init__(self) -> None:
         self._started = self._last = time.monotonic()

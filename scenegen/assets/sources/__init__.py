@@ -1,1 +1,1 @@
-"""Collections of raw assets: each module turns a local folder or archive into `RawAsset` items."""
+"""Collections of raw assets: each module lists the models of a local folder or archive as `RawAsset` items."""

@@ -1,4 +1,4 @@
-"""A plain folder of model files, of nobody's particular layout."""
+"""Any folder of model files, whatever its layout."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +9,10 @@ from scenegen.errors import UsageError
 
 
 def read_folder(root: Path, source: str, licence: str = "NOASSERTION", author: str = "") -> Iterator[RawAsset]:
-    """Every model file below `root`, equal ones too; the uid is its identity (see identity.py).
+    """Every model file below `root`, equal ones too; the uid is the model's identity (see identity.py).
 
-    A model may refer to files anywhere below `root`. Files are hashed when their turn comes. The split hangs on the
-    model file alone, so that two textures of one shape do not lie in two splits.
+    A model may refer to files anywhere below `root`. Files are hashed one by one, as the models are asked for. The
+    split depends on the model file alone, so that texture variants of one shape are in the same split.
     Raises UsageError for a folder that is missing or holds no model.
     """
     if not root.is_dir():

@@ -1,9 +1,9 @@
-"""A raw asset: where its file is, whose it is, which split it belongs to. Nothing is opened yet."""
+"""A raw asset: where its file is, its author and licence, and its split. The file is not opened yet."""
 
 import hashlib
 from dataclasses import dataclass
 
-from scenegen.assets.bake import PrincipledLook
+from scenegen.assets.bake_request import PrincipledLook
 
 MODEL_SUFFIXES = frozenset(
     {".glb", ".gltf", ".obj", ".ply", ".stl", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".dae", ".blend"}
@@ -14,10 +14,10 @@ MODEL_SUFFIXES = frozenset(
 class RawAsset:
     """One model of a collection.
 
-    label: the model as its collection's user knows it: its path below the input, that of its zip before it.
-    file_sha256: of the model file alone, where the uid covers more than it. Older stores took it for the uid.
+    label: the model by the name that the user knows: its path below the input, after that of its zip if it is in one.
+    file_sha256: of the model file alone, if the uid covers more files. Older stores used it as the uid.
     path: the model file; or, with `archive`, its name inside that zip.
-    root: the folder that the model and what it refers to must lie in; or, with `archive`, the part of the zip to
+    root: the folder that must contain the model and what it refers to; or, with `archive`, the part of the zip to
     extract ("" is all of it).
     """
 
@@ -41,7 +41,7 @@ class RawAsset:
 
     @property
     def shown(self) -> str:
-        """What to call it in a message."""
+        """Its name in messages."""
         return self.label or self.archive or self.path
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from scenegen.assets.bake import PrincipledLook
+from scenegen.assets.bake_request import PrincipledLook
 from scenegen.assets.sources.raw import RawAsset, hashed_split
 from scenegen.errors import SceneGenError
 
@@ -31,7 +31,7 @@ HOLDERS = {
     "Reallusion": "Reallusion",
     "Scopia": "Scopia Visual Interfaces Systems, s.l.",
 }
-# At the end of a name it is the thing itself ("front door", not "glass door cabinet").
+# Only at the end of a name does the word say what the object is ("front door", but not "glass door cabinet").
 NOT_FURNITURE = re.compile(
     r"\b(doors?|windows?|stair\w*|shutters?|blinds?|people|person|man|woman|male|female|boy|girl)$", re.I
 )
@@ -41,7 +41,7 @@ ANIMALS = re.compile(r"\b(chicken|horse|deer|\w*dog|cat|cow|bird|fish|rabbit)\b"
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """One piece of furniture. size_cm: (width x, depth y, height z) as the catalogue says."""
+    """One piece of furniture. size_cm: (width x, depth y, height z). fixture: a part of a building, or a person."""
 
     name: str
     category: str
@@ -72,6 +72,7 @@ def read_library(sh3f: Path, exclude: frozenset[str] = frozenset()) -> Iterator[
 
 
 def parse_catalogue(text: str) -> list[CatalogueEntry]:
+    """The entries of a catalogue that name a model, in its order."""
     items: dict[int, dict[str, str]] = {}
     for line in text.splitlines():
         if match := re.match(r"(\w+)#(\d+)\s*=\s*(.*)", line.strip()):
@@ -173,7 +174,8 @@ def _look(values: dict[str, list[str]]) -> PrincipledLook:
     if shine < 0.05:
         roughness = max(roughness, 0.7)
     metallic = 1.0 if shine >= 0.7 and exponent >= 40 and body <= shine and alpha > 0.99 and _grey(diffuse) else 0.0
-    # A metal mirrors what Phong left to the highlight, so it is lighter than its diffuse colour, in proportion.
+    # A metal's colour is that of its reflection, which Phong has in the highlight: it is lighter than the diffuse
+    # colour.
     color = tuple(0.35 + 0.65 * channel if metallic else channel for channel in diffuse)
     glow = max(_rgb(values, "ke", 0.0))
     linear = tuple(_linear(min(max(channel, 0.02), 0.92)) for channel in color)

@@ -21,9 +21,9 @@ csv.field_size_limit(1 << 24)  # captions are long
 class Collection:
     """What is known of a whole collection.
 
-    licence: SPDX id where one covers all of it; the Objaverse ones differ from object to object.
-    test: all of it is the paper's test set.
-    place: (local path) -> (model file or name in the zip, folder it may refer to, zip).
+    licence: SPDX id if one licence covers all of it; those of Objaverse differ from object to object.
+    test: whether all of it is the paper's test set.
+    place: (root, local path) -> (model file or name in the zip, folder of the files it may refer to, zip or "").
     """
 
     name: str
@@ -41,7 +41,7 @@ def _own_folder(root: Path, local: str) -> tuple[str, str, str]:
 
 
 def _alone(root: Path, local: str) -> tuple[str, str, str]:
-    """A file that holds all that it needs (GLB) among many."""
+    """A self-contained file (GLB) among others."""
     path = root / local
     return str(path), str(path.parent), ""
 
@@ -79,9 +79,7 @@ def read_collection(
 ) -> Iterator[RawAsset]:
     """The rows of a collection that have a local file, in the CSV's order, repeated ones too.
 
-    The uid is the CSV's sha256.
-
-    A `licence` (or `license`) column, where there is one, goes before the collection's own.
+    The uid is the CSV's sha256. A `licence` (or `license`) column, if there is one, overrides the collection's licence.
     Raises UsageError for an unknown collection or a missing CSV, SceneGenError for one without the columns.
     """
     if name not in COLLECTIONS:

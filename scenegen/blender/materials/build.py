@@ -7,10 +7,10 @@ from typing import Protocol
 import bpy
 import numpy as np
 
-from scenegen.blender import version
 from scenegen.blender.materials.external import load_external
 from scenegen.blender.materials.families import FAMILIES
-from scenegen.blender.materials.signals import Canvas, Signal, Surface
+from scenegen.blender.materials.shader_nodes import Canvas, Signal, Surface
+from scenegen.blender.runtime import version
 from scenegen.errors import SceneError
 from scenegen.layout.spec import MaterialSpec
 

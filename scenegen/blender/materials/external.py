@@ -8,8 +8,8 @@ from pathlib import Path
 
 import bpy
 
-from scenegen.blender import version
-from scenegen.blender.materials.signals import Canvas, Signal
+from scenegen.blender.materials.shader_nodes import Canvas, Signal
+from scenegen.blender.runtime import version
 from scenegen.errors import AssetError
 from scenegen.layout.spec import MaterialSpec
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scenegen.blender.materials import ground, masonry, metal, stone, textile, walls, wood
-from scenegen.blender.materials.signals import Canvas, Surface
+from scenegen.blender.materials.shader_nodes import Canvas, Surface
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from scenegen.blender.materials import palette
-from scenegen.blender.materials.signals import Canvas, Surface
+from scenegen.blender.materials.shader_nodes import Canvas, Surface
 
 
 def asphalt(canvas: Canvas, rng: np.random.Generator) -> Surface:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from scenegen.blender.materials import palette
-from scenegen.blender.materials.signals import Canvas, Surface
+from scenegen.blender.materials.shader_nodes import Canvas, Surface
 
 
 def metal(canvas: Canvas, rng: np.random.Generator) -> Surface:

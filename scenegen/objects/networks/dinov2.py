@@ -1,4 +1,4 @@
-"""DINOv2's patch tokens as voxel features, as TRELLIS has them: before the final norm, of views of 518 pixels.
+"""DINOv2's patch tokens as voxel features, as TRELLIS uses them: before the final norm, of views of 518 pixels.
 
 Shapes: K views, B of them at a time, C channels, h w patches.
 """
@@ -19,7 +19,7 @@ OFFICIAL = dino_config("dinov2_vitl14_reg")
 
 
 class DinoV2:
-    """A loaded network; see FeatureExtractor."""
+    """A loaded DINOv2; see FeatureExtractor."""
 
     name = "dinov2"
 
@@ -32,7 +32,7 @@ class DinoV2:
     def load(
         cls, weights: Weights, device: str = "auto", batch_size: int = 16, config: DinoConfig = OFFICIAL
     ) -> "DinoV2":
-        """From the authors' .pth or the hub's .safetensors. Raises SceneGenError for a file that is neither."""
+        """Load the authors' .pth or the hub's .safetensors. Raises SceneGenError for a file that is neither."""
         chosen = pick_device(device)
         try:
             return cls(read_dinov2(weights.file, config, Runtime(device=chosen)), chosen, batch_size)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0's maps at strides 8 and 16 as voxel features, where no large encoder is at hand.
+"""EfficientNet-Lite0's feature maps at strides 8 and 16 as voxel features, for use without a large encoder.
 
 Shapes: K views, B of them at a time, C = 40 + 112 channels, h w cells of stride 8.
 """
@@ -15,11 +15,11 @@ from scenegen.errors import SceneGenError
 from scenegen.objects.networks.protocol import network_images
 
 LEVELS = (2, 3)
-"""Of the network's five maps: fine enough for voxels, and deep enough to know parts."""
+"""Which of the network's five maps: fine enough for voxels, and deep enough to tell parts apart."""
 
 
 class EfficientNet:
-    """A loaded network; see FeatureExtractor. image_px: edge of the images it is given, a multiple of 32."""
+    """A loaded EfficientNet-Lite0; see FeatureExtractor. image_px: side of its input images, a multiple of 32."""
 
     name = "efficientnet_lite0"
     channels = sum(CHANNELS[level] for level in LEVELS)
@@ -30,7 +30,7 @@ class EfficientNet:
 
     @classmethod
     def load(cls, image_px: int, device: str = "auto", batch_size: int = 32) -> "EfficientNet":
-        """With the weights of the package. Raises SceneGenError if it is not installed."""
+        """Load it with the weights of its package. Raises SceneGenError if the package is not installed."""
         try:
             network = EfficientNetLite0.from_package()
         except MissingPackage as error:
@@ -43,7 +43,7 @@ class EfficientNet:
         return torch.cat([self._maps(rgba_KHW4[start : start + self._batch_size]) for start in starts])
 
     def _maps(self, rgba_BHW4: np.ndarray) -> Tensor:
-        """Both levels on the finer one's cells, each normed by itself, so that neither outweighs the other."""
+        """Both levels at the finer resolution, each normalised by itself, so that neither outweighs the other."""
         with reduced_precision(self._device):
             maps = self._network.maps(network_images(rgba_BHW4, self._image_px, self._device))
         size = maps[LEVELS[0]].shape[-2:]

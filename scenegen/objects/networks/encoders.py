@@ -1,4 +1,4 @@
-"""Latents of voxels by given encoders: of their structure, and of what they look like (SLAT). Means only.
+"""Encodes voxels with trained encoders: their structure, and their structured latents (SLAT). Posterior means only.
 
 Shapes: B sets of voxels, N voxels of one set, C feature channels, Z = 8 latent channels.
 """
@@ -26,15 +26,16 @@ _VOXELS_AT_ONCE = 65_536
 
 @dataclass(frozen=True, slots=True)
 class EncoderFiles:
-    """Weights in an official layout, each a path or owner/repo/path/name on the hub; None for one not wanted."""
+    """Weights in an official layout: each a path, or owner/repo/path/name on the hub; None if it is not wanted."""
 
     structure: str | None = None
     slat: str | None = None
 
     def settings(self) -> dict[str, Any]:
-        """Names and sha256 of the weights, which decide the rows of a latents table. Reads them, fetches hub addresses.
+        """Names and sha256 of the weights, which decide the rows of a latents table.
 
-        What a command calls before it begins. Raises SceneGenError that says what is missing and where to put it.
+        Reads the files and downloads those on the hub; commands call it before anything is computed.
+        Raises SceneGenError that says what is missing and where to put it.
         """
         found = {}
         for name, source in (("structure_encoder", self.structure), ("slat_encoder", self.slat)):
@@ -58,9 +59,9 @@ class LatentEncoders:
 
     @classmethod
     def load(cls, files: EncoderFiles, feature_channels: int | None, device: str = "auto") -> "LatentEncoders":
-        """feature_channels: of the voxel features that the SLAT encoder will be given, None without one.
+        """Load the encoders. feature_channels: of the voxel features for the SLAT encoder; None without one.
 
-        Raises SceneGenError for a checkpoint of another network, or a SLAT encoder of other features.
+        Raises SceneGenError for a checkpoint of another network, or a SLAT encoder for other features.
         """
         chosen = pick_device(device)
         structure = _read(files.structure, SparseStructureEncoder, "--structure-encoder", chosen)
@@ -79,7 +80,7 @@ class LatentEncoders:
 
     @torch.inference_mode()
     def structure(self, voxels_BN3: Sequence[np.ndarray]) -> list[np.ndarray | None]:
-        """(8, 16, 16, 16) float32 of each set of voxels; None without a structure encoder."""
+        """(8, 16, 16, 16) float32 for each set of voxels; None without a structure encoder."""
         if self._structure is None:
             return [None] * len(voxels_BN3)
         latents: list[np.ndarray | None] = []
@@ -96,7 +97,7 @@ class LatentEncoders:
 
     @torch.inference_mode()
     def slat(self, voxels_BN3: Sequence[np.ndarray], feats_BNC: Sequence[Tensor]) -> list[np.ndarray]:
-        """(N, 8) float32 of each set of voxels with features on them. Raises ValueError without a SLAT encoder."""
+        """(N, 8) float32 for each set of voxels with features. Raises ValueError without a SLAT encoder."""
         if self._slat is None:
             raise ValueError("there is no SLAT encoder to encode with")
         latents: list[np.ndarray] = []
@@ -123,7 +124,7 @@ def _read(source: str | None, kind: type[nn.Module], option: str, device: torch.
 
 
 def _groups(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Consecutive positions whose sizes together stay below the limit, but at least one."""
+    """Groups of consecutive positions whose sizes add up to at most the limit; each holds at least one."""
     group: list[int] = []
     total = 0
     for position, size in enumerate(sizes):

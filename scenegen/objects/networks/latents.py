@@ -1,4 +1,4 @@
-"""The rows of a latents table: an asset as it is, and turned at random, as the encoders see it.
+"""The rows of a latents table: an asset in its canonical pose and rotated at random, as the encoders see it.
 
 Shapes: R rotations, N voxels, C feature channels.
 """
@@ -10,10 +10,10 @@ from torch import Tensor
 from scenegen.contract.objects import ObjectGeometry, ObjectLatents, VoxelFeatures
 from scenegen.objects.networks.encoders import LatentEncoders
 from scenegen.objects.networks.projection import FeatureViews, Visibility
-from scenegen.objects.networks.rotations import TurnedAsset, turned
+from scenegen.objects.networks.rotations import RotatedAsset, rotated
 
 MAX_VOXELS = 32_768
-"""Poses with more are left out, as in the official data: the trainer's filter."""
+"""Poses with more voxels are left out, as the official trainer does."""
 
 
 def asset_latents(
@@ -24,13 +24,13 @@ def asset_latents(
     views: FeatureViews | None = None,
     visibility: Visibility = "seen",
 ) -> list[ObjectLatents]:
-    """One row a rotation, less those with too many voxels; see `uniform_rotations`.
+    """One row for each rotation of `uniform_rotations`, except those with more than MAX_VOXELS voxels.
 
-    features: of the asset as it is, from its table. views: for the turned poses, whose features are looked up in the
-    same views at the places that their voxels have in the canonical frame. Both only for a SLAT encoder.
+    features: of the canonical pose, from the features table. views: for the rotated poses, whose features are looked up
+    in the same views at the positions that their voxels have in the canonical frame. Only a SLAT encoder needs both.
     Raises ValueError if a SLAT encoder lacks what it needs, AssetError if no view sees the asset.
     """
-    poses = [turned(geometry, rotation, index) for index, rotation in enumerate(rotations_R33)]
+    poses = [rotated(geometry, rotation, index) for index, rotation in enumerate(rotations_R33)]
     poses = [pose for pose in poses if len(pose.voxels) <= MAX_VOXELS]
     voxels = [pose.voxels for pose in poses]
     structures = encoders.structure(voxels)
@@ -44,9 +44,9 @@ def asset_latents(
 
 
 def _features(
-    pose: TurnedAsset, features: VoxelFeatures | None, views: FeatureViews | None, visibility: Visibility
+    pose: RotatedAsset, features: VoxelFeatures | None, views: FeatureViews | None, visibility: Visibility
 ) -> Tensor:
-    """[N, C] of a pose's voxels."""
+    """[N, C] features of a pose's voxels."""
     if pose.rotation_index == 0:
         if features is None:
             raise ValueError("a SLAT encoder needs the features of the asset's voxels")

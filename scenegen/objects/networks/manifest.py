@@ -11,14 +11,14 @@ from scenegen.errors import SceneGenError, UsageError
 MANIFEST = Path(__file__).parents[3] / "assets_manifest" / "extractors.jsonl"
 OFFLINE = "efficientnet_lite0"
 FEATURE_RULE = 1
-"""Of extractors and projection; raise it with any change of what the features are, so that older ones are remade."""
+"""Version of the extractors and the projection: raise it when features change, so that older files are remade."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractorRecord:
     """One line of the manifest.
 
-    channels: C of the features. image_px: edge of the images that the network is given. The rest: see EstimatorRecord.
+    channels: C of the features. image_px: side of the images that the network gets. For the rest see EstimatorRecord.
     """
 
     name: str
@@ -55,7 +55,7 @@ def read_extractors(path: Path = MANIFEST) -> dict[str, ExtractorRecord]:
 
 
 def choose_extractor(name: str) -> ExtractorRecord:
-    """Raises UsageError for a name that is no extractor."""
+    """The record of that name. Raises UsageError if there is none."""
     records = read_extractors()
     if name not in records:
         raise UsageError(f"there is no feature extractor {name!r}; choose from {', '.join(records)}")
@@ -63,7 +63,7 @@ def choose_extractor(name: str) -> ExtractorRecord:
 
 
 def require_extractor(record: ExtractorRecord, overrides: Mapping[str, str] | None = None) -> Weights | None:
-    """The weights on this machine, None for an extractor that brings its own; cheap, and before anything is computed.
+    """Find the weights on this machine; None for an extractor that brings its own. Cheap; called before any work.
 
     Raises MissingWeightsError naming what is missing, its size, how to get it, and what to choose instead.
     """

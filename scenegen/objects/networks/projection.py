@@ -1,4 +1,4 @@
-"""Image features at points of an asset: the mean over the views that see the point.
+"""Projects image features onto the voxels of an asset: the mean over the views that see each voxel.
 
 Shapes: N points, K views, H W their size, C channels, h w cells of a view's map, P = K h w cells of all maps,
 M (point, view) pairs that count, S pixels that show the asset. Frame: the asset's canonical one; its longest side is 1.
@@ -22,7 +22,7 @@ from scenegen.objects.networks.protocol import FeatureExtractor
 Visibility = Literal["seen", "all"]
 VOXEL_EDGE = 1.0 / GRID
 HALF_DIAGONAL = math.sqrt(3.0) / 2.0
-"""Of a voxel, in its edges: a surface in it is no further from its centre."""
+"""Of a voxel, in units of its edge: no surface inside it is farther from its centre."""
 IDENTITY = np.eye(4)
 _POINTS_AT_ONCE = 4096
 
@@ -34,11 +34,11 @@ def voxel_centres(voxels_N3: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class FeatureViews:
-    """What an extractor sees of an asset, made once for all voxels that are asked for.
+    """An extractor's feature maps of all views of an asset, made once for all voxels that are asked for.
 
-    cells_PC: the maps of all views, one row a cell. grid: (h, w). depth_KHW: NaN on nothing.
+    cells_PC: the maps of all views, one row for each cell. grid: (h, w). depth_KHW: planar depth, NaN where nothing is.
     K_K33: intrinsics in pixels of depth_KHW. T_cam_obj_K44: canonical object to camera.
-    surface_S3, view_S: the points that the depths show, canonical, and whose they are.
+    surface_S3: the surface points that the depths show, canonical frame. view_S: which view shows each of them.
     """
 
     asset_uid: str
@@ -52,7 +52,7 @@ class FeatureViews:
 
     @classmethod
     def of(cls, extractor: FeatureExtractor, views: Sequence[ObjectView]) -> "FeatureViews":
-        """views: of one asset and one size, rgba and depth read. Raises ValueError if they are not."""
+        """Run the extractor. views: of one asset and one size, with rgba and depth; raises ValueError otherwise."""
         images = [(view.rgba, view.depth) for view in views if view.rgba is not None and view.depth is not None]
         if not views or len(images) < len(views) or len({(view.asset_uid, view.size_px) for view in views}) > 1:
             raise ValueError("feature views must be of one asset and one size, each with its colours and its depth")
@@ -77,17 +77,18 @@ class FeatureViews:
     def at(
         self, voxels_N3: np.ndarray, T_rot_obj: np.ndarray = IDENTITY, visibility: Visibility = "seen"
     ) -> tuple[Tensor, np.ndarray]:
-        """Mean features [N, C] float32 at the centres of voxels, and (N,) uint16 how many views they are over.
+        """Mean features [N, C] float32 at the centres of voxels, and the number of views in each mean, (N,) uint16.
 
-        voxels_N3: (N, 3) indices in the grid of the asset turned by T_rot_obj, (4, 4) with a uniform scale.
-        "seen": over the views that see the voxel: a pixel shows a surface in it, or the pixel at its centre shows one
-        within half its diagonal. A voxel that no view sees takes the views of the nearest that is seen, and counts 0.
-        "all": over all views, also through other parts, zero outside of an image, as TRELLIS.
+        voxels_N3: (N, 3) indices in the grid of the asset rotated by T_rot_obj, (4, 4) with a uniform scale.
+        visibility: "seen" averages over the views that see the voxel: one of their pixels shows a surface inside it, or
+        the pixel at its centre shows one within half its diagonal in depth. A voxel that no view sees takes the views
+        of the nearest voxel that is seen, and its count is 0. "all" averages over all views, also through other parts,
+        with zero outside an image, as TRELLIS does.
 
         Raises AssetError if no view sees any of the voxels.
         """
-        turned_N3 = voxel_centres(voxels_N3)
-        centres_N3 = (turned_N3 - T_rot_obj[:3, 3]) @ np.linalg.inv(T_rot_obj[:3, :3]).T
+        rotated_N3 = voxel_centres(voxels_N3)
+        centres_N3 = (rotated_N3 - T_rot_obj[:3, 3]) @ np.linalg.inv(T_rot_obj[:3, :3]).T
         uv_KN2, z_KN = self._projected(centres_N3)
         if visibility == "all":
             counted_NK = torch.ones_like(z_KN, dtype=torch.bool).T
@@ -99,12 +100,12 @@ class FeatureViews:
             raise AssetError(self.asset_uid, "no feature view sees any of its voxels; render more views")
         unseen, shown = np.flatnonzero(views_N == 0), np.flatnonzero(views_N)
         if len(unseen):
-            _, nearest = cKDTree(turned_N3[shown]).query(turned_N3[unseen])
+            _, nearest = cKDTree(rotated_N3[shown]).query(rotated_N3[unseen])
             seen_NK[unseen] = seen_NK[shown[nearest]]
         return self._mean(uv_KN2, seen_NK, zero_outside=False), views_N
 
     def _projected(self, points_N3: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Places in the images [K, N, 2], in pixels, and planar depths [K, N]."""
+        """Image coordinates [K, N, 2] in pixels, and planar depths [K, N]."""
         T_K44 = self.T_cam_obj_K44
         camera_KN3 = self._tensor(points_N3) @ T_K44[:, :3, :3].mT + T_K44[:, None, :3, 3]
         image_KN3 = camera_KN3 @ self.K_K33.mT
@@ -120,14 +121,14 @@ class FeatureViews:
         return inside_KN & ((depth_KN - z_KN).abs() <= HALF_DIAGONAL * edge)  # never where the depth is NaN
 
     def _shown_in(self, voxels_N3: np.ndarray, T_rot_obj: np.ndarray) -> Tensor:
-        """[N, K] bool: some pixel shows a surface inside of the voxel."""
+        """[N, K] bool: some pixel shows a surface inside the voxel."""
         T = self._tensor(T_rot_obj)
         cell_S3 = ((self.surface_S3 @ T[:3, :3].T + T[:3, 3] + 0.5) * GRID).long().clamp_(0, GRID - 1)
         cell_S = (cell_S3[:, 0] * GRID + cell_S3[:, 1]) * GRID + cell_S3[:, 2]
         row_of_cell = torch.full((GRID**3,), -1, device=cell_S.device)
         cell_N = voxels_N3.astype(np.int64) @ np.array([GRID * GRID, GRID, 1])
         row_of_cell[torch.from_numpy(cell_N).to(cell_S.device)] = torch.arange(len(cell_N), device=cell_S.device)
-        row_S = row_of_cell[cell_S]  # -1: a rounding away from the voxel that the surface is in
+        row_S = row_of_cell[cell_S]  # -1: rounding put the point outside the voxels of the surface
         shown_NK = torch.zeros(len(cell_N), len(self.depth_KHW), dtype=torch.bool, device=cell_S.device)
         shown_NK[row_S[row_S >= 0], self.view_S[row_S >= 0]] = True
         return shown_NK
@@ -136,9 +137,9 @@ class FeatureViews:
         return torch.from_numpy(array.astype(np.float32)).to(self.depth_KHW.device)
 
     def _mean(self, uv_KN2: Tensor, counted_NK: Tensor, zero_outside: bool) -> Tensor:
-        """[N, C] mean of the bilinear samples in the views that count; every row of `counted_NK` has one.
+        """[N, C] mean of the bilinear samples in the views that count; every row of `counted_NK` counts one at least.
 
-        Each row is a weighted sum of a few rows of cells_PC, which is what an embedding bag computes, without any
+        Each result is a weighted sum of a few rows of cells_PC. That is what an embedding bag computes, and it needs no
         array of samples.
         """
         parts = []
@@ -157,7 +158,7 @@ class FeatureViews:
         return torch.cat(parts)
 
     def _corners(self, uv_M2: Tensor, view_M: Tensor, zero_outside: bool) -> tuple[Tensor, Tensor]:
-        """Rows of cells_PC of the four cells around each place, and their bilinear weights, [M, 4] each."""
+        """Rows of cells_PC of the four cells around each image point, and their bilinear weights, [M, 4] each."""
         (h, w), (_, H, W) = self.grid, self.depth_KHW.shape
         place_M2 = uv_M2 * uv_M2.new_tensor([w / W, h / H]) - 0.5
         low_M2 = place_M2.floor()
@@ -174,7 +175,7 @@ class FeatureViews:
 
 
 def _shown(depth_KHW: Tensor, K_K33: Tensor, T_obj_cam_K44: Tensor) -> tuple[Tensor, Tensor]:
-    """Canonical point and view of every pixel that shows something, [S, 3] and [S]."""
+    """Canonical surface point and view of every pixel with a depth, [S, 3] and [S]."""
     points = []
     for depth_HW, K, T in zip(depth_KHW, K_K33, T_obj_cam_K44, strict=True):
         row, column = depth_HW.isfinite().nonzero(as_tuple=True)
@@ -193,7 +194,7 @@ def _counts(counted_NK: Tensor) -> np.ndarray:
 def voxel_features(views: FeatureViews, voxels_N3: np.ndarray, visibility: Visibility = "seen") -> VoxelFeatures:
     """The row of the features table for the voxels of the asset's geometry.
 
-    Raises AssetError if no view sees any voxel, or a feature does not fit float16.
+    Raises AssetError if no view sees any voxel, or if a feature is not finite in float16.
     """
     feats_NC, views_N = views.at(voxels_N3, visibility=visibility)
     half_NC = feats_NC.half().cpu().numpy()

@@ -1,6 +1,6 @@
-"""What every feature extractor is: views in, maps of features out.
+"""The interface of feature extractors: views in, feature maps out.
 
-Shapes: K views, H W their size, S the edge that the network is given, C channels, h w cells of a map.
+Shapes: K views, H W their size, S the side of the network's input, C channels, h w cells of a map.
 """
 
 from typing import Protocol
@@ -14,7 +14,7 @@ from scenegen.contract.crops import premultiplied
 
 
 class FeatureExtractor(Protocol):
-    """An image network that is loaded and ready.
+    """A loaded image network that is ready to run.
 
     name: of its record in the manifest. channels: C.
     """
@@ -23,15 +23,15 @@ class FeatureExtractor(Protocol):
     channels: int
 
     def __call__(self, rgba_KHW4: np.ndarray) -> Tensor:
-        """uint8 views with straight alpha, of one square size, to [K, C, h, w] float32 on the network's device.
+        """Square uint8 views of one size with straight alpha to [K, C, h, w] float32 on the network's device.
 
-        Cell (i, j) belongs to the image's part [i / h, (i + 1) / h) x [j / w, (j + 1) / w).
+        Cell (i, j) covers the image's part [i / h, (i + 1) / h) x [j / w, (j + 1) / w).
         """
         ...
 
 
 def network_images(rgba_KHW4: np.ndarray, size_px: int, device: torch.device) -> Tensor:
-    """[K, 3, S, S] in [0, 1]: on black, resized with Lanczos."""
+    """The views as network input [K, 3, S, S] in [0, 1]: on black, resized with Lanczos."""
     images = [Image.fromarray(rgb) for rgb in premultiplied(rgba_KHW4)]
     sized = [image.resize((size_px, size_px), Image.Resampling.LANCZOS) for image in images]
     batch = torch.from_numpy(np.stack([np.asarray(image) for image in sized])).to(device)

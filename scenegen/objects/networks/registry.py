@@ -1,4 +1,4 @@
-"""From a record to a loaded extractor. Networks are imported when they are loaded, and never before."""
+"""From a manifest record to a loaded extractor. Networks are imported when they are loaded, and not before."""
 
 from scenegen.annotate.weights import Weights
 from scenegen.errors import UsageError
@@ -9,9 +9,9 @@ from scenegen.objects.networks.protocol import FeatureExtractor
 def load_extractor(
     record: ExtractorRecord, weights: Weights | None, device: str = "auto", batch_size: int | None = None
 ) -> FeatureExtractor:
-    """The extractor on its device, ready. weights: what `require_extractor` found.
+    """The extractor on its device, ready to run. weights: what `require_extractor` found.
 
-    Raises UsageError for a record without adapter, or what loading raises.
+    Raises UsageError for a record without an adapter, and whatever loading raises.
     """
     batch = {} if batch_size is None else {"batch_size": batch_size}
     if record.name == "dinov2":

@@ -1,4 +1,4 @@
-"""An asset turned at random: uniform on SO(3), brought back into the unit cube, and its voxels made anew.
+"""An asset rotated at random: uniform on SO(3), scaled back into the unit cube, and voxelised again.
 
 Shapes: R rotations, V vertices, N voxels.
 """
@@ -12,8 +12,8 @@ from scenegen.contract.voxels import surface_voxels
 
 
 @dataclass(frozen=True, slots=True)
-class TurnedAsset:
-    """T_rot_obj: (4, 4), canonical coordinates to those of the turned asset. voxels: (N, 3) uint8, its own, sorted."""
+class RotatedAsset:
+    """T_rot_obj: (4, 4), canonical coordinates to those of the rotated asset. voxels: (N, 3) uint8, its own, sorted."""
 
     rotation_index: int
     T_rot_obj: np.ndarray
@@ -21,7 +21,7 @@ class TurnedAsset:
 
 
 def uniform_rotations(count: int, rng: np.random.Generator) -> np.ndarray:
-    """(R, 3, 3): the identity, then rotations uniform on SO(3): normalised quaternions of four normal numbers.
+    """(R, 3, 3): the identity, then rotations that are uniform on SO(3), from normalised Gaussian quaternions.
 
     A longer list begins with the shorter one. Source: Marsaglia 1972 (points on the 3-sphere).
     """
@@ -44,13 +44,13 @@ def rotation_matrix(unit_wxyz: np.ndarray) -> np.ndarray:
     )
 
 
-def turned(geometry: ObjectGeometry, rotation_33: np.ndarray, rotation_index: int) -> TurnedAsset:
-    """The asset in another pose; index 0 is the asset as it is.
+def rotated(geometry: ObjectGeometry, rotation_33: np.ndarray, rotation_index: int) -> RotatedAsset:
+    """The asset in another pose; index 0 is the canonical pose.
 
-    The voxels are those of the turned mesh: turning voxels would leave holes and double layers.
+    The voxels are those of the rotated mesh, because rotated voxels would leave holes and double layers.
     """
     if rotation_index == 0:
-        return TurnedAsset(0, np.eye(4), geometry.voxels)
+        return RotatedAsset(0, np.eye(4), geometry.voxels)
     vertices = geometry.vertices.astype(np.float64) @ rotation_33.T
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     T = np.eye(4)
@@ -58,4 +58,4 @@ def turned(geometry: ObjectGeometry, rotation_33: np.ndarray, rotation_index: in
     T[:3, :3] = scale * rotation_33
     T[:3, 3] = -scale * (low + high) / 2
     voxels = surface_voxels(geometry.vertices.astype(np.float64) @ T[:3, :3].T + T[:3, 3], geometry.faces)
-    return TurnedAsset(rotation_index, T, voxels)
+    return RotatedAsset(rotation_index, T, voxels)

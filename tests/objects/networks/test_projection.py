@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from scenegen.errors import AssetError
 from scenegen.objects.networks.projection import FeatureViews, voxel_centres, voxel_features
-from scenegen.objects.networks.rotations import turned, uniform_rotations
+from scenegen.objects.networks.rotations import rotated, uniform_rotations
 from tests.objects.networks.conftest import MeanColours, geometry_of, views_of
 
 VOXEL = 1 / 64
@@ -57,7 +57,7 @@ def test_over_all_views_it_is_the_mean_of_bilinear_samples(torus, torus_views, v
 
 def test_a_turned_asset_keeps_the_features_of_its_canonical_places(torus, views):
     for index, rotation in enumerate(uniform_rotations(4, np.random.default_rng(1))):
-        pose = turned(torus, rotation, index)
+        pose = rotated(torus, rotation, index)
         feats, seen = views.at(pose.voxels, pose.T_rot_obj)
         inverse = np.linalg.inv(pose.T_rot_obj)
         centres = voxel_centres(pose.voxels) @ inverse[:3, :3].T + inverse[:3, 3]

@@ -5,7 +5,7 @@ import pytest
 
 from scenegen.contract.voxels import surface_voxels
 from scenegen.layout.randomness import AssetStage, rng_for_asset
-from scenegen.objects.networks.rotations import turned, uniform_rotations
+from scenegen.objects.networks.rotations import rotated, uniform_rotations
 
 
 def test_rotations_are_rotations_and_the_first_is_none():
@@ -35,7 +35,7 @@ def test_more_rotations_begin_with_the_same_ones_and_belong_to_the_asset():
 
 def test_a_turned_asset_fills_the_unit_cube_and_has_the_voxels_of_its_turned_mesh(torus):
     rotation = uniform_rotations(2, np.random.default_rng(5))[1]
-    pose = turned(torus, rotation, 1)
+    pose = rotated(torus, rotation, 1)
     vertices = torus.vertices @ pose.T_rot_obj[:3, :3].T + pose.T_rot_obj[:3, 3]
     assert np.ptp(vertices, axis=0).max() == pytest.approx(1)
     np.testing.assert_allclose(vertices.min(axis=0) + vertices.max(axis=0), 0, atol=1e-6)
@@ -45,6 +45,6 @@ def test_a_turned_asset_fills_the_unit_cube_and_has_the_voxels_of_its_turned_mes
 
 
 def test_rotation_0_is_the_asset_as_it_is(torus):
-    pose = turned(torus, np.eye(3), 0)
+    pose = rotated(torus, np.eye(3), 0)
     np.testing.assert_array_equal(pose.T_rot_obj, np.eye(4))
     np.testing.assert_array_equal(pose.voxels, torus.voxels)

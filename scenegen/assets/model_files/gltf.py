@@ -1,4 +1,4 @@
-"""glTF documents before an importer reads them: what it cannot decode, and what it would take amiss."""
+"""glTF documents before an importer reads them: refused if it cannot decode them, changed if it would misread them."""
 
 import copy
 from pathlib import Path
@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 from scenegen.assets.model_files.lookup import find_file
 
-# What Blender's importer decodes or may leave out without changing shape or colour.
+# Extensions that Blender's importer decodes, or may ignore without a change of shape or colour.
 DECODED = frozenset(
     {
         *("EXT_mesh_gpu_instancing", "EXT_texture_webp", "KHR_animation_pointer", "KHR_draco_mesh_compression"),
@@ -25,11 +25,11 @@ REMEDIES = {
 
 
 class CannotDecodeError(ValueError):
-    """The document needs what nothing here decodes; the message names it and what to do."""
+    """The document needs an extension that is not decoded here; the message names it and says what to do."""
 
 
 def check_decodable(document: dict[str, Any]) -> None:
-    """Raises CannotDecodeError for another version, a required extension, or a texture that has no readable image."""
+    """Raises CannotDecodeError for another version, an unknown required extension, or a texture without an image."""
     version = str(document.get("asset", {}).get("version", "unknown"))
     if not version.startswith("2."):
         raise CannotDecodeError(f"glTF version {version}; only 2.0 is read: convert it with gltf-pipeline")
@@ -59,12 +59,12 @@ def _is_source(document: dict[str, Any], image: dict[str, Any]) -> bool:
     return any(texture.get("source") == index for texture in document.get("textures", []))
 
 
-def settled(document: dict[str, Any], folder: Path, root: Path) -> dict[str, Any]:
-    """The document as it is to be imported; equal to the given one where nothing needs a change.
+def importable(document: dict[str, Any], folder: Path, root: Path) -> dict[str, Any]:
+    """A copy of the document to be imported instead; equal to the given one if nothing needs a change.
 
-    No animations (the importer leaves the pose of their first frame). The first scene, where none is the default.
-    No mesh on a node that is made invisible. Files under their full paths. Unlit materials as matt ones: in a room
-    they take its light.
+    Animations are removed, because the importer would apply the pose of their first frame. The first scene becomes the
+    default where there is none. Invisible nodes lose their meshes. Files are named by their full paths. Unlit materials
+    become matt ones, because in a room they should be lit.
     """
     result = copy.deepcopy(document)
     result.pop("animations", None)
@@ -74,7 +74,7 @@ def settled(document: dict[str, Any], folder: Path, root: Path) -> dict[str, Any
         if node.get("extensions", {}).get("KHR_node_visibility", {}).get("visible") is False:
             _hide(result, index)
     for material in result.get("materials", []):
-        _light(material)
+        _make_lit(material)
     for key in ("extensionsUsed", "extensionsRequired"):
         if key in result:
             result[key] = [name for name in result[key] if name not in ("KHR_node_visibility", "KHR_materials_unlit")]
@@ -99,7 +99,7 @@ def _hide(document: dict[str, Any], index: int) -> None:
             waiting += node.get("children", [])
 
 
-def _light(material: dict[str, Any]) -> None:
+def _make_lit(material: dict[str, Any]) -> None:
     if material.get("extensions", {}).pop("KHR_materials_unlit", None) is None:
         return
     pbr = material.setdefault("pbrMetallicRoughness", {})

@@ -10,7 +10,7 @@ from mathutils import Matrix
 from scipy.spatial import cKDTree
 
 from scenegen.assets.library import CanonicalMesh
-from scenegen.blender.importers import import_canonical
+from scenegen.blender.importing.importers import import_canonical
 from scenegen.errors import AssetError
 from scenegen.layout.spec import PlacedObject
 

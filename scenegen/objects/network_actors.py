@@ -1,4 +1,4 @@
-"""The actors of `scenegen objects` that run networks: voxel features, and latents. Torch comes in when they begin."""
+"""The actors of `scenegen objects` that run networks, for voxel features and latents. They import torch on start."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,12 @@ from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.objects import ObjectGeometry, ObjectView, StepMeta, encode_features, encode_latents
 from scenegen.contract.storage import Root
 from scenegen.errors import AssetError
-from scenegen.jobs.shard_report import ShardReport
+from scenegen.jobs.reporting import Event, ShardReport
 from scenegen.objects.options import ObjectOptions
 from scenegen.shards.objects import ObjectShard, read_geometries, record_failures, write_rows
 
 if TYPE_CHECKING:
     from scenegen.annotate.weights import Weights
-    from scenegen.jobs.shard_actors import Event
     from scenegen.objects.networks.encoders import EncoderFiles
     from scenegen.objects.networks.manifest import ExtractorRecord
     from scenegen.objects.networks.projection import FeatureViews
@@ -29,7 +28,11 @@ _READ_AHEAD = 2  # assets
 
 @dataclass(frozen=True, slots=True)
 class NetworkWork:
-    """extractor, weights: of the voxel features; None where none are needed. encoders: of the latents table."""
+    """What all actors of one step have in common.
+
+    location: of the tables. extractor, weights: of the voxel features; None where none are needed. encoders: of the
+    latents table.
+    """
 
     location: str
     options: ObjectOptions
@@ -41,7 +44,7 @@ class NetworkWork:
 
 
 class _NetworkMaker:
-    """What both have in common: the extractor, loaded once, sees the views of an asset while the next ones are read.
+    """What both actors share: the extractor is loaded once, and the views of the next assets are read while it runs.
 
     See scenegen.jobs.shard_actors.ShardMaker; units are assets.
     """
@@ -53,7 +56,7 @@ class _NetworkMaker:
 
             self._extractor = load_extractor(work.extractor, work.weights, work.device)
 
-    def make(self, shard: ObjectShard) -> "Iterator[Event]":
+    def make(self, shard: ObjectShard) -> Iterator[Event]:
         root, report = Root.open(self._work.location), ShardReport(shard.shard)
         dataset = ObjectDataset.open(self._work.location)
         failures: dict[str, str] = {}
@@ -77,13 +80,13 @@ class _NetworkMaker:
     def _with_views(
         self, geometries: Sequence[ObjectGeometry], report: ShardReport
     ) -> "Iterator[tuple[ObjectGeometry, FeatureViews | None]]":
-        """Each asset with what the extractor sees of it; None without an extractor."""
+        """Each asset with the extractor's maps of its feature views; None in their place without an extractor."""
         if self._extractor is None:
             yield from ((geometry, None) for geometry in geometries)
             return
         from scenegen.objects.networks.projection import FeatureViews
 
-        dataset = ObjectDataset.open(self._work.location)  # of the reading thread alone
+        dataset = ObjectDataset.open(self._work.location)  # used by the reading thread alone
         with ThreadPoolExecutor(1) as pool:
             reads = deque(geometries)
             ahead: deque[Future[list[ObjectView]]] = deque()
@@ -98,7 +101,7 @@ class _NetworkMaker:
 
 
 class FeaturesMaker(_NetworkMaker):
-    """Image features in the voxels."""
+    """Averages image features into the voxels of each asset."""
 
     def _rows(
         self, geometry: ObjectGeometry, views: "FeatureViews | None", dataset: ObjectDataset, report: ShardReport
@@ -111,7 +114,7 @@ class FeaturesMaker(_NetworkMaker):
 
 
 class LatentsMaker(_NetworkMaker):
-    """Latents of assets as they are and turned."""
+    """Encodes each asset in its canonical pose and rotated at random."""
 
     def __init__(self, work: NetworkWork, threads: int) -> None:
         from scenegen.objects.networks.encoders import LatentEncoders

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import bpy
 
-from scenegen.blender import devices, version
-from scenegen.blender.devices import RenderDevice
+from scenegen.blender.runtime import devices, version
+from scenegen.blender.runtime.devices import RenderDevice
 from scenegen.errors import SceneError
 
 _OWNED_BY_SCENE = ("objects", "cameras", "lights", "worlds")

@@ -1,4 +1,4 @@
-"""One asset file to one canonical GLB: everything visible baked into a single mesh in a single frame.
+"""Turns one asset file into one canonical GLB: everything visible, baked into a single mesh in a single frame.
 
 The recorded pose of an object is only true if the file that is rendered holds nothing but one mesh at identity. So
 roots, parents, instances, modifiers, negative scales and rest poses are resolved here, once, and the result is
@@ -13,9 +13,11 @@ import bpy
 import numpy as np
 
 from scenegen.assets import glb
-from scenegen.assets.bake import BakedAsset, BakeRequest, PrincipledLook
+from scenegen.assets.bake_request import BakedAsset, BakeRequest, PrincipledLook
 from scenegen.assets.canonical import POSE_TOLERANCE, ShapeError, first_of_equal, normalisation, usable_faces, welded
-from scenegen.blender import baking, images, importers
+from scenegen.blender.importing import baking, images, importers, mesh_object
+from scenegen.blender.importing.material_looks import apply_look, has_textures
+from scenegen.blender.importing.mesh_arrays import world_corners
 from scenegen.errors import AssetError
 
 
@@ -29,9 +31,9 @@ def canonicalise(request: BakeRequest, out: Path) -> BakedAsset:
     try:
         importers.import_file(request.path, request.root)
     except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError, OSError) as error:
-        # The Python importers (glTF, FBX) raise whatever a malformed file makes them trip over.
+        # The Python importers (glTF, FBX) may raise any error for a malformed file.
         raise AssetError(uid, f"cannot import {request.path.name}: {importers.first_line(error)}") from None
-    missing = images.settle_images(request.path.parent, request.root, request.texture_px)
+    missing = images.resolve_images(request.path.parent, request.root, request.texture_px)
     if missing and not request.allow_missing_textures:
         raise AssetError(uid, f"missing texture: {', '.join(missing[:3])}")
     _apply_looks(request.looks)
@@ -40,8 +42,8 @@ def canonicalise(request: BakeRequest, out: Path) -> BakedAsset:
         mesh = _normalised(baked, request.rotation)
     except ShapeError as error:
         raise AssetError(uid, str(error)) from None
-    textured = baking.has_textures(mesh.materials)
-    baking.replace_scene_by(mesh, uid)
+    textured = has_textures(mesh.materials)
+    mesh_object.replace_scene_by(mesh, uid)
     _export(out, uid)
     return BakedAsset(faces=len(mesh.faces), textured=textured, missing_textures=tuple(missing))
 
@@ -55,7 +57,7 @@ def check_pose(uid: str, path: Path) -> float:
     importers.empty_session()
     obj = importers.import_canonical(path, uid)
     bpy.context.view_layer.update()
-    found = baking.world_corners(obj)
+    found = world_corners(obj)
     if found.shape != expected.shape:
         raise AssetError(uid, f"pose check: {len(found)} faces are rendered, {len(expected)} are canonical")
     error = float(np.abs(found - expected).max())
@@ -89,7 +91,7 @@ def _apply_looks(looks: tuple[tuple[str, PrincipledLook], ...]) -> None:
     wanted = dict(looks)
     for material in bpy.data.materials:
         if material.name in wanted:
-            baking.apply_look(material, wanted[material.name])
+            apply_look(material, wanted[material.name])
 
 
 def _export(out: Path, uid: str) -> None:

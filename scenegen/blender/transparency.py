@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 
 import bpy
 
-from scenegen.blender.materials.signals import Canvas, Number, Signal
+from scenegen.blender.materials.shader_nodes import Canvas, Number, Signal
 
 OPAQUE = 0.5
 """From this opacity on a surface is seen. It cuts the soft outlines of leaves and hair where a cut-out would be cut."""

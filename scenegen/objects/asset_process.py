@@ -1,4 +1,7 @@
-"""Geometry and clean renders of one asset, each in a killable child process with a time limit."""
+"""Geometry and clean renders of one asset, made in a killable child process with a time limit.
+
+`AssetProcess` is used by the parent; `serve` and what it calls run in the child.
+"""
 
 import functools
 import time
@@ -14,7 +17,7 @@ from scenegen.contract.validate_objects import geometry_problems, object_view_pr
 from scenegen.contract.voxels import surface_voxels
 from scenegen.errors import AssetError, SceneError, SceneGenError
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
-from scenegen.jobs.restarts import Patience
+from scenegen.jobs.restarts import RetryBudget
 from scenegen.layout.clean_cameras import clean_cameras
 from scenegen.layout.placement import Library
 from scenegen.objects.options import ObjectOptions
@@ -25,14 +28,15 @@ from scenegen.shards.object_spool import spool_asset
 from scenegen.shards.objects import ObjectShard
 
 GEOMETRY_LIMIT_S = 300.0
-_CRASHES = 2  # of its process, until an asset is recorded as failed
+_CRASHES = 2  # of the process, until the asset is recorded as failed
 
 
 @dataclass(frozen=True, slots=True)
-class ToolsWork:
-    """config: says which stores hold the assets, and how the scenes are rendered. view_timeout_s: of one view.
+class AssetWork:
+    """What the child process is told.
 
-    target: what the child process serves; see `serve`.
+    location: of the tables. config: says in which stores the assets are, and how the scenes are rendered.
+    view_timeout_s: time limit of one view. target: the function that the child serves; see `serve`.
     """
 
     location: str
@@ -44,33 +48,33 @@ class ToolsWork:
     target: str = f"{__name__}:serve"
 
 
-class ObjectTools:
-    """One child process that opens the assets, and Blender when it is asked for views."""
+class AssetProcess:
+    """One child process, which opens the asset stores, and Blender when the first views are asked for."""
 
-    def __init__(self, work: ToolsWork, threads: int, memory_bytes: int = 0) -> None:
-        """memory_bytes: limit of the child's data; 0 for none."""
+    def __init__(self, work: AssetWork, threads: int, memory_bytes: int = 0) -> None:
+        """threads: CPU threads of Cycles. memory_bytes: limit of the child's data segment; 0 means none."""
         self._work, self._threads = work, threads
         self._child = KillableChild(work.target, memory_bytes)
 
     def geometry(self, uid: str, sha256: str) -> ObjectGeometry:
-        """Raises AssetError with the reason if the asset cannot be used."""
+        """The mesh and voxels of an asset. Raises AssetError with the reason if it cannot be used."""
         try:
             return self._child.call(GEOMETRY_LIMIT_S, "geometry", self._work.config, uid, sha256)
-        except Exception as error:  # noqa: BLE001 - a malformed file may make anything stumble
+        except Exception as error:  # noqa: BLE001 - a malformed file may cause any error
             raise _asset_error(uid, "geometry", error) from None
 
     def spool_views(self, shard: ObjectShard, uid: str) -> Iterator[dict[str, float]]:
-        """Have all views of an asset rendered and spooled.
+        """Render all views of an asset and put them into the spool.
 
-        Yields the seconds of each view, {"render": ..., "encode": ...}.
-        Raises AssetError if the asset cannot be rendered, SceneGenError for what no asset can survive.
+        Yields the seconds that each view took, {"render": ..., "encode": ...}.
+        Raises AssetError if the asset cannot be rendered, SceneGenError for an error that every asset would meet.
         """
-        patience = Patience(_CRASHES)
+        budget = RetryBudget(_CRASHES)
         while True:
             try:
                 yield from self._child.stream(self._work.view_timeout_s, "views", self._work, self._threads, shard, uid)
             except ChildDiedError as error:
-                if not patience.allows_another_try(error.end):
+                if not budget.allows_another_try(error.end):
                     raise _asset_error(uid, "views", error) from None
             except Exception as error:  # noqa: BLE001 - as above
                 raise _asset_error(uid, "views", error) from None
@@ -82,7 +86,7 @@ class ObjectTools:
 
 
 def _asset_error(uid: str, step: str, error: Exception) -> SceneGenError:
-    """What the failure of one asset says; an error that is every asset's own comes back as it is."""
+    """The error to raise for one asset; an error that every asset would meet is returned unchanged."""
     if isinstance(error, SceneGenError) and not isinstance(error, AssetError | SceneError):
         return error
     if isinstance(error, AssetError):
@@ -95,12 +99,12 @@ def _asset_error(uid: str, step: str, error: Exception) -> SceneGenError:
 
 
 def serve(step: str, *args: Any) -> Any:
-    """What the child process answers."""
+    """The function that the child process serves. step: "geometry" or "views"."""
     return {"geometry": make_geometry, "views": render_views}[step](*args)
 
 
 def make_geometry(config: DatasetConfig, uid: str, sha256: str) -> ObjectGeometry:
-    """The canonical mesh and its voxels. Raises AssetError if the store's asset is not the one that is wanted."""
+    """The canonical mesh and its voxels. Raises AssetError if the store's file is not the one with this sha256."""
     library = _library(config)
     if uid not in library.records:
         raise AssetError(uid, f"not in the stores {', '.join(config.assets.objects)}; it was there for the scenes")
@@ -115,8 +119,8 @@ def make_geometry(config: DatasetConfig, uid: str, sha256: str) -> ObjectGeometr
     return geometry
 
 
-def render_views(work: ToolsWork, threads: int, shard: ObjectShard, uid: str) -> Iterator[dict[str, float]]:
-    """See ObjectTools.spool_views."""
+def render_views(work: AssetWork, threads: int, shard: ObjectShard, uid: str) -> Iterator[dict[str, float]]:
+    """Render, check, encode and spool all views of an asset; see AssetProcess.spool_views."""
     options, renderer = work.options, _renderer(work.config, work.device, threads)
     cameras = [
         (kind, index, camera)
@@ -154,7 +158,7 @@ def _library(config: DatasetConfig) -> Library:
 
 @functools.cache
 def _renderer(config: DatasetConfig, device: str, threads: int) -> ViewRenderer:
-    """The one renderer of this process: Blender is global, and slow to open."""
+    """The one renderer of this process: Blender's state is global, and it is slow to open."""
     library = _library(config)
     if isinstance(library, BoxLibrary):
         return BoxViewRenderer(library)

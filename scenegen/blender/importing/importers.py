@@ -1,4 +1,4 @@
-"""Any asset file into an empty Blender scene, and the canonical GLB as the renderer sees it."""
+"""Imports any asset file into an empty Blender scene, and the canonical GLB exactly as the renderer does."""
 
 import contextlib
 import json
@@ -14,21 +14,21 @@ import bpy
 import numpy as np
 
 from scenegen.assets import glb
-from scenegen.assets.model_files import gltf_files, mtl, ply, stl
+from scenegen.assets.model_files import gltf, mtl, ply, stl
 from scenegen.assets.model_files.lookup import DAE_IMAGE, USD_ASSET, find_file, with_full_paths
-from scenegen.assets.model_files.nearer import bring_near, is_far_or_extreme, nearer_copy
-from scenegen.blender import baking
-from scenegen.blender.sizes import read
+from scenegen.assets.model_files.recentre import needs_recentring, recentre_gltf, recentred_copy
+from scenegen.blender.importing.material_looks import textured_material
+from scenegen.blender.importing.mesh_arrays import read_attribute
 from scenegen.errors import AssetError
 
 
 def import_file(path: Path, root: Path) -> None:
-    """Load an asset file into the emptied session. Frames and units are the importers' (z up in Blender).
+    """Empty the session and load an asset file. Frame and units are those of the importers (z up in Blender).
 
-    root: the folder below which the files that it names are looked for.
-    A text model far from the origin, or of an extreme size, is loaded from a copy that is near and about 1 long.
-    No script of the file runs, no window layout is loaded. Raises ValueError for an unknown suffix,
-    RuntimeError (Blender's own) for a file that the importer refuses.
+    root: the folder below which the files that it names are looked up.
+    A text model that is far from the origin or of an extreme size is loaded from a recentred copy of a size of about 1.
+    No script of the file runs, and no window layout is loaded. Raises ValueError for an unknown suffix, RuntimeError
+    (Blender's own) for a file that the importer refuses.
     """
     suffix = path.suffix.lower()
     if suffix not in IMPORTERS:
@@ -36,8 +36,8 @@ def import_file(path: Path, root: Path) -> None:
     empty_session()
     with quiet():
         IMPORTERS[suffix](path, path.parent, root)
-        if is_far_or_extreme(*_bounds()):
-            _import_nearer(path, root)
+        if needs_recentring(*_bounds()):
+            _import_recentred(path, root)
 
 
 def _bounds() -> tuple[np.ndarray, np.ndarray]:
@@ -45,15 +45,15 @@ def _bounds() -> tuple[np.ndarray, np.ndarray]:
     corners = [np.full((1, 3), np.nan)]
     for mesh in bpy.data.meshes:
         if len(mesh.vertices):
-            corners.append(read(mesh.vertices, "co", 3, np.float32).astype(np.float64))
+            corners.append(read_attribute(mesh.vertices, "co", 3, np.float32).astype(np.float64))
     points = np.concatenate(corners[1:] or corners)
     return points.min(axis=0), points.max(axis=0)
 
 
-def _import_nearer(path: Path, root: Path) -> None:
-    """Import again from a copy near the origin, if the file is text and so has the digits."""
+def _import_recentred(path: Path, root: Path) -> None:
+    """Import again from a recentred copy, if the file is text and so has all digits."""
     with tempfile.TemporaryDirectory() as scratch:
-        copy = nearer_copy(path, Path(scratch))
+        copy = recentred_copy(path, Path(scratch))
         if copy is not None:
             empty_session()
             IMPORTERS[path.suffix.lower()](copy, path.parent, root)
@@ -81,7 +81,7 @@ def import_canonical(glb_path: Path, uid: str) -> bpy.types.Object:
 
 
 def empty_session() -> None:
-    """Forget everything that is loaded; scripts stay off."""
+    """Remove everything that is loaded; scripts of files stay disabled."""
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     bpy.context.preferences.filepaths.use_scripts_auto_execute = False
 
@@ -93,7 +93,7 @@ def first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the importers' chatter (C and Python) off standard output."""
+    """Keep what the importers print (from C and Python) off standard output."""
     sys.stdout.flush()
     saved = os.dup(1)
     null = os.open(os.devnull, os.O_WRONLY)
@@ -107,33 +107,34 @@ def quiet() -> Iterator[None]:
         os.close(saved)
 
 
-# Each importer: the file to read, the model's folder from which names are looked up, and the root they must lie below.
+# Arguments of each importer: the file to read, the folder from which names in it are looked up, and the root that holds
+# all files it may use.
 
 
 def _gltf(path: Path, folder: Path, root: Path) -> None:
     binary = path.suffix.lower() == ".glb"
     source = glb.read_glb(path) if binary else glb.Glb(json.loads(path.read_bytes()), b"")
-    settled = gltf_files.settled(source.json, folder, root)
-    bring_near(settled)
+    changed = gltf.importable(source.json, folder, root)
+    recentre_gltf(changed)
     with tempfile.TemporaryDirectory() as scratch:
-        if settled != source.json or not binary:
+        if changed != source.json or not binary:
             path = Path(scratch) / path.name
-            text = json.dumps(settled).encode()
-            path.write_bytes(glb.Glb(settled, source.binary).to_bytes() if binary else text)
+            text = json.dumps(changed).encode()
+            path.write_bytes(glb.Glb(changed, source.binary).to_bytes() if binary else text)
         bpy.ops.import_scene.gltf(filepath=str(path), import_shading="NORMALS", merge_vertices=True)
 
 
 def _obj(path: Path, folder: Path, root: Path) -> None:
-    """Through a link in a scratch folder, beside which lies the one library of that name that the importer finds."""
+    """Through a link in a scratch folder, beside which is the one material library that the importer finds."""
     with tempfile.TemporaryDirectory() as scratch:
         link = Path(scratch) / "model.obj"
         link.symlink_to(path.resolve())
-        link.with_suffix(".mtl").write_bytes(mtl.settled_library(path, folder, root))
+        link.with_suffix(".mtl").write_bytes(mtl.merged_library(path, folder, root))
         bpy.ops.wm.obj_import(filepath=str(link), forward_axis="NEGATIVE_Z", up_axis="Y", use_split_objects=False)
 
 
 def _ply(path: Path, folder: Path, root: Path) -> None:
-    """With the picture that MeshLab names in a comment, on the vertices' UVs, whatever these are called."""
+    """With the image that MeshLab names in a comment, on the vertices' texture coordinates, whatever their names."""
     with path.open("rb") as file:
         head = file.read(1 << 16)
     header = head[: head.index(b"end_header")]
@@ -149,16 +150,16 @@ def _ply(path: Path, folder: Path, root: Path) -> None:
         bpy.ops.wm.ply_import(filepath=str(source))
     image = find_file(texture, folder, root) if texture and names else None
     for mesh in bpy.data.meshes if image is not None else ():
-        mesh.materials.append(baking.textured_material(image))
+        mesh.materials.append(textured_material(image))
 
 
 def _stl(path: Path, folder: Path, root: Path) -> None:
     del folder, root
-    settled = stl.settled(path)
+    changed = stl.importable(path)
     with tempfile.TemporaryDirectory() as scratch:
-        if settled is not None:
+        if changed is not None:
             path = Path(scratch) / path.name
-            path.write_bytes(settled)
+            path.write_bytes(changed)
         bpy.ops.wm.stl_import(filepath=str(path))
 
 
@@ -168,28 +169,28 @@ def _fbx(path: Path, folder: Path, root: Path) -> None:
 
 
 def _usd(path: Path, folder: Path, root: Path) -> None:
-    with _settled_text(path, folder, root, USD_ASSET, uris=False) as settled:
+    with _with_full_paths(path, folder, root, USD_ASSET, uris=False) as changed:
         options = {"import_cameras": False, "import_lights": False, "import_guide": False}
-        bpy.ops.wm.usd_import(filepath=str(settled), **options)
+        bpy.ops.wm.usd_import(filepath=str(changed), **options)
 
 
 def _dae(path: Path, folder: Path, root: Path) -> None:
-    with _settled_text(path, folder, root, DAE_IMAGE, uris=True) as settled:
-        bpy.ops.wm.collada_import(filepath=str(settled))
+    with _with_full_paths(path, folder, root, DAE_IMAGE, uris=True) as changed:
+        bpy.ops.wm.collada_import(filepath=str(changed))
 
 
 @contextlib.contextmanager
-def _settled_text(path: Path, folder: Path, root: Path, names: re.Pattern[bytes], uris: bool) -> Iterator[Path]:
-    """The file, or a copy that names images by their full paths: these importers are silent about missing ones."""
+def _with_full_paths(path: Path, folder: Path, root: Path, names: re.Pattern[bytes], uris: bool) -> Iterator[Path]:
+    """The file, or a copy that names images by their full paths: these importers do not report missing images."""
     with path.open("rb") as file:
         binary = file.read(4) in (b"PXR-", b"PK\x03\x04")
     with tempfile.TemporaryDirectory() as scratch:
         if not binary:
             text = path.read_bytes()
-            settled = with_full_paths(text, names, folder, root, uris)
-            if settled != text:
+            changed = with_full_paths(text, names, folder, root, uris)
+            if changed != text:
                 path = Path(scratch) / path.name
-                path.write_bytes(settled)
+                path.write_bytes(changed)
         yield path
 
 

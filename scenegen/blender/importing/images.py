@@ -1,18 +1,19 @@
-"""The images of an imported asset: found where they are, loaded, shrunk, or named as missing."""
+"""The images of an imported asset: found, loaded, scaled down, or reported as missing."""
 
 from pathlib import Path
 
 import bpy
 
 from scenegen.assets.model_files.lookup import find_file
-from scenegen.blender.baking import nodes_of
+from scenegen.blender.importing.material_looks import nodes_of
 
 
-def settle_images(folder: Path, root: Path, texture_px: int) -> list[str]:
-    """Load every image that a material uses, shrink it, and return the names of those that are missing.
+def resolve_images(folder: Path, root: Path, texture_px: int) -> list[str]:
+    """Load every image that a material uses, scale it down, and return the names of those that are missing.
 
-    folder: the model's own, from which names are looked up once more. Images outside `root` are not read: they count
-    as missing. Missing images are unlinked, so that the material's own colour shows instead of magenta.
+    folder: of the model; names that lead nowhere are looked up from there. texture_px: largest side. Images outside
+    `root` are not read and count as missing. Missing images are unlinked, so that the material's own colour shows
+    instead of magenta.
     """
     missing = []
     for image in list(bpy.data.images):

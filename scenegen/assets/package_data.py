@@ -1,4 +1,4 @@
-"""Where the package's own data lies: beside the package, in a checkout as in site-packages."""
+"""Where the package's own data is: beside the package, in a checkout as well as in site-packages."""
 
 from pathlib import Path
 

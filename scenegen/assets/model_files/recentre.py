@@ -1,8 +1,8 @@
-"""Models far from the origin, or of an extreme size, brought near in 64 bits before an importer takes 32 of them.
+"""Recentres models that are far from the origin or of an extreme size, in 64 bits, before an importer uses 32 bits.
 
-32-bit numbers have 7 digits: of a house in map coordinates (1e6 m from the origin) they keep steps of 6 cm. Text has
-all the digits, and so have the transforms of a glTF file. Where a model lies and how large it is does not matter in the
-canonical frame, so both may change here; sizes change by powers of two, which round nothing.
+32-bit numbers have 7 digits: a house in map coordinates (1e6 m from the origin) keeps steps of 6 cm. Text files have
+all digits, and so do the transforms of a glTF file. Position and size do not matter in the canonical frame, so both may
+change here. Sizes change by powers of two, which round nothing.
 """
 
 import math
@@ -13,33 +13,33 @@ from typing import Any
 
 import numpy as np
 
-# Offset over size, beyond which positions in 32 bits are coarser than the canonical grid.
+# Offset divided by size above which 32-bit positions are coarser than the canonical grid.
 FAR = 64.0
-# Sizes at which importers and Blender compute well: their tolerances and squared squares are far away.
-HANDY = (2.0**-12, 2.0**20)
+# Sizes at which importers and Blender compute well: far from their tolerances, and from overflow in fourth powers.
+SAFE_SIZES = (2.0**-12, 2.0**20)
 
 
-def is_far_or_extreme(low: np.ndarray, high: np.ndarray) -> bool:
-    """Whether a bounding box, (3,) each, is not one to compute with in 32 bits (nor is one point, or NaN)."""
+def needs_recentring(low: np.ndarray, high: np.ndarray) -> bool:
+    """Whether 32-bit numbers do not suit a bounding box, (3,) each; True also for a single point, and for NaN."""
     longest, offset = float((high - low).max()), float(np.abs([low, high]).max())
-    return not (HANDY[0] <= longest <= HANDY[1] and offset <= FAR * longest)
+    return not (SAFE_SIZES[0] <= longest <= SAFE_SIZES[1] and offset <= FAR * longest)
 
 
 def power_of_two(longest: float) -> float:
-    """The factor that brings a length to 1, within a factor of two; 1 for none. Multiplying by it is exact."""
+    """The power of two that scales a length to between 1/2 and 1; 1 for a length of 0. Multiplying by it is exact."""
     return 2.0 ** -math.frexp(longest)[1] if 0 < longest < math.inf else 1.0
 
 
-def nearer_copy(path: Path, folder: Path) -> Path | None:
-    """A copy of a text model in `folder`, centred and of a size of about 1; None if the file is no text with vertices.
+def recentred_copy(path: Path, folder: Path) -> Path | None:
+    """Write a copy of a text model into `folder`, centred and about 1 long; None if it is no text with vertices.
 
-    Only the coordinates change. What it names is still to be looked up from the original's folder.
+    Only the coordinates change. Files that it names are still to be looked up from the original's folder.
     Raises ValueError for a vertex that is no number.
     """
     points = np.array([_numbers(vertex) for _, vertex in _lines(path) if vertex is not None], dtype=np.float64)
     if not len(points):
         return None
-    centre = np.median(points, axis=0)  # a stray vertex far away must not cost the others their digits
+    centre = np.median(points, axis=0)  # a single vertex far away must not cost the others their digits
     scale = power_of_two(float(np.ptp(points, axis=0).max()))
     copy = folder / path.name
     with copy.open("wb") as out:
@@ -50,7 +50,7 @@ def nearer_copy(path: Path, folder: Path) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class _Vertex:
-    """The words of a line that holds a vertex, and which of them are x, y and z."""
+    """The words of a line that holds a vertex, and the positions of x, y and z among them."""
 
     words: list[bytes]
     columns: tuple[int, ...]
@@ -68,7 +68,7 @@ def _moved(vertex: _Vertex, centre: np.ndarray, scale: float) -> bytes:
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes, _Vertex | None]]:
-    """Each line, with its vertex if it has one. Nothing for formats that are no text."""
+    """Each line, with its vertex if it has one. Nothing for binary formats."""
     return {".obj": _obj_lines, ".stl": _stl_lines, ".ply": _ply_lines}.get(path.suffix.lower(), _no_lines)(path)
 
 
@@ -92,7 +92,7 @@ def _stl_lines(path: Path) -> Iterator[tuple[bytes, _Vertex | None]]:
 
 
 def _ply_lines(path: Path) -> Iterator[tuple[bytes, _Vertex | None]]:
-    """Of an ASCII file whose vertices come first, one a line, as all known writers do."""
+    """The lines of an ASCII file whose vertices come first, one per line, as all known writers have it."""
     with path.open("rb") as file:
         header = []
         while (line := file.readline()) and line.strip() != b"end_header":
@@ -107,11 +107,11 @@ def _ply_lines(path: Path) -> Iterator[tuple[bytes, _Vertex | None]]:
             yield line, _Vertex(line.split(), columns) if index < count else None
 
 
-def bring_near(document: dict[str, Any]) -> bool:
-    """Move the nodes of a parsed glTF scene near the origin, where they lie far off and apart; whether that was so.
+def recentre_gltf(document: dict[str, Any]) -> bool:
+    """Move the nodes of a parsed glTF scene near the origin if they are far from it; returns whether they were moved.
 
-    Follows the nodes from the roots down to the first that branch or hold something; all move by the same vector, so
-    the shape does not change. Skins are left alone: their joints are tied to other numbers.
+    Follows the nodes from the roots down to the first that branch or hold a mesh. All of these move by the same vector,
+    so that the shape does not change. Scenes with skins are left alone, because joints depend on other numbers.
     """
     scenes, nodes = document.get("scenes", []), document.get("nodes", [])
     if len(scenes) != 1 or document.get("skins"):
@@ -119,16 +119,16 @@ def bring_near(document: dict[str, Any]) -> bool:
     level = [nodes[index] for index in scenes[0].get("nodes", [])]
     while len(level) == 1 and level[0].keys() & {"children", "mesh"} == {"children"}:
         level = [nodes[index] for index in level[0]["children"]]
-    places = np.array([_place(node) for node in level], dtype=np.float64).reshape(-1, 3)
-    if len(level) < 2 or np.abs(places).max() <= FAR * np.ptp(places, axis=0).max():
+    positions = np.array([_position(node) for node in level], dtype=np.float64).reshape(-1, 3)
+    if len(level) < 2 or np.abs(positions).max() <= FAR * np.ptp(positions, axis=0).max():
         return False
-    for node, place in zip(level, places - np.median(places, axis=0), strict=True):
+    for node, position in zip(level, positions - np.median(positions, axis=0), strict=True):
         if "matrix" in node:
-            node["matrix"][12:15] = place.tolist()
+            node["matrix"][12:15] = position.tolist()
         else:
-            node["translation"] = place.tolist()
+            node["translation"] = position.tolist()
     return True
 
 
-def _place(node: dict[str, Any]) -> list[float]:
+def _position(node: dict[str, Any]) -> list[float]:
     return node["matrix"][12:15] if "matrix" in node else node.get("translation", [0.0, 0.0, 0.0])

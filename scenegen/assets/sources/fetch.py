@@ -1,4 +1,4 @@
-"""Getting public collections: the Debian package of SweetHome3D's furniture, through apt's own verified download."""
+"""Downloads a public collection: the Debian package of SweetHome3D's furniture, with apt's verified download."""
 
 import shutil
 import subprocess
@@ -18,8 +18,8 @@ ATTRIBUTION = "ATTRIBUTION.txt"
 def fetch_sweethome3d(out: Path, deb: Path | None = None) -> list[tuple[Path, int]]:
     """Put the package's .sh3f libraries, its copyright file and ATTRIBUTION.txt into `out`.
 
-    deb: a package file that is there already. Gives each library with its number of usable models; libraries
-    that are there are kept. Raises SceneGenError saying which tool is missing or failed.
+    deb: a package file that is there already. Returns each library with its number of usable models. Libraries that
+    are there are kept. Raises SceneGenError saying which tool is missing or failed.
     """
     out.mkdir(parents=True, exist_ok=True)
     if not all((out / f"{name}.sh3f").is_file() for name in LICENCES):

@@ -1,37 +1,33 @@
-"""The actors of `scenegen objects` that work on files and with Blender: geometry, and clean renders.
+"""The actors of `scenegen objects` that run no network: geometry, and clean renders with Blender.
 
-An asset that cannot be used is recorded as failed in the objects table, with the reason, and the others go on.
+An asset that cannot be used is recorded as failed in the objects table, with the reason; the others continue.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from scenegen.contract.objects import encode_geometry
 from scenegen.contract.storage import Root
 from scenegen.errors import AssetError
-from scenegen.jobs.shard_report import ShardReport
-from scenegen.objects.tools import ObjectTools, ToolsWork
+from scenegen.jobs.reporting import Event, ShardReport
+from scenegen.objects.asset_process import AssetProcess, AssetWork
 from scenegen.shards.object_spool import discard_spool, is_spooled, reopen, spooled_rows
 from scenegen.shards.objects import ObjectShard, failed_geometry, good_assets, record_failures, write_rows
-
-if TYPE_CHECKING:
-    from scenegen.jobs.shard_actors import Event
 
 _GEOMETRY_MEMORY_BYTES = 12 << 30
 
 
 class GeometryMaker:
-    """Meshes and voxels; see scenegen.jobs.shard_actors.ShardMaker. Units are assets."""
+    """Makes the meshes and voxels of a shard's assets; see scenegen.jobs.shard_actors.ShardMaker. Units are assets."""
 
-    def __init__(self, work: ToolsWork, threads: int) -> None:
-        self._work, self._tools = work, ObjectTools(work, threads, _GEOMETRY_MEMORY_BYTES)
+    def __init__(self, work: AssetWork, threads: int) -> None:
+        self._work, self._process = work, AssetProcess(work, threads, _GEOMETRY_MEMORY_BYTES)
 
-    def make(self, shard: ObjectShard) -> "Iterator[Event]":
+    def make(self, shard: ObjectShard) -> Iterator[Event]:
         report, rows = ShardReport(shard.shard), []
         for uid, sha256 in shard.assets:
             with report.timed("geometry"):
                 try:
-                    geometry = self._tools.geometry(uid, sha256)
+                    geometry = self._process.geometry(uid, sha256)
                     yield report.progress()
                 except AssetError as error:
                     geometry = failed_geometry(uid, sha256, error.reason)
@@ -41,13 +37,13 @@ class GeometryMaker:
 
 
 class ViewsMaker:
-    """Clean renders; see scenegen.jobs.shard_actors.ShardMaker. Units are views."""
+    """Makes the clean renders of a shard's assets; see scenegen.jobs.shard_actors.ShardMaker. Units are views."""
 
-    def __init__(self, work: ToolsWork, threads: int) -> None:
-        # No limit of memory: CUDA reserves more than it uses.
-        self._work, self._tools = work, ObjectTools(work, threads)
+    def __init__(self, work: AssetWork, threads: int) -> None:
+        # No memory limit: CUDA reserves more than it uses.
+        self._work, self._process = work, AssetProcess(work, threads)
 
-    def make(self, shard: ObjectShard) -> "Iterator[Event]":
+    def make(self, shard: ObjectShard) -> Iterator[Event]:
         root, meta = Root.open(self._work.location), self._work.meta
         report, failures = ShardReport(shard.shard), {}
         reopen(root, shard, meta)
@@ -55,7 +51,7 @@ class ViewsMaker:
             if is_spooled(root, shard, meta, uid):
                 continue
             try:
-                for seconds in self._tools.spool_views(shard, uid):
+                for seconds in self._process.spool_views(shard, uid):
                     report.add(seconds)
                     yield report.progress()
             except AssetError as error:
@@ -68,5 +64,5 @@ class ViewsMaker:
         yield report.done(written)
 
     def close(self) -> None:
-        """End the process that renders; an actor's dies with it."""
-        self._tools.close()
+        """End the child process that renders; that of an actor dies with the actor."""
+        self._process.close()

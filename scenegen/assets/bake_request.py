@@ -1,4 +1,4 @@
-"""What is asked of Blender for one asset, and what it answers: plain data, so that assets/ needs no bpy."""
+"""What Blender is asked to do with one asset, and its answer: plain data, so that this package needs no bpy."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class PrincipledLook:
-    """A material in today's terms. Colours are linear RGB. keep_texture: the image on the base colour stays."""
+    """Inputs of a Principled shader. Colours are linear RGB. keep_texture: keep an image on the base colour."""
 
     base_color: tuple[float, float, float]
     metallic: float = 0.0
@@ -20,10 +20,10 @@ class PrincipledLook:
 class BakeRequest:
     """One asset to bring into canonical form.
 
-    root: the folder that the file and everything it refers to must lie in.
+    path: the model file. root: the folder that must contain it and everything it refers to. texture_px: largest side.
     rotation: row-major 3x3 applied in Blender's frame (z up) before normalisation, for sources that record one.
-    looks: material name -> look, for old material models that the importer cannot know.
-    simplify_faces: decimate above this many faces; None keeps all.
+    looks: (material name, look), for old material models that the importer does not know.
+    max_faces: more are refused. simplify_faces: more are decimated; None keeps all.
     """
 
     uid: str
@@ -39,7 +39,7 @@ class BakeRequest:
 
 @dataclass(frozen=True, slots=True)
 class BakedAsset:
-    """What was baked."""
+    """What was baked. faces: triangles. missing_textures: names of images that were not found."""
 
     faces: int
     textured: bool
