@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TextIO
 
 import tyro
 
 from pipelines.complete.inputs.depth_units import parse_unit
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError
 from pipelines.pretrained import NAME, packaged_checkpoint, packaged_title
+from scenegen.contract.help_page import MAIN, HelpGroups
 
 if TYPE_CHECKING:
     from pipelines.complete.computer import Computer
@@ -112,6 +113,17 @@ class CompleteCommand:
     """Keep networks in main memory and move each to the GPU for its step."""
     official_behaviour: bool = False
     """Reproduce the released inference with its bugs (models/compat.py), for its numbers."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "image masks depth fov-deg out",
+        "a row of a dataset instead of files": "shards view",
+        "about the input": "instances split-components camera depth-weights depth-unit-m depth-along-ray alpha fit",
+        "networks": "checkpoint encoder-weights official-behaviour",
+        "further outputs": "picture objects-dir splats report",
+        "meshes": "colours texture max-faces clean carve thin",
+        "sampling": "seed steps guidance guidance-interval rescale-t",
+        "how it is computed": "device precision memory-gb offload",
+    }
 
     def run(self) -> int:
         """The exit code: 1 if no instance was completed. Raises UsageError, PipelineError and CheckpointError."""

@@ -3,12 +3,13 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from scenegen.commands.options import DEFAULT_PRESET, open_root
 from scenegen.config import DatasetConfig, preset
+from scenegen.contract.help_page import MAIN, HelpGroups
 from scenegen.errors import EXIT_DONE, UsageError
 from scenegen.layout.spec import PlacedObject, SceneSpec
 
@@ -30,6 +31,12 @@ class SceneCommand:
     save_json: Path | None = None
     """Write the whole scene description here."""
     device: Literal["auto", "optix", "cuda", "cpu"] = "auto"
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "index data save-blend save-images save-json",
+        "without a dataset": "preset seed",
+        "how it is computed": "device",
+    }
 
     def run(self) -> int:
         from scenegen.assets.hdris import HdriLibrary
