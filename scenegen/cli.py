@@ -3,9 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
-
-import tyro
 
 from scenegen.commands import assets
 from scenegen.commands.annotate import Annotate
@@ -18,22 +15,20 @@ from scenegen.commands.scene import Scene
 from scenegen.commands.status import Status
 from scenegen.commands.verify import Verify
 from scenegen.commands.view import View
-from scenegen.contract.command_line import CommandLine
-from scenegen.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, SceneGenError
+from scenegen.contract.command_line import CommandLine, Subcommands, quiet_pipe
+from scenegen.errors import EXIT_ERROR, EXIT_INTERRUPTED, SceneGenError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can act on are one or two lines, ours keep their traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return command_line(arguments).parse(arguments).run()
+        with quiet_pipe():
+            return command_line(arguments).parse(arguments).run()
     except SceneGenError as error:
         return _complain(str(error), error.exit_code)
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         return _complain(str(error), EXIT_ERROR)
-    except BrokenPipeError:  # the reader of our output has left, as in `| head`
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
-        return EXIT_DONE
     except KeyboardInterrupt:
         return _complain("interrupted; run the same command again to go on", EXIT_INTERRUPTED)
 
@@ -49,33 +44,28 @@ def script() -> None:
 
 
 def command_line(arguments: Sequence[str] = ()) -> CommandLine:
-    """What `scenegen` understands, with the defaults of the preset that the arguments name."""
+    """What `scenegen` understands; commands that take a preset have the defaults of the one that the arguments name."""
+    asset_commands = {
+        "list": assets.List,
+        "fetch": assets.Fetch,
+        "prepare": assets.Prepare,
+        "check": assets.Check,
+        "notice": assets.Notice,
+    }
+    commands = {
+        "plan": for_preset(Plan, arguments),
+        "render": for_preset(Render, arguments),
+        "objects": for_preset(Objects, arguments),
+        "annotate": Annotate,
+        "verify": Verify,
+        "status": Status,
+        "merge": Merge,
+        "view": View,
+        "scene": Scene,
+        "assets": Subcommands("List, fetch, prepare and check assets.", asset_commands),
+    }
     about = "Procedural scenes with exact ground truth, from an asset manifest to Parquet shards."
-    return CommandLine("scenegen", _commands(arguments), about)
-
-
-def _commands(arguments: Sequence[str]) -> Any:
-    """The subcommands; those that take a preset show its values as their defaults."""
-    command = tyro.conf.subcommand
-    asset_commands = (
-        Annotated[assets.List, command("list")]
-        | Annotated[assets.Fetch, command("fetch")]
-        | Annotated[assets.Prepare, command("prepare")]
-        | Annotated[assets.Check, command("check")]
-        | Annotated[assets.Notice, command("notice")]
-    )
-    return (
-        Annotated[Plan, command("plan", default=for_preset(Plan, arguments))]
-        | Annotated[Render, command("render", default=for_preset(Render, arguments))]
-        | Annotated[Objects, command("objects", default=for_preset(Objects, arguments))]
-        | Annotated[Annotate, command("annotate")]
-        | Annotated[Verify, command("verify")]
-        | Annotated[Status, command("status")]
-        | Annotated[Merge, command("merge")]
-        | Annotated[View, command("view")]
-        | Annotated[Scene, command("scene")]
-        | Annotated[asset_commands, command("assets", description="List, fetch, prepare and check assets.")]
-    )
+    return CommandLine("scenegen", Subcommands(about, commands))
 
 
 def _complain(message: str, code: int) -> int:

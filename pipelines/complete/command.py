@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
 from pipelines.complete.inputs.depth_units import parse_unit
 from pipelines.complete.inputs.weights import checkpoint_or_packaged, encoder_files
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError
+from scenegen.contract.help_page import MAIN, HelpGroups
 
 if TYPE_CHECKING:
     from pipelines.complete.compute_device import ComputeDevice
@@ -111,6 +112,17 @@ class CompleteCommand:
     """Keep networks in main memory and move each to the GPU for its step."""
     official_behaviour: bool = False
     """Reproduce the released inference with its bugs (models/compat.py), for its numbers."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "image masks depth fov-deg out",
+        "a row of a dataset instead of files": "shards view",
+        "about the input": "instances split-components camera depth-weights depth-unit-m depth-along-ray alpha fit",
+        "networks": "checkpoint encoder-weights official-behaviour",
+        "further outputs": "picture objects-dir splats report",
+        "meshes": "colours texture max-faces clean carve thin",
+        "sampling": "seed steps guidance guidance-interval rescale-t",
+        "how it is computed": "device precision memory-gb offload",
+    }
 
     def run(self) -> int:
         """The exit code: 1 if no instance was completed. Raises UsageError, PipelineError and CheckpointError."""

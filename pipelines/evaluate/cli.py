@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -20,6 +20,7 @@ from pipelines.evaluate.records.options import (
     TruthOptions,
 )
 from scenegen.contract.command_line import CommandLine
+from scenegen.contract.help_page import MAIN, HelpGroups
 
 BaselineChoice = Literal[
     "visible_points", "visible_surface", "convex_hull", "nearest_asset", "mean_shape", "ground_truth"
@@ -94,6 +95,15 @@ class EvaluateCommand:
     """CPU threads of the search; -1 takes all."""
     out: Path = Path("evaluation")
     """Folder for report.md, report.json and plots."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "shards predictions checkpoint baseline out",
+        "what is judged": "test-set root objects assets views largest min-ratio",
+        "metrics": "metrics sweep points object-frame inception-weights clip-weights seed",
+        "depth that systems are given": "depth depth-weights alignment alpha",
+        "systems": "encoder-weights save-predictions baseline-assets placement",
+        "how it is computed": "device threads",
+    }
 
     def run(self) -> int:
         """Judge and write. Raises PipelineError for what a person can correct."""

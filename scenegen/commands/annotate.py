@@ -3,9 +3,10 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from scenegen.annotate.options import ESTIMATORS, EstimatorOptions
+from scenegen.contract.help_page import MAIN, HelpGroups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,12 @@ class Annotate:
     """A running Ray cluster (auto, or host:port); otherwise Ray runs on this machine for this command."""
     log_json: Path | None = None
     """A file that gets one JSON object an event."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "data estimators weights download device",
+        "how it is computed": "workers batch-size array ray-address log-json",
+        "what is made": "severity max-other-views seed",
+    }
 
     def run(self) -> int:
         from scenegen.annotate.run import annotate

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -23,6 +23,7 @@ from scenegen.assets.sources.raw import RawAsset
 from scenegen.assets.sources.sweethome3d import read_library
 from scenegen.assets.sources.trellis import RowFilter, read_collection
 from scenegen.config import AssetsConfig
+from scenegen.contract.help_page import MAIN, HelpGroups
 from scenegen.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, AssetError, UsageError
 
 Source = Literal[
@@ -121,6 +122,14 @@ class Prepare:
     """Try again what was refused before."""
     ray_address: str = ""
     """A Ray cluster instead of this machine."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "input out source licence workers",
+        "what the collection is": "name author metadata",
+        "which models are taken": "licences min-aesthetic-score max-file-mb max-faces retry-quarantined",
+        "what becomes of them": "simplify-faces texture-px allow-missing-textures",
+        "how it is computed": "timeout-s parts-timeout-s ray-address",
+    }
 
     def run(self) -> int:
         """Prepare what is not there yet; exit code 75 when stopped by a signal."""

@@ -3,11 +3,12 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
 from scenegen.config import JobConfig
+from scenegen.contract.help_page import MAIN, HelpGroups
 from scenegen.objects.options import ObjectOptions, object_preset
 
 DEFAULT_PRESET = "arsg"
@@ -57,6 +58,17 @@ class Objects:
     """A running Ray cluster (auto, or host:port); otherwise Ray runs on this machine for this command."""
     log_json: Path | None = None
     """A file that gets one JSON object an event."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "data assets steps preset extractor",
+        "networks": "weights download structure-encoder slat-encoder",
+        "how it is computed": "device workers view-timeout array ray-address",
+        "where it goes, failures and logs": "out retry-failed max-failed log-json",
+        "what is made": (
+            "condition-views condition-px crop-px feature-views feature-px samples visibility latents-name "
+            "rotations objects-per-shard object-seed"
+        ),
+    }
 
     def __post_init__(self) -> None:
         if self.options is None:

@@ -2,8 +2,10 @@
 
 import sys
 from dataclasses import dataclass
+from typing import ClassVar
 
 from scenegen.commands.options import DatasetOptions, JobOptions, open_root
+from scenegen.contract.help_page import MAIN, HelpGroups
 from scenegen.errors import EXIT_DONE
 
 
@@ -18,6 +20,12 @@ class Plan(DatasetOptions, JobOptions):
     calibrate: bool = False
     """Measure this machine anew by a few small scenes (some minutes), and keep that for later. Else what was kept is
     used, or an estimate of some seconds."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "num-scenes preset out deadline-hours calibrate",
+        "what is made": "seed scenes-per-shard renderer",
+        "how it is computed": "workers device ray-address scene-timeout",
+    }
 
     def run(self) -> int:
         from scenegen.planning.plan import plan

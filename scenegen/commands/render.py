@@ -5,11 +5,12 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from scenegen.annotate.options import ESTIMATORS, ESTIMATORS_OF_PRESET, EstimatorOptions
 from scenegen.commands.options import DatasetOptions, JobOptions, open_root, tell
 from scenegen.config import JobConfig
+from scenegen.contract.help_page import MAIN, HelpGroups
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, UsageError
 from scenegen.jobs.assignment import Assignment, resolve_assignment
@@ -77,6 +78,14 @@ class Render(DatasetOptions, JobOptions):
     """Fetch missing weights from the Hugging Face hub."""
     log_json: Path | None = None
     """A file that gets one JSON object an event."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "num-scenes out preset seed stages",
+        "objects and depth estimates": "extractor estimators weights download",
+        "how it is computed": "device workers scene-timeout array ray-address",
+        "resuming, failures and logs": "resume-config retry-failed max-failed log-json",
+        "what is made": "scenes-per-shard renderer",
+    }
 
     def __post_init__(self) -> None:
         DatasetOptions.__post_init__(self)

@@ -3,10 +3,11 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from scenegen.commands.options import DEFAULT_PRESET, open_root
 from scenegen.config import DatasetConfig, preset
+from scenegen.contract.help_page import MAIN, HelpGroups
 from scenegen.errors import EXIT_DONE, UsageError
 
 
@@ -27,6 +28,12 @@ class Scene:
     save_json: Path | None = None
     """Write the whole scene description here."""
     device: Literal["auto", "optix", "cuda", "cpu"] = "auto"
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "index data save-blend save-images save-json",
+        "without a dataset": "preset seed",
+        "how it is computed": "device",
+    }
 
     def run(self) -> int:
         from scenegen.scenes.single_scene import describe, draw, rebuild

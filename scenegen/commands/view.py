@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from scenegen.contract.dataset import Dataset
+from scenegen.contract.help_page import MAIN, HelpGroups
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.errors import UsageError
 from scenegen.view.completions_page import find_completions
@@ -32,6 +34,11 @@ class View:
     """At most this many assets."""
     contact_sheet: Path | None = None
     """Write a single picture of up to 24 views here, instead of the gallery."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "data out objects completions contact-sheet",
+        "how much is shown": "max-views max-objects",
+    }
 
     def run(self) -> int:
         for name in ("max_views", "max_objects"):

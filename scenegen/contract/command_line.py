@@ -1,4 +1,4 @@
-"""How the commands of both halves read what was typed: `--version`, and one line for an option that does not exist.
+"""How the commands of both halves read what was typed: `--help`, `--version`, and what does not exist.
 
 Needs neither bpy nor torch: versions are those of the installed packages.
 """
@@ -6,22 +6,26 @@ Needs neither bpy nor torch: versions are those of the installed packages.
 import argparse
 import contextlib
 import difflib
-import inspect
 import io
+import itertools
+import os
 import platform
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, cast
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, Union, cast
 
 import tyro
 
 import scenegen
+from scenegen.contract.help_page import command_page, first_line, subcommand_page
 
 VERSION = "--version"
+HELP = ("-h", "--help")
 _EXIT_USAGE = 2
 _PACKAGES = ("bpy", "torch", "ray")
 _OPTION = re.compile(r"--?[A-Za-z]")
@@ -30,15 +34,29 @@ _LEAST_LIKENESS = 0.6
 
 
 @dataclass(frozen=True)
+class Subcommands:
+    """A command that is a choice of commands.
+
+    summary: what they are for, in a line. commands: by name; each a dataclass, an instance of one whose values are the
+    defaults of its options, or further subcommands. The first line of a dataclass's docstring is its summary.
+    """
+
+    summary: str
+    commands: Mapping[str, Any]
+
+    def help_page(self, program: str) -> str:
+        return subcommand_page(program, self.summary, {name: _summary(each) for name, each in self.commands.items()})
+
+
+@dataclass(frozen=True)
 class CommandLine:
-    """A console script: its name, what it can be (a dataclass, or a union of subcommands), and how it is described.
+    """A console script: its name, and what it can be: a dataclass, or subcommands.
 
     switches: options that the script takes itself, before `command` is asked.
     """
 
     program: str
     command: Any
-    description: str | None = None
     switches: tuple[str, ...] = ()
 
     def parse(self, arguments: Sequence[str]) -> Any:
@@ -47,10 +65,18 @@ class CommandLine:
         Raises SystemExit: 0 after --version and --help, 2 for what cannot be understood, which is said on stderr.
         """
         if VERSION in arguments:
-            sys.stdout.write(describe_versions(self.program) + "\n")
-            raise SystemExit(0)
+            self._answer(describe_versions(self.program))
+        if any(flag in arguments for flag in HELP):
+            self._answer(self.help_page(arguments))
+        program, command = self._named(arguments)
+        if isinstance(command, Subcommands) and program.split()[1:] == [*arguments]:  # no command was named
+            sys.stderr.write(command.help_page(program) + "\n")
+            raise SystemExit(_EXIT_USAGE)
         try:
-            with contextlib.redirect_stderr(io.StringIO()):  # tyro answers an unknown option with a page of others
+            with (
+                quiet_pipe(),
+                contextlib.redirect_stderr(io.StringIO()),
+            ):  # tyro's answer to an unknown option is a page
                 return self._ask_tyro(arguments)
         except SystemExit as end:
             if end.code != _EXIT_USAGE:
@@ -61,11 +87,16 @@ class CommandLine:
         sys.stderr.write(problem + "\n")
         raise SystemExit(_EXIT_USAGE)
 
+    def help_page(self, arguments: Sequence[str]) -> str:
+        """Of the last command that is named."""
+        program, command = self._named(arguments)
+        if isinstance(command, Subcommands):
+            return command.help_page(program)
+        return command_page(program, _kind(command), _parser(command, program))
+
     def parser(self) -> argparse.ArgumentParser:
-        """The options as argparse knows them."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # nothing else of tyro tells which options there are
-            return cast(argparse.ArgumentParser, tyro.extras.get_parser(self.command, prog=self.program))
+        """The options as argparse knows them, of all commands."""
+        return _parser(self.command, self.program)
 
     def misspelt(self, arguments: Sequence[str]) -> str | None:
         """What to say of the first command or option that does not exist; None if all do."""
@@ -89,10 +120,74 @@ class CommandLine:
                 return _no_option(here, name, sorted(known), [*_commands_with(name, self.parser())])
         return None
 
+    def _named(self, arguments: Sequence[str]) -> tuple[str, Any]:
+        """The last command that is named, before --help if that is there, and how it is called: scenegen render."""
+        program, command = self.program, self.command
+        for word in itertools.takewhile(lambda word: word not in HELP, arguments):
+            if isinstance(command, Subcommands) and word in command.commands:
+                program, command = f"{program} {word}", command.commands[word]
+        return program, command
+
     def _ask_tyro(self, arguments: Sequence[str]) -> Any:
-        own = self.description or inspect.getdoc(self.command) or ""
-        description = f"{own}\n\n{VERSION} prints the versions of the program, of its formats and of what it runs on."
-        return tyro.cli(self.command, prog=self.program, description=description, args=arguments)
+        return tyro.cli(_form(self.command), prog=self.program, args=arguments, description=_summary(self.command))
+
+    @staticmethod
+    def _answer(text: str) -> NoReturn:
+        with quiet_pipe():
+            sys.stdout.write(text + "\n")
+        raise SystemExit(0)
+
+
+@contextlib.contextmanager
+def quiet_pipe() -> Iterator[None]:
+    """Ends the program without a word, and with exit code 0, if the reader of what is printed inside leaves early.
+
+    As in `| head`. Raises SystemExit then.
+    """
+    try:
+        try:
+            yield
+        except SystemExit:
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  (the interpreter flushes it once more at its end)
+        raise SystemExit(0) from None
+
+
+def _form(command: Any) -> Any:
+    """What tyro knows a command by: its dataclass, or a union of subcommands."""
+    if not isinstance(command, Subcommands):
+        return _kind(command)
+    return Union[tuple(_subcommand(name, each) for name, each in command.commands.items())]  # noqa: UP007
+
+
+def _subcommand(name: str, command: Any) -> Any:
+    about = tyro.conf.subcommand(name, description=_summary(command), **_defaults(command))
+    return Annotated[_form(command), about]
+
+
+def _kind(command: Any) -> type:
+    return command if isinstance(command, type) else type(command)
+
+
+def _defaults(command: Any) -> dict[str, Any]:
+    """Those that an instance holds, for tyro."""
+    return {} if isinstance(command, type | Subcommands) else {"default": command}
+
+
+def _summary(command: Any) -> str:
+    """A line."""
+    if isinstance(command, Subcommands):
+        return command.summary
+    return first_line(_kind(command))
+
+
+def _parser(command: Any, program: str) -> argparse.ArgumentParser:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # nothing else of tyro tells which options there are
+        return cast(argparse.ArgumentParser, tyro.extras.get_parser(_form(command), prog=program, **_defaults(command)))
 
 
 def describe_versions(program: str) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from scenegen.jobs.run_result import RunResult
+
 from scenegen.config import CameraConfig, DatasetConfig, JobConfig, PlacementConfig
 from scenegen.contract.schema import ShardMeta
 from scenegen.contract.storage import Root
 from scenegen.jobs.assignment import resolve_assignment
-from scenegen.jobs.run_result import RunResult
 from scenegen.rendering import run as rendering
 from scenegen.shards.config_file import StoredConfig
 

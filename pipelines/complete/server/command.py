@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 
 from pipelines.complete.inputs.weights import checkpoint_or_packaged, encoder_files
 from pipelines.complete.server.hosts import Hosts, url_host
 from pipelines.errors import EXIT_DONE, UsageError
+from scenegen.contract.help_page import MAIN, HelpGroups
 
 if TYPE_CHECKING:
     from pipelines.complete.inputs.estimators import LoadedEstimator
@@ -66,6 +67,13 @@ class ServeCommand:
     """auto is bf16 on CUDA."""
     offload: bool = False
     """Keep networks in main memory and move each to the GPU for its step."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "checkpoint shards segmenter host port",
+        "networks": "encoder-weights depth depth-weights",
+        "who may ask, and for how much": "allow-host max-upload-mb max-pixels max-instances queue lifetime-min",
+        "how it is computed": "device precision offload",
+    }
 
     def run(self) -> int:
         """Serves until it is interrupted. Raises UsageError, PipelineError and CheckpointError."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
 from pipelines.errors import UsageError
 from pipelines.names import STAGE_NAMES, EncoderName, SizeName, StageName
+from scenegen.contract.help_page import MAIN, HelpGroups
 
 Repeated = tyro.conf.UseAppendAction
 
@@ -96,6 +97,15 @@ class TrainConfig:
     """Store the networks of RUN_DIR/pipeline in half precision."""
     dry_run: bool = False
     """Show samples, shapes, parameters and memory of what would be trained, and train nothing."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "shards stage size encoders run-dir",
+        "initial weights": "init weights",
+        "data": "objects mix estimators latents held-out bad-rows",
+        "optimisation": "max-steps max-minutes batch-size learning-rate micro-batch-tokens seed",
+        "how it is computed": "dry-run device precision parallel compile checkpoint-blocks workers",
+        "checkpoints and results": "resume every keep keep-every validation-samples half",
+    }
 
     def __post_init__(self) -> None:
         if not self.shards:
