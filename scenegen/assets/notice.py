@@ -2,8 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
+from scenegen.assets.hdris import HdriLibrary
+from scenegen.assets.library import AssetLibrary
 from scenegen.assets.manifest import AssetRecord
+from scenegen.config import AssetsConfig
+from scenegen.contract.records import Scene
 
 LICENCE_URLS = {
     "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
@@ -16,6 +21,18 @@ LICENCE_URLS = {
 }
 UNKNOWN = "NOASSERTION"
 CHANGES = "The models were brought into one frame and size, simplified where heavy, and given new material parameters."
+
+
+def records_of_scenes(scenes: Iterable[Scene], config: AssetsConfig) -> list[AssetRecord]:
+    """The records of the objects and environment maps that scenes show, by uid; assets without a record are left out.
+
+    config: the stores of the dataset. Raises UsageError for one that cannot be opened.
+    """
+    known = {**AssetLibrary.open(replace(config, split="all")).records, **HdriLibrary.open(config).records}
+    used: set[str] = set()
+    for scene in scenes:
+        used |= {placed.asset_uid for placed in scene.objects} | {scene.hdri_uid}
+    return [known[uid] for uid in sorted(used) if uid in known]
 
 
 def notice(records: Iterable[AssetRecord]) -> str:

@@ -1,1 +1,1 @@
-"""What a machine can do, and what a dataset takes on it: measured, stored, or estimated in seconds."""
+"""What a machine can do, and what a dataset takes on it: measured and stored, or estimated in seconds."""

@@ -1,4 +1,4 @@
-"""What a scene costs on a machine, as it was measured: kept with its date and with what it was measured under."""
+"""What a scene costs on a machine, as it was measured; stored with the date and the set-up of the measurement."""
 
 import dataclasses
 import hashlib
@@ -21,13 +21,13 @@ from scenegen.scenes.factory import renderer_name
 
 FRESH_DAYS = 90
 _IDLE_SHARE = 0.85
-_FREE = ("num_scenes", "seed", "scenes_per_shard")  # what the cost of a scene does not depend on
-_EXTRAPOLATED = ("num_views", "resolution_px")  # of the camera: in the model
+_IRRELEVANT = ("num_scenes", "seed", "scenes_per_shard")  # the cost of a scene does not depend on these
+_EXTRAPOLATED = ("num_views", "resolution_px")  # of the camera; variables of the model
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A cost of a scene: fixed + views * (view + pixel * pixels). Seconds of one worker, or bytes."""
+    """A model of a cost of a scene: fixed + views * (view + pixel * pixels). In seconds of one worker, or in bytes."""
 
     fixed: float
     view: float
@@ -39,7 +39,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a measurement holds for: another of any of them is measured anew. threads: of a worker."""
+    """The set-up for which a measurement holds; if any of it changes, a new one is needed.
+
+    device: "CPU", or the kind and names of the GPUs. threads: of a worker. code: version of scenegen.
+    """
 
     processor: str
     cores: int
@@ -52,7 +55,7 @@ class Setup:
     def here(
         cls, config: DatasetConfig, devices: Devices, wanted: str, machine: Machine, workers: WorkerPlan
     ) -> "Setup":
-        """What the workers of this plan run on. wanted: auto, optix, cuda or cpu."""
+        """The set-up of this plan's workers. wanted: the device, auto, optix, cuda or cpu."""
         of_kind = dict(devices.kinds)
         kind = wanted.upper() if wanted.upper() in of_kind else devices.kinds[0][0]
         gpus = f"{kind} {', '.join(sorted(set(of_kind[kind])))}" if workers.num_gpus and kind != "CPU" else "CPU"
@@ -68,8 +71,8 @@ class Setup:
 class Calibration:
     """Costs of a scene and how they were measured.
 
-    date: ISO. trials: what was rendered. error: the largest relative error of the model in the trials.
-    share: of a core that the trials got; below 1 something else was running.
+    date: ISO. trials: what was rendered. seconds: of one worker. error: the largest relative error of the model in the
+    trials. share: the share of a core that the trials got; well below 1, something else was running.
     """
 
     setup: Setup
@@ -85,7 +88,7 @@ class Calibration:
         return (date.today() - date.fromisoformat(self.date)).days
 
     def describe(self) -> list[str]:
-        """Lines for people: when, of what, on what, and how busy that was."""
+        """Lines for people: when, with which trials, on what, and how busy the machine was."""
         busy = "idle otherwise" if self.share > _IDLE_SHARE else f"busy: the trials got {self.share:.0%} of a core"
         return [
             f"measured here on {self.date}: {self.trials}; the model misses them by up to {self.error:.0%}",
@@ -97,7 +100,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, text: str) -> "Calibration":
-        """Raises ValueError, KeyError or TypeError for anything else than what `to_json` gave."""
+        """The inverse of `to_json`. Raises ValueError, KeyError or TypeError for any other text."""
         raw = json.loads(text)
         costs = {name: Cost(**raw[name]) for name in ("seconds", "bytes")}
         if not all(0 < cost.scene(1, 64) < math.inf for cost in costs.values()):
@@ -108,7 +111,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationStore:
-    """Measurements of this person on this machine, a small file each. say: where a line about trouble goes."""
+    """The measurements of this user on this machine, a small file each. say: gets a line about what goes wrong."""
 
     folder: Path
     say: Callable[[str], None]
@@ -119,7 +122,7 @@ class CalibrationStore:
         return cls(Path(cache) / "scenegen", say)
 
     def load(self, setup: Setup, config: DatasetConfig) -> Calibration | None:
-        """What was measured with this setup and everything in the config that changes the cost; None if nothing was."""
+        """What was measured with this set-up and with all settings of the config that change the cost; else None."""
         path = self._path(setup, config)
         try:
             calibration = Calibration.from_json(path.read_text())
@@ -133,7 +136,7 @@ class CalibrationStore:
         return calibration
 
     def save(self, calibration: Calibration, config: DatasetConfig) -> None:
-        """Whole or not at all; a place that takes nothing is told and does no harm."""
+        """Store it whole or not at all. If the folder cannot be written, that is said and nothing else happens."""
         path = self._path(calibration.setup, config)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -149,14 +152,14 @@ class CalibrationStore:
 
 
 def cost_facts(config: DatasetConfig) -> dict[str, Any]:
-    """Everything in a config that changes what a scene costs, but for what the model extrapolates."""
-    facts = {name: value for name, value in config.to_dict().items() if name not in _FREE}
+    """All settings of a config that change what a scene costs, except those that the model extrapolates."""
+    facts = {name: value for name, value in config.to_dict().items() if name not in _IRRELEVANT}
     camera = {name: value for name, value in facts["camera"].items() if name not in _EXTRAPOLATED}
     return {**facts, "camera": camera}
 
 
 def processor_name() -> str:
-    """As the processor calls itself, as far as the system tells."""
+    """The model name of the processor, or its architecture where the system does not tell the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What Cycles can render on here. A process of its own: bpy must not be loaded into the driver.
+"""Which devices Cycles can render on here. Asked in a child process, because bpy must not be loaded into the driver.
 
 Run as: python -m scenegen.planning.device_probe; prints one line of JSON and leaves without the interpreter's
 teardown.
@@ -17,7 +17,7 @@ _LIMIT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """bpy: its version. kinds: (kind, device names), the quickest first; the CPU is always there."""
+    """bpy: its version. kinds: (kind, device names), the fastest kind first; the CPU is always among them."""
 
     bpy: str
     kinds: tuple[tuple[str, tuple[str, ...]], ...]

@@ -1,4 +1,4 @@
-"""What a dataset will take with costs that were measured or estimated, in words and numbers for people."""
+"""The hours and bytes that a dataset will take, from measured or estimated costs of a scene."""
 
 import math
 from dataclasses import dataclass
@@ -11,8 +11,10 @@ from scenegen.planning.reference import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """seconds: of one worker for one scene. bytes: of one scene in its shard. within: how wrong the seconds may be, as
-    a factor either way; 1 for what was measured.
+    """The forecast of a dataset.
+
+    plan: the workers. seconds: of one worker for one scene. bytes: of one scene in its shard.
+    within: the factor by which the seconds may be wrong, either way; 1 for measured costs.
     """
 
     config: DatasetConfig
@@ -38,16 +40,16 @@ class Forecast:
         return self.config.num_scenes * self.bytes
 
     def machines_for(self, deadline_hours: float) -> int:
-        """Machines like this one that meet a deadline."""
+        """The number of machines like this one that meet a deadline."""
         return max(1, math.ceil(self.total_hours / deadline_hours))
 
     @property
     def scene_timeout_s(self) -> float:
-        """A time limit that only a scene in trouble reaches."""
+        """A time limit that a scene exceeds only if something is wrong with it."""
         return max(DEFAULT_SCENE_TIMEOUT_S, math.ceil(3 * self.seconds / 100) * 100.0)
 
     def timeout_advice(self, timeout_s: float) -> str:
-        """What to do when scenes take longer than the limit."""
+        """What to say when scenes take longer than the limit."""
         return (
             f"a scene will take about {self.seconds:.0f} s here, more than --scene-timeout {timeout_s:g} s: every one "
             f"would be stopped. Give --scene-timeout {self.scene_timeout_s:.0f} or auto, or fewer or smaller views"

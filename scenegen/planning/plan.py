@@ -20,13 +20,15 @@ from scenegen.planning.trials import calibrate
 _GPU_KINDS = ("OPTIX", "CUDA")
 _GOOD_SHARD_BYTES = 2e9
 _GOOD_SHARD_HOURS = 1.0
-_QUICK_S = 14.0  # of an answer without a measurement of this machine; Python and Blender start in the rest of 20
+_QUICK_S = 14.0  # limit of an answer without a measurement; with the start of Python and Blender it takes 20 s
 
 
 def plan(
     root: Root, config: DatasetConfig, job: JobConfig, deadline_hours: float = 24.0, measure_anew: bool = False
 ) -> str:
-    """The facts of the machine and a forecast, as lines for people.
+    """The facts of the machine and the forecast of a dataset, as lines for people.
+
+    root: where the dataset would be. measure_anew: measure this machine even if a measurement is stored.
 
     Raises SceneGenError if the renderer or the device asked for is not there, or if the trial scenes fail.
     """
@@ -39,7 +41,7 @@ def plan(
     setup = Setup.here(config, devices, job.device, machine, workers)
     store = CalibrationStore.of_this_user(lines.append)
     costs = None if measure_anew else store.load(setup, config)
-    if costs is None and (measure_anew or config.renderer == "boxes"):  # boxes are measured in seconds
+    if costs is None and (measure_anew or config.renderer == "boxes"):  # measuring takes seconds with boxes
         costs = measure(config, job, setup, store)
     if costs is None and workers.num_gpus:
         workers = plan_workers(this_machine(), config, replace(job, device="cpu"))
@@ -58,7 +60,7 @@ def find_devices(config: DatasetConfig) -> Devices:
 
 
 def measure(config: DatasetConfig, job: JobConfig, setup: Setup, store: CalibrationStore) -> Calibration:
-    """Measured by trial scenes, and kept. Raises SceneGenError if they fail."""
+    """Costs measured by trial scenes, and stored. Raises SceneGenError if the trials fail."""
     calibration = calibrate(config, job.device, setup)
     store.save(calibration, config)
     return calibration
@@ -67,7 +69,7 @@ def measure(config: DatasetConfig, job: JobConfig, setup: Setup, store: Calibrat
 def measured_costs(
     config: DatasetConfig, job: JobConfig, workers: WorkerPlan, say: Callable[[str], None]
 ) -> Calibration:
-    """What was measured here not long ago, else measured now. say: gets a line about what is done.
+    """Costs that were measured here recently, or else are measured now. say: gets a line about what is done.
 
     Raises SceneGenError if the trial scenes fail.
     """
@@ -93,7 +95,7 @@ def _origin_lines(costs: Calibration | Estimate) -> list[str]:
 
 
 def free_bytes(root: Root) -> int | None:
-    """Free space where a dataset would lie; None for object stores."""
+    """Free space where a dataset would be stored; None for object stores."""
     if not root.is_local:
         return None
     place = Path(root.base)

@@ -1,8 +1,8 @@
-"""What scenes cost on one machine, shipped with the package, and how this machine compares with it in a few seconds.
+"""The reference: costs of scenes on one machine, shipped with the package, and a quick comparison of this machine.
 
-For whoever has measured nothing yet. It is of the presets, on the CPU: other samples lie between or beyond the two that
-were measured, other settings are not in it. Measure it anew, on an idle machine, after changes of the renderer:
-python -m scenegen.planning.reference
+It is used where nothing was measured yet. It holds the costs of the presets on the CPU. Another number of samples is
+interpolated or extrapolated from the two that were measured; other settings are not in it. After changes of the
+renderer, measure it again on an idle machine: python -m scenegen.planning.reference
 """
 
 import dataclasses
@@ -29,7 +29,11 @@ _WITHIN, _WITHIN_UNSCALED = 2.0, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """measured: of the presets with few and with many samples. samples: of each. probe_s: CPU seconds of each probe."""
+    """The reference machine.
+
+    measured: costs of the presets with few and with many samples. samples: of each. probe_s: CPU seconds of each of the
+    small scenes by which another machine is compared.
+    """
 
     measured: tuple[Calibration, Calibration]
     samples: tuple[int, int]
@@ -42,7 +46,7 @@ class Reference:
         return cls((few, many), tuple(raw["samples"]), tuple(raw["probe_s"]))
 
     def costs(self, config: DatasetConfig) -> tuple[Cost, Cost]:
-        """(seconds, bytes) of this config on the machine of the reference: in samples, cost is a straight line."""
+        """(seconds, bytes) of this config on the reference machine; seconds are linear in the number of samples."""
         few, many = self.measured
         along = max(0.0, (config.render.samples - self.samples[0]) / (self.samples[1] - self.samples[0]))
         line = {
@@ -54,7 +58,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Costs as a reference gives them for this machine. within: the factor by which they may be wrong, either way."""
+    """Costs on this machine, estimated from the reference.
+
+    within: the factor by which the seconds may be wrong, either way. lines: where they come from, for people.
+    """
 
     seconds: Cost
     bytes: Cost
@@ -66,7 +73,7 @@ class Estimate:
 
 
 def estimate(config: DatasetConfig, until: float) -> Estimate:
-    """The reference, scaled by how quick this machine makes a small scene. until: of time.monotonic()."""
+    """The reference, scaled by the time that a small scene takes here. until: the latest end, of time.monotonic()."""
     reference = Reference.shipped()
     seconds, size = reference.costs(config)
     speed = _slowness(reference, until)
@@ -89,18 +96,18 @@ def _known_facts(config: DatasetConfig) -> dict[str, Any]:
 
 
 def _slowness(reference: Reference, until: float) -> float | None:
-    """CPU seconds of the last probe that was done in time, as a multiple of the reference's; None if none was."""
+    """CPU seconds of the last small scene that was made in time, relative to the reference; None if none was."""
     found = None
     try:
         for number, trial_s in enumerate(_probe_times(until)):
             found = trial_s / reference.probe_s[number]
     except (ChildTimeoutError, SceneGenError):
-        pass  # what is wrong here is said by what renders; an estimate is better than none
+        pass  # rendering will say what is wrong; an estimate is better than none
     return found
 
 
 def _probe_times(until: float) -> Iterator[float]:
-    """CPU seconds of small scenes with one thread, whatever else runs."""
+    """CPU seconds of small scenes made with one thread; what else runs hardly changes them."""
     bench = TrialBench.open(preset("preview", 1), "cpu", threads=1)
     try:
         for size in _PROBE:

@@ -1,6 +1,6 @@
-"""Small scenes made with the real renderer, and the costs that follow from them.
+"""The measurement: small scenes made with the real renderer, and the costs that follow from them.
 
-Costs grow with pixels and views, on top of fixed parts; trials of a few sizes separate them.
+A scene costs a fixed part, a part for each view and a part for each pixel; trials of a few sizes tell these apart.
 """
 
 import tempfile
@@ -24,7 +24,7 @@ from scenegen.scenes.worker_job import WorkerJob
 from scenegen.shards.spool import SceneRecord, write_scene
 
 _TRIAL_LIMIT_S = 600.0
-_SIZES = ((1, 64), (2, 64), (2, 128))  # (views, resolution): what tells fixed, view and pixel apart
+_SIZES = ((1, 64), (2, 64), (2, 128))  # (views, resolution)
 _SCENES_OF_A_SIZE = 2
 _MOST_FAILED = 5
 
@@ -38,7 +38,7 @@ class TrialSize:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a scene took. wall_s: on the clock. cpu_s: of all threads. bytes: of its file. failure: "" if made."""
+    """What a scene took. wall_s: elapsed. cpu_s: of all threads. bytes: of its file. failure: "" if it was made."""
 
     size: TrialSize
     wall_s: float = 0.0
@@ -52,7 +52,7 @@ WARM_UP = TrialSize(scene=0, views=1, resolution_px=32)
 
 @dataclass(frozen=True, slots=True)
 class TrialBench:
-    """Makes trial scenes of a config in a process of its own, one after the other; close it at the end."""
+    """Makes trial scenes of a config, one after the other, in a child process; close it at the end."""
 
     config: DatasetConfig
     device: str
@@ -75,7 +75,7 @@ class TrialBench:
 
 
 def calibrate(config: DatasetConfig, device: str, setup: Setup) -> Calibration:
-    """Make a few small scenes, one worker alone; the first one warms the process up and is not counted.
+    """Make a few small scenes with one worker; the first one warms the process up and is not counted.
 
     Raises SceneGenError if scenes fail or take too long.
     """
@@ -97,7 +97,10 @@ def calibrate(config: DatasetConfig, device: str, setup: Setup) -> Calibration:
 
 
 def fit(sizes: Sequence[TrialSize], costs: Sequence[float]) -> tuple[Cost, float]:
-    """The model nearest to the trials, no part of it negative, and the largest relative error that it has in them."""
+    """(the model with non-negative parts that fits the trials best, its largest relative error in them).
+
+    Non-negative least squares of the relative errors.
+    """
     rows = np.array([[1.0, size.views, size.views * size.resolution_px**2] for size in sizes])
     found = np.array(costs)
     parts, _ = nnls(rows / found[:, None], np.ones(len(found)))
@@ -105,7 +108,7 @@ def fit(sizes: Sequence[TrialSize], costs: Sequence[float]) -> tuple[Cost, float
 
 
 def make_trial(config: DatasetConfig, device: str, threads: int, size: TrialSize) -> Trial:
-    """One trial scene, in the process that the bench has for it. Raises SceneGenError for what fails every scene."""
+    """Make one trial scene; runs in the bench's child process. Raises SceneGenError for what fails every scene."""
     tools = _tools(config, device, threads)
     camera = replace(config.camera, num_views=size.views, resolution_px=size.resolution_px)
     small = replace(config, camera=camera, num_scenes=size.scene + 1)
@@ -122,12 +125,12 @@ def make_trial(config: DatasetConfig, device: str, threads: int, size: TrialSize
 
 @cache
 def _tools(config: DatasetConfig, device: str, threads: int) -> SceneTools:
-    """Opened once a process: Blender loads for seconds."""
+    """Opened once in a process, because Blender takes seconds to load."""
     return open_tools(WorkerJob("", 0, config, shard_meta(config), device, threads))
 
 
 def _trials(bench: TrialBench) -> Iterator[Trial]:
-    """Of every size the same scenes: the first that can be made. Raises SceneGenError after several failures."""
+    """The same scenes in every size: the first ones that can be made. Raises SceneGenError after several failures."""
     left = _SCENES_OF_A_SIZE
     for scene in range(1, 1 + _SCENES_OF_A_SIZE + _MOST_FAILED):
         trials = [bench.make(TrialSize(scene, *size)) for size in _SIZES]
@@ -141,5 +144,5 @@ def _trials(bench: TrialBench) -> Iterator[Trial]:
 
 
 def _worker_seconds(trial: Trial, setup: Setup) -> float:
-    """Of one thread on the CPU what it computed, whatever else ran; with threads or a GPU what the clock says."""
+    """CPU time for one thread on the CPU, which other processes hardly change; else elapsed time."""
     return trial.cpu_s if setup.threads == 1 and setup.device == "CPU" else trial.wall_s

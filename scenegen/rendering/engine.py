@@ -1,8 +1,8 @@
-"""The driver: hands the scenes of the missing shards to Ray, assembles shards as they fill up, counts what happens.
+"""The driver: hands the scenes of the missing shards to Ray, has finished shards assembled, and counts events.
 
-Ray schedules; the files are the memory. A task makes a chunk of one shard's scenes in a child process, another one
-assembles the shard. Nothing but small events goes through Ray's object store, and the list of work is a range, so the
-driver does not grow with the number of scenes.
+Ray schedules; what is finished is known from files alone. One kind of task makes a chunk of one shard's scenes in a
+child process, another kind assembles the shard. Only small events go through Ray's object store, and the list of work
+is a range, so that the driver does not grow with the number of scenes.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ from scenegen.scenes.worker_job import WorkerJob
 from scenegen.shards.ledger import ShardLedger
 from scenegen.shards.writer import MissingScenes, assemble_shard
 
-_SYSTEM_RETRIES = 3  # a node that is lost; what a scene does wrong is recorded, never retried here
+_SYSTEM_RETRIES = 3  # after the loss of a node; the failure of a scene is recorded and not retried here
 _REMAKE_ROUNDS = 3
 _WAIT_S = 0.5
 _HOPELESS_AFTER = 10
 _CANCEL_S = 20.0
-# What Ray gives up on after its retries: processes and nodes that end, not what a task does wrong.
+# What Ray raises after its retries when a process or a node ended, as opposed to an error inside a task.
 _LOST = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError)
 
 Event = dict[str, Any]
@@ -39,7 +39,7 @@ OnEvent = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Everything that the tasks of one run have in common."""
+    """What all tasks of one run have in common. location: the dataset's root. command: starts a worker process."""
 
     location: str
     config: DatasetConfig
@@ -51,16 +51,16 @@ class Work:
 
 @dataclass(slots=True)
 class _Chunk:
-    """Scenes of one shard that a task makes. told: those it has said something of."""
+    """Scenes of one shard that one task makes. reported: those of which an event has come."""
 
     shard: int
     scenes: Sequence[int]
-    told: set[int] = field(default_factory=set)
+    reported: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Tally:
-    """What happened in a run."""
+    """The number of scenes made, kept from before and failed, and of finished shards. reasons: of the failures."""
 
     made: int = 0
     kept: int = 0
@@ -71,9 +71,10 @@ class Tally:
 
 
 def run_shards(work: Work, shards: Sequence[int], on_event: OnEvent, stop: threading.Event) -> Tally:
-    """Make the given shards. Ray must be initialised.
+    """Make these shards. Ray must be initialised.
 
-    Raises SceneGenError for what stops every scene (the first such error), after all tasks have been ended.
+    on_event: gets every event. stop: ends the run soon after it is set.
+    Raises SceneGenError for what stops every scene (the first such error), after all tasks have ended.
     """
     return _Run(work, shards, on_event, stop).run()
 
@@ -117,7 +118,7 @@ class _Run:
         return self._tally
 
     def _all_chunks(self, shards: Sequence[int]) -> Iterator[_Chunk]:
-        """Pieces of work: whole shards, or less when there are too few to keep all workers busy."""
+        """Whole shards, or parts of them if there are too few shards to keep all workers busy."""
         config, workers = self._work.config, self._work.plan.workers
         pieces = max(1, -(-2 * workers // max(len(shards), 1)))
         for shard in shards:
@@ -129,7 +130,7 @@ class _Run:
                 yield _Chunk(shard, chunk)
 
     def _fill(self) -> None:
-        """As many tasks as workers: Ray decides where they run, the plan how many at a time."""
+        """Start tasks up to the number of workers. Ray decides where they run."""
         while len(self._making) < self._work.plan.workers:
             chunk = self._extra.popleft() if self._extra else next(self._chunks, None)
             if chunk is None:
@@ -157,9 +158,9 @@ class _Run:
                 self._lost(one, str(error.cause))
 
     def _lost(self, task: "ray.ObjectRef | ray.ObjectRefGenerator", reason: str) -> None:
-        """A task's processes were killed: what it had not made yet goes back, and Ray may place it elsewhere.
+        """A task's processes were killed: its remaining scenes are queued again, and Ray may place them elsewhere.
 
-        Raises SceneGenError when that is all that happens.
+        Raises SceneGenError if this happens many times without a scene made in between.
         """
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= max(_HOPELESS_AFTER, 2 * self._work.plan.workers):
@@ -174,7 +175,7 @@ class _Run:
         else:
             chunk = self._making.pop(task)
             shard = chunk.shard
-            self._extra.append(_Chunk(shard, [scene for scene in chunk.scenes if scene not in chunk.told]))
+            self._extra.append(_Chunk(shard, [scene for scene in chunk.scenes if scene not in chunk.reported]))
         self._on_event({"event": "lost_worker", "shard": shard, "reason": reason})
 
     def _chunk_ended(self, shard: int) -> None:
@@ -200,7 +201,7 @@ class _Run:
 
     def _count(self, event: Event, chunk: _Chunk) -> None:
         tally = self._tally
-        chunk.told.add(event["scene"])
+        chunk.reported.add(event["scene"])
         self._lost_in_a_row = 0
         if event["event"] == "kept":
             tally.kept += 1
@@ -216,7 +217,7 @@ class _Run:
             )
 
     def _cancel_all(self) -> None:
-        """End what runs: a cancelled task kills its child process and leaves what is finished in the spool."""
+        """Cancel all tasks: each kills its child process. Finished scenes stay in the spool."""
         for task in [*self._making, *self._assembling]:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.cancel(task)

@@ -1,4 +1,4 @@
-"""What a run tells: a bar to a person at a terminal, lines to a log file, JSON lines to a machine."""
+"""What a run tells: a progress bar at a terminal, lines in a log file, JSON lines for a machine."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ _SHOWN_REASONS = 3
 
 
 class _Terminal:
-    """What `sys.stderr` is when something is written: it is another one while Ray runs (scenegen/jobs/ray_log.py)."""
+    """Writes to what `sys.stderr` is at that moment: while Ray runs it is another one (scenegen/jobs/ray_log.py)."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys.stderr, name)
@@ -25,7 +25,7 @@ class _Terminal:
 class Progress:
     """Counts scenes and shows rate, time left, failures and rejected views with their reasons.
 
-    total: scenes of this run, finished ones included. log_json: a file that gets one JSON object an event.
+    total: scenes of this run, including finished ones. log_json: a file that gets one JSON object for each event.
     """
 
     def __init__(self, total: int, log_json: Path | None = None, stream: TextIO | None = None) -> None:
@@ -39,7 +39,7 @@ class Progress:
         self._bar = tqdm(total=total, unit="scene", file=self._stream) if self._stream.isatty() else None
 
     def say(self, line: str) -> None:
-        """A line for people, whatever the output is."""
+        """Print a line for people, above the progress bar if there is one."""
         if self._bar:
             self._bar.write(line, file=self._stream)
         else:
@@ -47,7 +47,7 @@ class Progress:
             self._stream.flush()
 
     def skip(self, scenes: int) -> None:
-        """Scenes of shards that were finished before."""
+        """Count the scenes of shards that were finished before."""
         self._finished += scenes
         if self._bar:
             self._bar.initial = self._bar.n = scenes

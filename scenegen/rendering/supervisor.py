@@ -1,4 +1,4 @@
-"""Watches over the child process that makes scenes: time limits, crashes, memory. Runs inside a Ray task."""
+"""Supervises the child process that makes scenes: time limits, crashes, memory. Runs inside a Ray task."""
 
 import contextlib
 import json
@@ -29,12 +29,16 @@ _LEAVE_LIMIT_S = 10.0
 _LOG_LIMIT_S = 1.0  # for the last lines of a process that ended; what it started may keep the pipe open
 _POLL_S = 0.25  # how soon a cancelled task notices
 _LOG_LINES = 40
-_CRASHES = 2  # of its own doing, until a scene is recorded as failed
+_CRASHES = 2  # after so many crashes of its own a scene is recorded as failed
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a child process is stopped or replaced."""
+    """When a child process is stopped or replaced.
+
+    scene_timeout_s: time limit of one scene. recycle_scenes, recycle_rss_bytes: a process that has made so many scenes,
+    or holds more memory, is replaced. start_pause_s: the pause before a process that died is started again.
+    """
 
     scene_timeout_s: float
     recycle_scenes: int
@@ -91,7 +95,7 @@ def make_scenes(
 def _make(
     root: Root, job: WorkerJob, child: "_Child", scene: int, limits: Limits, command: Sequence[str]
 ) -> "tuple[dict[str, Any], _Child | None]":
-    """(what became of the scene, the child that lives on)."""
+    """(the event of the scene, the child for the next scene; None if it is gone)."""
     started = time.monotonic()
     patience = RetryBudget(_CRASHES, limits.start_pause_s)
     while True:
@@ -180,7 +184,7 @@ class _Child:
         return self._receive(limit_s)
 
     def leave(self) -> None:
-        """Let the process end by itself; it is killed if it does not."""
+        """Let the process end by itself, and kill it if it does not."""
         try:
             self._process.stdin.close()  # type: ignore[union-attr]
             self._process.wait(_LEAVE_LIMIT_S)
@@ -190,7 +194,7 @@ class _Child:
 
     def kill(self) -> None:
         """End the process and everything that it started, and remove its scratch folder."""
-        if self._killed:  # its number may be another process's by now
+        if self._killed:  # its process id may belong to another process by now
             return
         self._killed = True
         with contextlib.suppress(ProcessLookupError):

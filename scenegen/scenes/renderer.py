@@ -1,4 +1,4 @@
-"""What the job engine asks of a renderer; Blender and the box renderer both answer to it."""
+"""What a renderer must do. Blender and the box renderer both follow these protocols."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -10,13 +10,13 @@ from scenegen.layout.spec import CameraSpec, SceneSpec
 
 
 class Renderer(Protocol):
-    """Draws scenes one after the other in one process."""
+    """Draws scenes, one after the other in one process."""
 
     def render(self, spec: SceneSpec) -> Iterator[ViewImages]:
-        """The views of the scene in their order, each as soon as it is ready.
+        """Yields the views of the scene in their order, each as soon as it is ready.
 
-        Raises AssetError if an asset cannot be used (the caller samples the scene again without it),
-        SceneError for anything else that belongs to this scene alone.
+        Raises AssetError if an asset cannot be used (the caller then samples the scene again without it),
+        SceneError for any other failure of this scene alone.
         """
         ...
 
@@ -26,7 +26,7 @@ class Renderer(Protocol):
 
 
 class CleanImages(Protocol):
-    """One view of an asset alone; shapes as in scenegen.contract.objects.ObjectView."""
+    """One view of a single asset; shapes as in scenegen.contract.objects.ObjectView."""
 
     @property
     def rgba(self) -> np.ndarray: ...
@@ -36,12 +36,13 @@ class CleanImages(Protocol):
 
 
 class ViewRenderer(Protocol):
-    """Draws assets alone, one after the other in one process."""
+    """Draws single assets, one after the other in one process."""
 
     def render(self, uid: str, cameras: Sequence[CameraSpec], samples: int) -> Iterator[CleanImages]:
-        """The views in the order of the cameras, whose world is the canonical frame of the asset.
+        """Yields the views in the order of the cameras, whose world frame is the canonical frame of the asset.
 
-        Raises AssetError if the asset cannot be used, SceneError for anything else that belongs to it alone.
+        samples: most samples of a pixel.
+        Raises AssetError if the asset cannot be used, SceneError for any other failure of this asset alone.
         """
         ...
 

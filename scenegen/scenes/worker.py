@@ -1,9 +1,9 @@
 """The child process that makes scenes: sample, render, check, spool. JSON lines in, JSON lines out.
 
-It belongs to a supervisor that kills it when a scene hangs and replaces it when its memory grows. It leaves with
-`os._exit`, because Blender may hang at the interpreter's exit after a render.
+Its supervisor (scenegen/rendering/supervisor.py) kills it when a scene hangs and replaces it when its memory grows. It
+leaves with `os._exit`, because Blender may hang at the interpreter's exit after a render.
 
-In:  one line with the job, then one line {"scene": 17} a scene; the end of the input means leave.
+In:  one line with the job, then one line {"scene": 17} for each scene; it leaves at the end of the input.
 Out: {"event": "ready"}, then for each scene {"event": "made", ...} or {"event": "failed", "reason": ...};
      {"event": "fatal", "message": ...} when no other scene can succeed either (full disk, missing device).
 """
@@ -33,7 +33,7 @@ _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
 def serve(open_tools: Callable[[WorkerJob], SceneTools]) -> None:
-    """Be the child process; never returns."""
+    """Be the child process: answer until the input ends. Never returns."""
     _die_with_parent()
     answers = _own_stdout()
     code = 0
@@ -42,12 +42,12 @@ def serve(open_tools: Callable[[WorkerJob], SceneTools]) -> None:
         tools = open_tools(job)
         _answer(answers, {"event": "ready"})
         for line in iter(sys.stdin.readline, ""):
-            _answer(answers, _work(job, tools, json.loads(line)["scene"]))
+            _answer(answers, _make(job, tools, json.loads(line)["scene"]))
         tools.renderer.close()
     except SceneGenError as error:
         _answer(answers, {"event": "fatal", "message": str(error)})
         code = error.exit_code
-    except BaseException as error:  # noqa: BLE001 - the supervisor must hear of it, whatever it is
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor must be told
         traceback.print_exc()
         _answer(answers, {"event": "fatal", "message": f"the worker stopped: {type(error).__name__}: {error}"})
         code = 1
@@ -55,7 +55,8 @@ def serve(open_tools: Callable[[WorkerJob], SceneTools]) -> None:
     os._exit(code)
 
 
-def _work(job: WorkerJob, tools: SceneTools, scene_index: int) -> dict[str, Any]:
+def _make(job: WorkerJob, tools: SceneTools, scene_index: int) -> dict[str, Any]:
+    """Make and spool one scene; returns its event. Raises CannotStoreError, OSError for a disk that takes nothing."""
     started, cpu_started = time.perf_counter(), time.process_time()
     reason = ""
     made = MadeScene(Scene(scene_index), (), ())
@@ -94,7 +95,7 @@ def _work(job: WorkerJob, tools: SceneTools, scene_index: int) -> dict[str, Any]
 
 
 def _store(job: WorkerJob, made: MadeScene, record: SceneRecord) -> int:
-    """Spool the scene; its bytes. Raises CannotStoreError."""
+    """Put the scene into the spool; returns its size in bytes. Raises CannotStoreError."""
     root = Root.open(job.location)
     try:
         try:

@@ -10,7 +10,11 @@ from scenegen.contract.schema import ShardMeta
 
 @dataclass(frozen=True, slots=True)
 class WorkerJob:
-    """location: the dataset's root. threads: CPU threads of the renderer."""
+    """One shard for one process.
+
+    location: the dataset's root. meta: what the files say of themselves. device: auto, optix, cuda or cpu.
+    threads: CPU threads of the renderer.
+    """
 
     location: str
     shard: int

@@ -41,7 +41,7 @@ PRINTED_BY = {
     "scenegen/assets/preparing": ("scenegen assets prepare",),
     "scenegen/commands": SCENES,
     "scenegen/commands/annotate.py": ("scenegen annotate",),
-    "scenegen/commands/assets.py": ("scenegen assets prepare", "scenegen assets fetch", "scenegen assets check"),
+    "scenegen/commands/assets": ("scenegen assets prepare", "scenegen assets fetch", "scenegen assets check"),
     "scenegen/commands/render.py": ("scenegen render",),
     "scenegen/commands/view.py": ("scenegen view",),
     "scenegen/jobs": SCENES,

@@ -1,4 +1,4 @@
-"""`scenegen assets prepare` with a Ray session, signals and progress; for `notice`, the records of a dataset's assets."""
+"""`scenegen assets prepare` from beginning to end: a Ray session, signals, progress, and the summary of the run."""
 
 import sys
 import time
@@ -6,18 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from threading import Event
 
-from scenegen.assets.hdris import HdriLibrary
-from scenegen.assets.library import AssetLibrary
 from scenegen.assets.manifest import AssetRecord
 from scenegen.assets.preparing.collection import Duplicate, PrepareJob, Tally, prepare_collection
 from scenegen.assets.preparing.ledgers import Quarantined
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.config import JobConfig
-from scenegen.contract.dataset import Dataset
-from scenegen.contract.storage import Root
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.signals import stop_on_signal
-from scenegen.shards.config_file import require_config
 
 SAY_EVERY_S = 20.0
 MOST_KINDS, MOST_FILES = 10, 3
@@ -55,21 +50,6 @@ def summary(tally: Tally) -> list[str]:
     if tally.interrupted:
         lines.append("interrupted: run the same command again to go on")
     return lines
-
-
-def records_of_dataset(location: str) -> list[AssetRecord]:
-    """The records of the objects and environment maps in a dataset's scenes.
-
-    Those that the configured stores no longer hold are left out. Raises SceneGenError if there is no dataset.
-    """
-    config = require_config(Root.open(location)).config
-    library = AssetLibrary.open(replace(config.assets, split="all"))
-    maps = HdriLibrary.open(config.assets).records
-    known = {**library.records, **maps}
-    used: set[str] = set()
-    for scene in Dataset.open(location).scenes():
-        used |= {placed.asset_uid for placed in scene.objects} | {scene.hdri_uid}
-    return [known[uid] for uid in sorted(used) if uid in known]
 
 
 class _Progress:

@@ -1,0 +1,37 @@
+"""`scenegen assets list`: what is in asset stores."""
+
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass
+
+from scenegen.assets.library import Store
+from scenegen.assets.manifest import read_manifest
+from scenegen.errors import EXIT_DONE
+
+
+@dataclass(frozen=True)
+class List:
+    """Show what is in asset stores: counts by split, licence and category, or every record."""
+
+    store: tuple[str, ...] = ("starter",)
+    """Prepared stores: "starter" or folders."""
+    records: bool = False
+    """Print one JSON line an asset instead of the counts."""
+
+    def run(self) -> int:
+        """Print the records or the counts."""
+        found = [record for name in self.store for record in read_manifest(Store.named(name).manifest)]
+        if self.records:
+            for record in found:
+                _say(json.dumps({name: getattr(record, name) for name in record.__slots__}, ensure_ascii=False))
+            return EXIT_DONE
+        _say(f"{len(found)} objects, {sum(r.bytes for r in found) / 1e6:.1f} MB, {sum(r.faces for r in found)} faces")
+        for title, key in (("split", "split"), ("licence", "licence"), ("category", "category"), ("source", "source")):
+            counts = Counter(getattr(record, key) for record in found)
+            _say(f"{title}: " + ", ".join(f"{name or '(none)'} {count}" for name, count in counts.most_common()))
+        return EXIT_DONE
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")

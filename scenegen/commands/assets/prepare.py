@@ -1,0 +1,106 @@
+"""`scenegen assets prepare`: bring raw models into canonical form."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from scenegen.assets.sources.folder import read_folder
+from scenegen.assets.sources.raw import RawAsset
+from scenegen.assets.sources.sweethome3d import read_library
+from scenegen.assets.sources.trellis import RowFilter, read_collection
+from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
+
+Source = Literal[
+    "folder", "sweethome3d", "ObjaverseXL_sketchfab", "ObjaverseXL_github", "ABO", "3D-FUTURE", "HSSD", "Toys4k"
+]
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Bring raw models into canonical form: one GLB each with its convex parts, and a manifest. Run again to go on."""
+
+    input: Path
+    """A folder of model files, a collection's raw folder, a .sh3f file or a folder of them."""
+    out: Path
+    """The store to make or to complete."""
+    source: Source = "folder"
+    """What the input is."""
+    metadata: Path | None = None
+    """TRELLIS-500K's metadata.csv of the collection, where it does not lie in the input."""
+    name: str = ""
+    """Name of the collection in the records; by default the source, or the folder's name."""
+    licence: str = "NOASSERTION"
+    """SPDX id of a plain folder's models."""
+    author: str = ""
+    """Author of a plain folder's models."""
+    min_aesthetic_score: float | None = None
+    """Leave out rows with a lower score, or none."""
+    licences: tuple[str, ...] = ()
+    """Leave out assets of other licences (SPDX ids)."""
+    max_file_mb: float | None = None
+    """Leave out larger raw files."""
+    max_faces: int = 1_000_000
+    """Quarantine models with more faces."""
+    simplify_faces: int | None = None
+    """Decimate models above this many faces."""
+    texture_px: int = 1024
+    """Longer sides of textures are scaled down to it."""
+    allow_missing_textures: bool = False
+    """Use the material's colour where a texture is missing, instead of refusing the model."""
+    workers: int | None = None
+    """Assets at a time; by default one a core."""
+    timeout_s: float = 120.0
+    """Longest time in Blender for one asset."""
+    parts_timeout_s: float = 60.0
+    """Longest time for its convex parts; then one hull stands in."""
+    retry_quarantined: bool = False
+    """Try again what was refused before."""
+    ray_address: str = ""
+    """A Ray cluster instead of this machine."""
+
+    HELP_GROUPS: ClassVar[HelpGroups] = {
+        MAIN: "input out source licence workers",
+        "what the collection is": "name author metadata",
+        "which models are taken": "licences min-aesthetic-score max-file-mb max-faces retry-quarantined",
+        "what becomes of them": "simplify-faces texture-px allow-missing-textures",
+        "how it is computed": "timeout-s parts-timeout-s ray-address",
+    }
+
+    def run(self) -> int:
+        """Prepare what is not there yet; exit code 75 when stopped by a signal."""
+        from scenegen.assets.model_files.limits import Limits
+        from scenegen.assets.preparing.asset import PrepareOptions
+        from scenegen.assets.preparing.child_tools import TimeLimits
+        from scenegen.assets.preparing.collection import PrepareJob
+        from scenegen.assets.preparing.run import run_prepare
+
+        limits = Limits(max_faces=self.max_faces)
+        options = PrepareOptions(self.texture_px, self.simplify_faces, self.allow_missing_textures, True, limits)
+        times = TimeLimits(self.timeout_s, self.parts_timeout_s)
+        job = PrepareJob(self.out, options, times, self.workers or 0, self.retry_quarantined)
+        tally = run_prepare(self.assets(), job, self.ray_address, threading.Event())
+        return EXIT_INTERRUPTED if tally.interrupted else EXIT_DONE
+
+    def assets(self) -> Iterator[RawAsset]:
+        """The raw assets that pass the filters. Raises UsageError if the input is not what the source says."""
+        if not self.input.exists():
+            raise UsageError(f"there is no {self.input}; give the folder or file with the raw models")
+        max_bytes = None if self.max_file_mb is None else int(self.max_file_mb * 1e6)
+        if self.source == "folder":
+            return read_folder(self.input, self.name or self.input.name, self.licence, self.author)
+        if self.source == "sweethome3d":
+            return self._sweethome3d()
+        keep = RowFilter(self.min_aesthetic_score, max_bytes, self.licences)
+        return read_collection(self.source, self.input, self.metadata, keep)
+
+    def _sweethome3d(self) -> Iterator[RawAsset]:
+        files = [self.input] if self.input.is_file() else sorted(self.input.glob("*.sh3f"))
+        if not files:
+            raise UsageError(f"{self.input} holds no .sh3f file; get them with: scenegen assets fetch")
+        for file in files:
+            for raw in read_library(file):
+                if not self.licences or raw.licence in self.licences:
+                    yield raw
