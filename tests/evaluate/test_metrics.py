@@ -49,9 +49,9 @@ def test_voxels_of_two_parallel_squares_overlap_by_their_common_part():
 @pytest.mark.parametrize(("degrees", "expected"), [(0, 1), (60, 0.5), (90, 0), (180, 1)])
 def test_normal_consistency_is_the_cosine_between_two_planes(degrees, expected):
     flat, angle = sampled(square(), 500), np.radians(degrees)
-    turned = np.tile([0, np.sin(angle), np.cos(angle)], (500, 1))
+    rotated = np.tile([0, np.sin(angle), np.cos(angle)], (500, 1))
     found = neighbours(flat.points_N3, flat.points_N3)
-    assert normal_consistency(flat.normals_N3, turned, found) == pytest.approx(expected, abs=1e-9)
+    assert normal_consistency(flat.normals_N3, rotated, found) == pytest.approx(expected, abs=1e-9)
 
 
 def test_points_are_even_over_the_area_of_faces_of_any_size():

@@ -143,7 +143,7 @@ def test_vertex_colours_of_a_glb_are_linear_and_read_as_srgb(tmp_path):
     assert np.abs(colors.astype(int) - [10, 128, 250]).max() <= 1
 
 
-def test_a_scene_turned_scaled_and_moved_is_placed_back_by_one_similarity(rng):
+def test_a_scene_rotated_scaled_and_moved_is_placed_back_by_one_similarity(rng):
     def sampled(shape):
         return sample_shape(shape, 800, rng).points_N3
 
@@ -155,24 +155,24 @@ def test_a_scene_turned_scaled_and_moved_is_placed_back_by_one_similarity(rng):
         towards = points @ (camera / np.linalg.norm(camera))
         visible[i] = points[towards > np.median(towards)]  # the near half
     angle = 2.0
-    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    predicted = {i: 0.3 * sampled(shape) @ turn.T + [0.1, 0.7, -0.4] for i, shape in truth.items()}
+    rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    predicted = {i: 0.3 * sampled(shape) @ rotation.T + [0.1, 0.7, -0.4] for i, shape in truth.items()}
     fit = fit_similarity(visible, predicted, upright_starts(), rng)
     for i, points in predicted.items():
         back = points @ fit.T[:3, :3].T + fit.T[:3, 3]
-        gap = np.abs(back - ((points - [0.1, 0.7, -0.4]) / 0.3) @ turn).max()
+        gap = np.abs(back - ((points - [0.1, 0.7, -0.4]) / 0.3) @ rotation).max()
         assert gap < 0.1, i  # points of a surface lie some 0.05 apart
 
 
 def test_midis_scene_is_placed_and_judged_in_the_world(tmp_path, tiny_data):
-    """One glTF node an instance, y up, small, turned about the vertical and moved."""
+    """One glTF node an instance, y up, small, rotated about the vertical and moved."""
     truth = ShardTruth.open(tiny_data, tiny_data, largest=0, min_ratio=0, limit=0)
     view = truth.view(truth.keys[0])
     scene, angle = trimesh.Scene(), 0.8
-    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    rotation = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
     for one in sorted(view.objects, key=lambda one: one.instance_id):
         y_up = one.shape.vertices_V3[:, [0, 2, 1]] * [1, 1, -1]
-        scene.add_geometry(trimesh.Trimesh(0.4 * y_up @ turn.T + 0.2, one.shape.faces_F3, process=False))
+        scene.add_geometry(trimesh.Trimesh(0.4 * y_up @ rotation.T + 0.2, one.shape.faces_F3, process=False))
     scene.export(tmp_path / f"{view.key}.glb")
     placed = evaluate(MidiFolder.open("MIDI", tmp_path, "similarity", 3), truth, JUDGE, Condition(), [view.key])
     in_place = evaluate(MidiFolder.open("MIDI", tmp_path, "in_place", 3), truth, JUDGE, Condition(), [view.key])
@@ -244,6 +244,6 @@ def test_depth_without_metres_cannot_go_unaligned(tiny_truth):
         depth_for(view, tiny_truth, DepthChoice("simulated", "none"), 0)
 
 
-def test_a_foreign_folder_without_meshes_is_refused(tmp_path):
+def test_a_third_party_folder_without_meshes_is_refused(tmp_path):
     with pytest.raises(UnexpectedLayout, match="a scene written by MIDI is missing"):
         MidiFolder.open("MIDI", tmp_path, "similarity", 3)

@@ -83,8 +83,8 @@ def test_a_chair_seen_from_one_side_is_found_with_its_yaw_size_and_place(library
             Evidence.of(scene, ID, visible_points(scene, ID).vertices_V3)
         )
         assert found.uid == "chair"
-        turned = np.rad2deg(placed.yaw_rad - yaw_rad + np.pi) % 360 - 180
-        assert abs(turned) < 6
+        rotated = np.rad2deg(placed.yaw_rad - yaw_rad + np.pi) % 360 - 180
+        assert abs(rotated) < 6
         assert placed.scale == pytest.approx(0.8, rel=0.06)
         np.testing.assert_allclose(placed.shift_3, T[:3, 3], atol=0.05)
 
@@ -137,8 +137,8 @@ def test_the_floor_is_found_where_it_is_seen(chair):
 def test_the_mean_shape_has_the_mean_number_of_voxels_and_no_heading(library):
     mean = mean_voxels(one.voxels for one in library)
     assert mean.sum() == round(np.mean([len(one.voxels) for one in library]))
-    turned = np.rot90(mean, axes=(0, 1))
-    assert (mean & turned).sum() / (mean | turned).sum() > 0.95  # the last ring may be cut anywhere
+    rotated = np.rot90(mean, axes=(0, 1))
+    assert (mean & rotated).sum() / (mean | rotated).sum() > 0.95  # the last ring may be cut anywhere
     with pytest.raises(ValueError, match="no assets"):
         mean_voxels([])
 

@@ -173,7 +173,7 @@ class Judge:
         return self._sampled(view, shapes, target.asked[0], self.rules.points)
 
     def _sampled(self, view: TruthView, shapes: Sequence[Shape], instance_id: int, count: int) -> _SampledPrediction:
-        shape = self._clipped(view, merged(list(shapes)))
+        shape = self._clipped(view, merged(shapes))
         try:
             samples = sample_shape(shape, count, sample_rng(self.seed, view.key, instance_id, PREDICTION))
         except EmptyShape as error:

@@ -1,1 +1,1 @@
-"""How predictions look: renders on visible and on unseen views against clean renders of the truth."""
+"""Image metrics: renders of predictions, from visible and unseen views, against clean renders of the truth."""

@@ -1,6 +1,7 @@
-"""Are completed colours worth anything: PSNR against the clean renders, beside one mean colour on the same shape.
+"""Colour scores: PSNR against clean renders, of the predicted colours and of one mean colour on the same shape.
 
-Pictures, cameras and sides are those of `views.py`. Shapes: S edge of a picture, V vertices.
+The difference says what the predicted colours are worth. Cameras and sides are those of `views.py`.
+Shapes: S edge of a picture, V vertices, P pixels.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pipelines.evaluate.report.tables import Cell, Column, Row, Table
 from scenegen.contract.object_dataset import ObjectDataset
 
 MOST_DB = 60.0
-"""PSNR of pictures that differ by less; equal ones would be infinite, and so would every mean with one of them."""
+"""The highest PSNR that counts. Equal pictures have an infinite one, and so would every mean that includes them."""
 _COLUMNS = (
     *(Column(f"shared_{side}", f"PSNR {side} dB", "higher", 2) for side in SIDES),
     *(Column(f"gain_{side}", f"gain over one colour {side} dB", "higher", 2, signed=True) for side in SIDES),
@@ -47,7 +48,7 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class _Psnr:
-    """dB where both silhouettes are, and over both together on the background; None where that is nowhere."""
+    """In dB. shared: where both silhouettes overlap. union: over both, on the background. None: no such pixels."""
 
     shared: float | None = None
     union: float | None = None
@@ -60,7 +61,7 @@ class _Psnr:
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """One clean view: the prediction in its own colours (nothing known of a surface without), and in one."""
+    """One clean view. own: the prediction in its own colours, empty without any. mean: the same in one mean colour."""
 
     side: Side
     scene: str
@@ -70,7 +71,7 @@ class _Picture:
 
 @dataclass
 class ColourScores:
-    """Collects one system. left_out: objects of which there was no surface to draw."""
+    """The colour scores of one system. left_out: how many objects had no surface to draw."""
 
     objects: ObjectDataset
     device: str = "cpu"
@@ -79,7 +80,7 @@ class ColourScores:
     _clean: dict[str, CleanViews] = field(default_factory=dict)
 
     def empty_copy(self) -> ColourScores:
-        """An empty one for another system; what is known of the truth is shared."""
+        """One without scores, for another system; the cameras of the clean views are shared."""
         return ColourScores(self.objects, self.device, _clean=self._clean)
 
     def add(self, view: TruthView, answer: SystemAnswer) -> None:
@@ -93,7 +94,7 @@ class ColourScores:
             self._add(view, one, shape)
 
     def rows(self, label: str) -> list[Row]:
-        """The system's lines of the table: its own colours, then one mean colour."""
+        """The rows of the system: in its own colours, then in one mean colour."""
         if not self.pictures:
             return [Row(label, note="no surface to draw")]
         counts: dict[str, Cell] = {"pictures": len(self.pictures) // len(SIDES), "left_out": self.left_out}
@@ -109,7 +110,7 @@ class ColourScores:
         return [Row(label, own), Row(f"{label}, in one mean colour", one_colour)]
 
     def table(self, rows: Sequence[Row]) -> Table:
-        """Of every system's rows."""
+        """The table of all systems' rows."""
         title = "Colour, on visible and on unseen views"
         return Table("colour", title, "system", _COLUMNS, tuple(rows), _NOTES, ("shared_visible", "shared_unseen"))
 

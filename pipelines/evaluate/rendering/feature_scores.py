@@ -1,4 +1,4 @@
-"""Rendering scores of a system over a test set: Fréchet distances and CLIP similarity, visible and unseen.
+"""Feature scores of a system over a test set: Fréchet distances and CLIP similarity, on visible and unseen views.
 
 Pictures are drawn while views are judged, so that no system is asked twice; only their features are kept.
 Shapes: B pictures, D features.
@@ -50,7 +50,7 @@ NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Features of one picture of the truth and the same one of the prediction, by metric."""
+    """One clean view: features of the picture of the truth and of that of the prediction, by metric."""
 
     side: Side
     scene: str
@@ -60,9 +60,9 @@ class _Pair:
 
 @dataclass
 class FeatureScores:
-    """Collects one system. features: the metrics that are wanted.
+    """The feature scores of one system. features: the networks, by metric.
 
-    without_surface: objects left out because nothing, only points or no colours were predicted.
+    without_surface: how many objects were left out, because nothing, only points or no colours were predicted.
     """
 
     objects: ObjectDataset
@@ -74,7 +74,7 @@ class FeatureScores:
     _truth: dict[tuple[str, int], Mapping[FeatureMetric, Tensor]] = field(default_factory=dict)
 
     def empty_copy(self) -> FeatureScores:
-        """An empty one for another system; what is known of the truth is shared."""
+        """One without scores, for another system; cameras and features of the truth are shared."""
         return FeatureScores(self.objects, self.features, self.device, _clean=self._clean, _truth=self._truth)
 
     def add(self, view: TruthView, answer: SystemAnswer) -> None:
@@ -88,7 +88,7 @@ class FeatureScores:
             self._add(view, one, shape)
 
     def row(self, label: str) -> Row:
-        """The system's line of the table."""
+        """The row of the system in the table."""
         cells: dict[str, Cell] = {"pictures": len(self.pairs) // len(SIDES), "left_out": self.without_surface}
         for side in SIDES:
             pairs = [pair for pair in self.pairs if pair.side == side]
@@ -97,11 +97,11 @@ class FeatureScores:
         return Row(label, cells) if self.pairs else Row(label, note="no coloured surface to draw")
 
     def rows(self, label: str) -> list[Row]:
-        """All of the system's lines."""
+        """The row of the system, as the one that it has."""
         return [self.row(label)]
 
     def table(self, rows: Sequence[Row]) -> Table:
-        """Of every system's rows."""
+        """The table of all systems' rows."""
         return render_table(rows, list(self.features))
 
     def _add(self, view: TruthView, one: TruthObject, shape: Shape) -> None:
@@ -125,7 +125,7 @@ class FeatureScores:
 
 
 def render_table(rows: Sequence[Row], metrics: Sequence[FeatureMetric]) -> Table:
-    """One row a system."""
+    """A table with one row for each system."""
     columns = [
         Column(f"{metric}_{side}", f"{LABELS[metric]} {side}", "higher" if metric == "clip" else "lower", 2)
         for metric in metrics

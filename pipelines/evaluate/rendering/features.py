@@ -1,4 +1,4 @@
-"""Image features behind one signature: [B, 3, H, W] in [0, 1] to [B, D].
+"""Networks for image features, all with one signature: [B, 3, H, W] in [0, 1] to [B, D].
 
 Shapes: B images, D features.
 """
@@ -25,7 +25,7 @@ _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def efficientnet_features(device: str) -> Features:
-    """The mean over the image of EfficientNet-Lite0's last map (D = 320); its weights come with a package."""
+    """The spatial mean of EfficientNet-Lite0's last feature map (D = 320); its weights come with a package."""
     network = EfficientNetLite0.from_package().eval().to(device)
 
     @torch.no_grad()
@@ -36,7 +36,7 @@ def efficientnet_features(device: str) -> Features:
 
 
 def inception_features(weights: Path, device: str) -> Features:
-    """Those of the usual FID (D = 2048). Raises PipelineError for other weights."""
+    """The Inception features of the usual FID (D = 2048). Raises PipelineError for other weights."""
     network = InceptionV3.from_file(weights).to(device)
 
     @torch.no_grad()

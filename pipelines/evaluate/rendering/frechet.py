@@ -1,4 +1,4 @@
-"""The Fréchet distance between two sets of images, each as a Gaussian over their features.
+"""The Fréchet distance between two sets of images, each modelled as a Gaussian over their features.
 
 Shapes: N images, D features.
 """
@@ -14,8 +14,8 @@ def frechet_distance(first_ND: np.ndarray, second_ND: np.ndarray) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Heusel et al. 2017).
 
     With C = A^T A for the centred, scaled features A, the trace of (C1 C2)^(1/2) is the sum of the singular values of
-    A1 A2^T: no root of a singular matrix is taken, so few images and equal sets lose no digits. The distance grows when
-    there are few images; compare only sets of one size. Raises ValueError for fewer than two images.
+    A1 A2^T: no root of a singular matrix is taken, so that few images and equal sets lose no digits. The distance is
+    larger for fewer images; compare only sets of one size. Raises ValueError for fewer than two images.
     """
     if min(len(first_ND), len(second_ND)) < 2:
         raise ValueError("a Fréchet distance needs at least two images on each side")
@@ -28,7 +28,7 @@ def frechet_distance(first_ND: np.ndarray, second_ND: np.ndarray) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Gaussian:
-    """factor_RD: R = min(N, D) rows whose Gram matrix is the covariance."""
+    """mean_D, and factor_RD: R = min(N, D) rows, with covariance = factor_RD^T factor_RD."""
 
     mean_D: np.ndarray
     factor_RD: np.ndarray

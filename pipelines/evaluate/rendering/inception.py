@@ -1,7 +1,7 @@
-"""The Inception v3 of the usual FID: TensorFlow's 2015 network, whose weights circulate converted to PyTorch.
+"""The Inception v3 of the usual FID: TensorFlow's network of 2015, whose weights were converted to PyTorch.
 
-Key names are those of `pt_inception-2015-12-05-6726825d.pth`. Against the textbook Inception v3 its average pools leave
-the padding out, and the last block takes a maximum instead of a mean. The classifier is not built.
+Parameter names are those of `pt_inception-2015-12-05-6726825d.pth`. Unlike in torchvision's Inception v3, average pools
+do not count the padding, and the last block has a maximum instead of an average pool. There is no classifier.
 Shapes: B images.
 """
 
@@ -45,7 +45,7 @@ class InceptionV3(nn.Module):
 
     @classmethod
     def from_file(cls, path: Path) -> InceptionV3:
-        """In eval mode. Raises PipelineError if the file does not hold these weights."""
+        """The network with weights, in eval mode. Raises PipelineError if the file does not hold them."""
         state = torch.load(need(path, "the Inception weights"), map_location="cpu", weights_only=True)
         network = cls()
         try:
@@ -67,6 +67,8 @@ class InceptionV3(nn.Module):
 
 
 class _Conv(nn.Module):
+    """Convolution, batch norm, ReLU."""
+
     def __init__(
         self,
         width: int,

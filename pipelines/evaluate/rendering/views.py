@@ -1,13 +1,13 @@
-"""Which views are visible and which are unseen, and the pictures of truth and prediction from them.
+"""Visible and unseen views of an object, and the pictures of truth and prediction from them.
 
-The truth's pictures are the clean renders of the objects tables ("feature" views, an even cover of the sphere), the
-prediction's are drawn from the very same cameras. The paper does not say which views it took; here
+Pictures of the truth are the clean renders of the objects tables ("feature" views, uniform over the sphere);
+predictions are rendered from the same cameras. The paper does not say which views it took; here
 
-    visible   the 3 stored views whose direction is nearest to the input camera's, seen from the object's centre
-    unseen    the 3 nearest to that direction turned by 180 degrees about the object's vertical axis
+    visible   the 3 stored views whose direction from the object's centre is nearest to the input camera's
+    unseen    the 3 nearest to that direction, rotated by 180 degrees about the object's vertical axis
 
-so that both sets lie at the input's elevation.
-Shapes: V vertices, N views or paints, A attributes, S edge of a picture.
+so that both sets are near the elevation of the input camera.
+Shapes: V vertices, N views or colourings, A attributes, S edge of a picture.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BACKGROUND = 1.0  # white, behind truth and prediction alike
 
 @dataclass(frozen=True, slots=True)
 class CleanViews:
-    """The clean renders of one asset: their cameras in its canonical frame, and how to read one."""
+    """The clean renders of one asset. positions_N3: of their cameras, in the canonical frame of the asset."""
 
     objects: ObjectDataset
     uid: str
@@ -44,7 +44,7 @@ class CleanViews:
 
     @classmethod
     def of(cls, objects: ObjectDataset, uid: str) -> CleanViews:
-        """Raises PipelineError without enough views."""
+        """Raises PipelineError if there are too few views."""
         try:
             count = objects.num_views(uid, "feature")
         except FileNotFoundError as error:
@@ -55,7 +55,7 @@ class CleanViews:
         return cls(objects, uid, np.array([view.T_obj_cam[:3, 3] for view in views]))
 
     def nearest(self, direction_3: np.ndarray) -> list[int]:
-        """The views closest in angle to a direction from the object's centre."""
+        """Indices of the views closest in angle to a direction from the object's centre."""
         unit_N3 = self.positions_N3 / np.linalg.norm(self.positions_N3, axis=1, keepdims=True)
         return np.argsort(-unit_N3 @ direction_3, kind="stable")[:VIEWS_EACH].tolist()
 
@@ -64,7 +64,7 @@ class CleanViews:
 
 
 def input_direction(one: TruthObject, T_world_cam: np.ndarray, side: Side) -> np.ndarray:
-    """(3,) unit, canonical frame: from the object's centre to the input camera, or to the other side of the object."""
+    """(3,) unit vector, canonical frame: from the object's centre to the input camera, or to the unseen side."""
     assert one.T_world_obj is not None
     camera_3 = (np.linalg.inv(one.T_world_obj) @ T_world_cam[:, 3])[:3]
     direction_3 = camera_3 / np.linalg.norm(camera_3)
@@ -72,7 +72,7 @@ def input_direction(one: TruthObject, T_world_cam: np.ndarray, side: Side) -> np
 
 
 def truth_picture(view: ObjectView) -> Tensor:
-    """[3, S, S] in [0, 1], on the background."""
+    """[3, S, S] in [0, 1]: a clean render on the background."""
     assert view.rgba is not None
     rgba = view.rgba.astype(np.float32) / 255
     on_white = rgba[..., :3] * rgba[..., 3:] + BACKGROUND * (1 - rgba[..., 3:])
@@ -82,16 +82,16 @@ def truth_picture(view: ObjectView) -> Tensor:
 
 
 def truth_mask(view: ObjectView) -> Tensor:
-    """[S, S] bool, the pixels of `truth_picture` of which the object covers at least half."""
+    """[S, S] bool: the pixels of `truth_picture` that the object covers by at least half."""
     assert view.rgba is not None
     alpha = Image.fromarray(view.rgba[..., 3]).resize((PICTURE_PX, PICTURE_PX), Image.Resampling.BOX)
     return torch.from_numpy(np.asarray(alpha) > 127)
 
 
 def prediction_picture(shape: Shape, one: TruthObject, view: ObjectView, device: str = "cpu") -> Tensor:
-    """[3, S, S] in [0, 1] of a coloured surface in the world, from the clean view's camera, in its own colours unlit.
+    """[3, S, S] in [0, 1]: a coloured surface in the world, rendered from the camera of a clean view without lighting.
 
-    Completed colours already hold the light of the clean renders that the networks learned from.
+    Completed colours already contain the lighting of the clean renders that the networks learned from.
     """
     assert shape.colors_V3 is not None
     return picture_and_mask(shape, shape.colors_V3[None], one, view, device)[0][0]
@@ -100,7 +100,10 @@ def prediction_picture(shape: Shape, one: TruthObject, view: ObjectView, device:
 def picture_and_mask(
     shape: Shape, colors_NV3: np.ndarray, one: TruthObject, view: ObjectView, device: str = "cpu"
 ) -> tuple[Tensor, Tensor]:
-    """[N, 3, S, S] in [0, 1], one surface painted in N ways and drawn as above, and [S, S] bool where it is seen."""
+    """One surface in N colourings, rendered as in `prediction_picture`.
+
+    Returns [N, 3, S, S] in [0, 1], and the silhouette, [S, S] bool.
+    """
     assert one.T_world_obj is not None
     canonical = shape.moved(np.linalg.inv(one.T_world_obj))
     width, height = view.size_px

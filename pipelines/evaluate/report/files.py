@@ -1,4 +1,4 @@
-"""The report on disk: report.md, report.json, one PNG a table."""
+"""The report on disk: report.md, report.json, and a PNG for each table that has something to plot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_report(
     tables: Sequence[Table],
     evaluations: Sequence[Evaluation],
 ) -> None:
-    """facts: lines at the head of the Markdown. settings: the command, for the JSON."""
+    """Write the report into a folder. facts: lines at its head. settings: the command's, for the JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [table.name for table in tables if plot_table(table, folder / f"{table.name}.png")]
     text = markdown("fixer-evaluate", facts, tables, pictures)
@@ -59,7 +59,7 @@ def _evaluation(one: Evaluation) -> dict[str, Any]:
 
 
 def _result(result: ObjectResult | SceneResult) -> dict[str, Any]:
-    """Scores once; penalised ones only where they differ."""
+    """The fields of a result; penalised scores only if they differ from the others."""
     values = asdict(result)
     if result.scores == result.penalised:
         del values["penalised"]

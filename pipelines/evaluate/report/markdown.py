@@ -11,7 +11,7 @@ _ARROWS = {"lower": " ↓", "higher": " ↑", "none": ""}
 
 
 def markdown(title: str, facts: Sequence[str], tables: Sequence[Table], pictures: Sequence[str]) -> str:
-    """The whole report. facts: one line each, what was judged and how. pictures: names of the tables with a plot."""
+    """The whole report. facts: what was judged and how, one line each. pictures: names of the tables with a plot."""
     parts = [f"# {title}", "\n".join(f"* {fact}" for fact in facts)]
     for table in tables:
         parts.append(table_markdown(table))
@@ -21,7 +21,7 @@ def markdown(title: str, facts: Sequence[str], tables: Sequence[Table], pictures
 
 
 def table_markdown(table: Table) -> str:
-    """Title, grid, notes. Means with their 95 % interval, where there is one."""
+    """Title, grid and notes of one table; means with their 95 % interval, if they have one."""
     head = [table.head, *(column.label + _ARROWS[column.better] for column in table.columns)]
     lines = [_line(head), _line(["---"] + ["---:"] * len(table.columns))]
     lines += [_line([row.label, *_cells(row, table.columns)]) for row in table.rows]

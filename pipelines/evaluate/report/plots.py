@@ -1,4 +1,4 @@
-"""Tables as pictures: one panel a column, one mark a row, whiskers for the 95 % interval."""
+"""Tables as plots: a panel for each column, a mark for each row, whiskers for the 95 % interval."""
 
 from __future__ import annotations
 
