@@ -73,7 +73,7 @@ def _boxes(corners_F33: Tensor, K: Tensor, view: View) -> Boxes:
 
 
 def project(camera_X3: Tensor, K: Tensor, near: float) -> Tensor:
-    """[..., 2] pixel positions of points [..., 3] in camera axes. Points before the near plane are taken to be on it."""
+    """[..., 2] pixel positions of points [..., 3] in camera axes. Those before the near plane are taken to be on it."""
     return camera_X3[..., :2] / camera_X3[..., 2:].clamp(min=near) * K.diagonal()[:2] + K[:2, 2]
 
 

@@ -41,7 +41,7 @@ class Outline:
     gain_O: Tensor
 
     def blend(self, image_CHW: Tensor) -> Tensor:
-        """An image with the pixels of the outline blended by their coverage. Its uncovered pixels hold the background."""
+        """An image with the pixels of the outline blended by coverage. Its uncovered pixels hold the background."""
         flat_CN = image_CHW.flatten(1)
         step_CO = flat_CN[:, self.inner_O] - flat_CN[:, self.outer_O]
         to_outer_CO, to_inner_CO = self.gain_O.clamp(min=0) * step_CO, self.gain_O.clamp(max=0) * step_CO
