@@ -1,4 +1,4 @@
-"""The console script `fixer-complete`."""
+"""The console script `fixer-complete`: one scene, or with --serve the web page. Its help loads no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SERVE_LINE = CommandLine(f"fixer-complete {SERVE}", ServeCommand)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; errors that a user can act on are a line or two, ours keep their traceback."""
+    """The exit code. Errors that a user can act on are printed in a line or two; others keep their traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     command: CompleteCommand | ServeCommand
     if SERVE in given:

@@ -1,4 +1,4 @@
-"""The `fixer-complete` command: its options, and what it does with them. Its help needs neither torch nor networks."""
+"""The options of `fixer-complete`, and what it does with them. Its help loads neither torch nor networks."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""A checkpoint in the official pipeline layout -> every network that completion needs.
+"""A checkpoint in the official pipeline layout → every network that completion needs.
 
 Official keys of `pipeline.json` (3D-Fixer, TRELLIS): networks under `models`; `sparse_structure_sampler`,
 `coarse_sparse_structure_sampler` (optional, else the former), `slat_sampler`; `slat_normalization`;
-`image_cond_model` and `scene_cond_model` for DINOv2 and MoGe-2. Checkpoints of ours add `encoders` (name, image_px),
-`title`, the name that outputs carry, `colours`, whose colours meshes get ("mesh" or "image"), `carve`, whether voxels
-are taken away that the image sees through, `thin`, whether thick walls are, and `noise_scale` among the parameters of a
-sampler.
+`image_cond_model` and `scene_cond_model` for DINOv2 and MoGe-2. Checkpoints of this project add: `encoders` (name,
+image_px); `title`, the name that outputs carry; `colours`, where the colours of meshes come from ("mesh" or "image");
+`carve` and `thin`, whether free-space carving and thinning are used; and `noise_scale` of a sampler.
 """
 
 from __future__ import annotations
@@ -64,10 +63,10 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 @dataclass(frozen=True)
 class FixerNetworks:
-    """Everything that a checkpoint holds, frozen, and the encoders that it was trained with.
+    """The networks of a checkpoint, frozen, and the encoders that it was trained with.
 
-    title: the name that the checkpoint gives itself, which everything made with it carries.
-    colours, carve, thin: as in Settings, where nobody says otherwise.
+    title: the name that the checkpoint gives itself; everything that is made with it carries that name.
+    colours, carve, thin: as in Settings, if the caller leaves them to the checkpoint.
     """
 
     title: str
@@ -91,10 +90,10 @@ class FixerNetworks:
         execution: Execution = DEFAULT_EXECUTION,
         reference_compat: ReferenceCompat = MENDED,
     ) -> FixerNetworks:
-        """From a local folder or `owner/repo` on the hub, on the CPU.
+        """From a local folder or `owner/repo` on the hub, to the CPU.
 
         encoder_weights: files of "dinov2" and "moge2", for checkpoints that use the official encoders.
-        Raises CheckpointError or PipelineError that say what is missing or does not fit together.
+        Raises CheckpointError or PipelineError, which say what is missing or does not fit together.
         """
         loaded, args = read_pipeline(source, Runtime(execution, reference_compat), tuple(NETWORKS))
         for key, kind in NETWORKS.items():
@@ -122,11 +121,12 @@ class FixerNetworks:
         )
 
     def of_structure(self) -> tuple[nn.Module, ...]:
-        """All that the coarse and the fine step run."""
+        """Those that the coarse and the fine step run."""
         one = self.coarse
         return one.base, one.encoder, one.decoder, one.branch, self.fine.branch
 
     def of_texture(self) -> tuple[nn.Module, ...]:
+        """Those that the texture step runs."""
         return self.texture.base, self.texture.branch
 
 
@@ -141,7 +141,7 @@ class _Loaded:
 
 
 def _encoders(args: Mapping[str, Any], weights: Mapping[str, str | Path] | None) -> ImageEncoders:
-    """Those that the checkpoint names; official checkpoints name theirs by their models."""
+    """The encoders that the checkpoint names. Official checkpoints name none, and use the official ones."""
     named = args.get("encoders", {"name": "official"})
     return load_encoders(named["name"], weights, named.get("image_px"))
 
@@ -175,7 +175,7 @@ def _samplers(args: Mapping[str, Any]) -> Samplers:
 
 
 def _sampler(entry: Mapping[str, Any] | None) -> SamplerConfig:
-    """The official values where a checkpoint says nothing."""
+    """With the official values for what a checkpoint does not say."""
     official = SamplerConfig()
     if entry is None:
         return official

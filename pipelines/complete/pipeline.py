@@ -1,4 +1,4 @@
-"""The pipeline: one image, masks, depth and a camera -> complete objects in place. One path for one and for many.
+"""The pipeline: one image, masks, depth and a camera → complete objects in place. One path for one and for many.
 
 Shapes: H W image.
 """
@@ -25,7 +25,10 @@ from pipelines.pretrained import packaged_checkpoint
 
 
 class FixerPipeline:
-    """A loaded system. Calls share nothing but the networks, so that several threads may queue for one pipeline."""
+    """A loaded system. Calls share nothing but the networks, so that several threads may queue for one pipeline.
+
+    networks: of the checkpoint. compute: where they run.
+    """
 
     def __init__(self, networks: FixerNetworks, compute: ComputeDevice) -> None:
         self.networks = networks
@@ -45,9 +48,11 @@ class FixerPipeline:
         """From a local folder or `owner/repo` on the hub, in the official pipeline layout (`.safetensors` or `.pt`).
 
         source: None for the small model that comes with this package; `networks.title` says what it is.
-        device: "auto" is CUDA where there is one. precision: "auto" is bfloat16 on CUDA and float32 on the CPU.
-        offload: keep networks in main memory and move them to the GPU for their step.
-        Raises CheckpointError, PipelineError, or UsageError for a device that is not there.
+        device: "auto" is CUDA where there is a GPU.
+        precision: "auto" is bfloat16 on CUDA and float32 on the CPU.
+        offload: keep networks in main memory, and move each to the GPU for its step.
+        encoder_weights: files of "dinov2" and "moge2", for checkpoints that use the official encoders.
+        Raises CheckpointError, PipelineError, or UsageError for a device that does not exist.
         """
         compute = ComputeDevice.choose(device, precision, offload)  # before the networks: it fails at once
         place = packaged_checkpoint() if source is None else source
@@ -70,14 +75,20 @@ class FixerPipeline:
     ) -> Completion:
         """Complete the instances of one image.
 
-        image_HW3: uint8 sRGB. masks: (H, W) integers with 0 for what is no instance, or id -> (H, W) bool (they may
-        overlap, and may be loaded on access). depth: (H, W) planar, NaN or 0 unknown.
-        instances: ids to complete, None for all. depth_ratio: how much of the depth is estimated, 0 for exact depth.
-        memory_gb: for what grows with the number of instances computed at once; None for most of what is free.
-        on_progress: told of every sampler step; an exception that it raises ends the call.
-        on_found: told of every instance whenever more is known of it.
-        An instance that cannot be completed is skipped or failed with a reason, and the others go on; its result does
-        not depend on the others, beyond rounding. Raises UsageError for inputs that do not fit together.
+        image_HW3: uint8 sRGB.
+        masks: (H, W) integers with 0 for what is no instance, or id → (H, W) bool. Those may overlap, and may be loaded
+            when they are accessed.
+        depth: (H, W) planar depth, NaN or 0 where it is unknown.
+        instances: ids to complete; None for all.
+        depth_ratio: the share of the depth that is estimated, 0 for exact depth.
+        memory_gb: for all that grows with the number of instances computed at once; None for most of what is free.
+        on_progress: called after every sampler step. An exception that it raises ends the call.
+        on_found: called with an instance whenever more is known of it.
+
+        An instance that cannot be completed is skipped or fails with a reason, and the others continue. The result of
+        an instance does not depend on the others, beyond rounding.
+
+        Raises UsageError for inputs that do not fit together.
         """
         if not 0 <= depth_ratio <= 1:
             raise UsageError(f"the depth ratio is a share from 0 (exact depth) to 1 (estimated), not {depth_ratio:g}")

@@ -1,4 +1,4 @@
-"""What a person sees while a scene is being completed."""
+"""What the command prints while a scene is being completed, and at its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WIDTH = 78
 
 
 class Terminal:
-    """One line that changes, on a terminal; a line for each step and the summary in a file."""
+    """On a terminal one line that is overwritten; in a file one line per step. Then a summary."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

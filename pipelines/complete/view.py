@@ -1,4 +1,4 @@
-"""What is shown to the pipeline: an image, its depth and its camera; and the frame that the encoders see it in.
+"""What the pipeline is shown: an image, its depth and its camera; and the frame in which the encoders see it.
 
 Shapes: H W image. Frames: camera axes are OpenCV's (x right, y down, z forward); the world is z up.
 """
@@ -13,11 +13,14 @@ import numpy as np
 
 from pipelines.errors import UsageError
 
-NARROWEST_DEG = math.pi  # a lens of 650 mm; a smaller number is an angle in radians
+NARROWEST_DEG = math.pi  # that of a lens of 650 mm; a smaller number is probably an angle in radians
 Fit = Literal["letterbox", "squeeze"]
-"""How an image that is not square becomes one for the encoders. letterbox: black bars, so that pixels stay square, as
-in the square images that the networks are trained on. squeeze: the whole frame is squeezed, for networks that were
-trained on such frames. Points, crops and projections are exact in both."""
+"""How an image that is not square becomes square for the encoders.
+
+letterbox: by black bars, so that pixels stay square, as in the square images that the networks are trained on.
+squeeze: the whole image is squeezed, for networks that were trained on such images.
+Points, crops and projections are exact in both.
+"""
 
 
 def level_camera() -> np.ndarray:
@@ -30,7 +33,7 @@ class Camera:
     """A pinhole camera.
 
     K_px: (3, 3) float64, pixels; the centre of the first pixel is (0.5, 0.5).
-    T_world_cam: (4, 4) float64, camera to world. Without a known pose a level camera at the origin.
+    T_world_cam: (4, 4) float64, camera to world, OpenCV axes. Without a known pose a level camera at the origin.
     """
 
     K_px: np.ndarray
@@ -60,8 +63,8 @@ class Camera:
 class SceneView:
     """One image, as it was taken.
 
-    rgb_HW3: uint8 sRGB. depth_HW: float32 planar depth, NaN where unknown, in metres or any unit that the result is
-    then in.
+    rgb_HW3: uint8 sRGB.
+    depth_HW: float32 planar depth, NaN where it is unknown; in metres, or in any unit, which the result then has too.
     Raises UsageError for shapes that do not fit together.
     """
 
@@ -94,7 +97,10 @@ class SceneView:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the encoders see of the whole image, before it is scaled to their square: the image and bars around it."""
+    """What the encoders see before it is scaled to their square: the whole image, and the bars around it.
+
+    width, height: of the frame. left, top: where the image lies in it. All in pixels.
+    """
 
     width: int
     height: int
@@ -109,7 +115,7 @@ class Frame:
         return cls(edge, edge, (edge - view.width) // 2, (edge - view.height) // 2)
 
     def apply(self, image: np.ndarray, fill: Any) -> np.ndarray:
-        """An image [H, W, ...] in the frame; no pixel is lost or changed."""
+        """An image [H, W, ...] in the frame, with `fill` in the bars. No pixel of the image is lost or changed."""
         height, width = image.shape[:2]
         if (height, width) == (self.height, self.width):
             return image

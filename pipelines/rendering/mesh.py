@@ -1,8 +1,8 @@
 """Draw a triangle mesh: attributes, depth, normals and a mask, all differentiable.
 
-Inside of the mesh, gradients reach the vertices through the barycentric coordinates of the pixels; at its outline,
-through the share of a pixel that is covered (`outline.py`). Where one part of a mesh hides another there is no
-blending: those edges are as jagged as the pixels, and move only by what is drawn inside of them.
+Inside the mesh, gradients reach the vertices through the barycentric coordinates of the pixels; at its outline,
+through the share of a pixel that is covered (`outline.py`). Where one part of a mesh occludes another there is no
+antialiasing: those edges are as jagged as the pixels, and get gradients only from what is drawn inside them.
 
 Shapes: V vertices, F faces, A attributes, P covered pixels, H W image.
 """
@@ -24,11 +24,11 @@ from pipelines.rendering.view import View, at_least_float32
 class MeshRender:
     """A picture of a mesh.
 
-    mask_HW: share of each pixel that is covered, in [0, 1]; 0 or 1 but for the outline.
+    mask_HW: share of each pixel that is covered, in [0, 1]; 0 or 1 except at the outline.
     depth_HW: planar, at the centres of covered pixels; NaN elsewhere.
     normal_3HW: unit face normals in world axes (counter-clockwise faces look at the camera); 0 where not covered.
-    attributes_AHW: interpolated, over the background and mixed with it along the outline; None without attributes.
-    face_HW: int64 face that is seen, -1 where not covered.
+    attributes_AHW: interpolated, over the background and blended with it at the outline; None without attributes.
+    face_HW: int64 visible face, -1 where not covered.
     """
 
     mask_HW: Tensor
@@ -51,7 +51,7 @@ def render_mesh(
 ) -> MeshRender:
     """Draw a mesh in world coordinates, both sides of every face.
 
-    faces_F3: int64. background: [A] or one value. Parts in front of the near plane are cut away.
+    faces_F3: int64. background: [A] or one value. Parts in front of the near plane are clipped.
     """
     device = vertices_V3.device
     with torch.autocast(device.type, enabled=False):
@@ -82,7 +82,7 @@ def _render(
 
 @dataclass(frozen=True)
 class Canvas:
-    """An image of which some pixels, by number, get values."""
+    """An image in which some pixels, given by their numbers, get values."""
 
     pixel_P: Tensor
     size_hw: tuple[int, int]

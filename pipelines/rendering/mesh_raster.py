@@ -1,4 +1,4 @@
-"""Which triangle is seen in each pixel, and where on it.
+"""The rasteriser of meshes: which triangle is visible in each pixel, and at which point of it.
 
 Shapes: V vertices, F faces, A attributes, P pairs or covered pixels, H W image. A pixel's number is row * W + column.
 Source: homogeneous rasterisation (Olano and Greer 1997). With camera-space vertices v_i and the ray d through a pixel,
@@ -21,8 +21,11 @@ NOTHING = torch.iinfo(torch.int64).max
 
 @dataclass(frozen=True)
 class Fragments:
-    """The covered pixels of a picture: pixel_P number, face_P, barycentric_P3 (sums to 1), depth_P planar, all of the
-    nearest face. Barycentric coordinates and depth have gradients to the vertices."""
+    """The covered pixels of a picture, each with its nearest face.
+
+    pixel_P: number of the pixel. face_P: the face. barycentric_P3: sums to 1. depth_P: planar.
+    Barycentric coordinates and depth have gradients to the vertices.
+    """
 
     pixel_P: Tensor
     face_P: Tensor
@@ -36,9 +39,9 @@ class Fragments:
 
 
 def rasterise(camera_V3: Tensor, faces_F3: Tensor, view: View, max_pairs: int = MAX_PAIRS) -> Fragments:
-    """The nearest face at the centre of every pixel; both sides of a face are seen.
+    """The nearest face at the centre of every pixel. Both sides of a face are visible.
 
-    camera_V3: vertices in camera axes. Exact ties of depth go to the face with the lower number.
+    camera_V3: vertices in camera axes. Of faces at exactly the same depth the one with the lower number is taken.
     """
     width, height = view.size_px
     K = view.K_px.to(camera_V3)
@@ -58,7 +61,7 @@ def rasterise(camera_V3: Tensor, faces_F3: Tensor, view: View, max_pairs: int = 
 
 
 def _boxes(corners_F33: Tensor, K: Tensor, view: View) -> Boxes:
-    """Pixels that a face may cover: its bounding box, or all of them where it reaches in front of the near plane."""
+    """Pixels that a face may cover: its bounding box, or the whole image if it crosses the near plane."""
     depth_F3 = corners_F33[..., 2]
     xy_F32 = project(corners_F33, K, view.near)
     low_F2, high_F2 = xy_F32.amin(1), xy_F32.amax(1)
@@ -70,7 +73,7 @@ def _boxes(corners_F33: Tensor, K: Tensor, view: View) -> Boxes:
 
 
 def project(camera_X3: Tensor, K: Tensor, near: float) -> Tensor:
-    """[..., 2] pixel positions of points [..., 3] in camera axes; those before the near plane as if they were on it."""
+    """[..., 2] pixel positions of points [..., 3] in camera axes. Those before the near plane are taken to be on it."""
     return camera_X3[..., :2] / camera_X3[..., 2:].clamp(min=near) * K.diagonal()[:2] + K[:2, 2]
 
 

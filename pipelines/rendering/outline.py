@@ -1,14 +1,15 @@
-"""Where the outline of a mesh runs between the centres of two pixels: coverage with gradients to vertices.
+"""Antialiasing of the outline of a mesh: coverage with gradients to the vertices.
 
-A rasterised mask is 0 or 1 and its derivative is zero. Here every covered pixel that has an uncovered neighbour learns
-how far the mesh reaches towards that neighbour's centre, from the edges that cross the line between both; less than
-half-way takes from the covered pixel, more gives to the uncovered one.
+A rasterised mask is 0 or 1 and its derivative is zero. Here every covered pixel that has an uncovered neighbour gets
+how far the mesh reaches towards the centre of that neighbour, from the edges that cross the line between both centres.
+Less than half-way reduces the coverage of the covered pixel; more adds to that of the uncovered one.
 
 Two things differ from the usual antialiasing of this kind, because the faces of an extracted surface are often smaller
-than a pixel, and point anywhere. The edges are not those of the covered pixel's own face but of all faces near the
-outline. And a stretch of the outline is counted by its own direction, not by that of the edge: with the outward normal
-n of the smoothed mask, a neighbour along x counts n_x^2 and one along y n_y^2, which sum to one; what moves the outline
-is the motion of the crossing point along n. The derivative of the mask's area is then the integral of that motion.
+than a pixel and have any direction. First, the edges are those of all faces near the outline, not only those of the
+face of the covered pixel. Second, a piece of the outline is weighted by its own direction, not by that of the edge:
+with the outward normal n of the smoothed mask, a neighbour along x has the weight n_x^2 and one along y n_y^2, which
+sum to one, and the outline moves by the motion of the crossing point along n. The derivative of the mask's area is
+then the integral of that motion.
 
 Shapes: V vertices, F faces, E edges (one per face and side), I crossings of an edge and a row of pixel centres,
 O pairs of pixels on the outline, H W image. A pixel's number is row * W + column.
@@ -28,11 +29,11 @@ from pipelines.rendering.pairs import Boxes, order_preserving
 
 @dataclass(frozen=True)
 class Outline:
-    """Neighbours on both sides of the outline.
+    """Pairs of neighbouring pixels on both sides of the outline.
 
     inner_O, outer_O: numbers of the covered and the uncovered pixel.
-    gain_O: in [-0.5, 0.5], which share of a pixel the mesh covers beyond (or before) half-way between both centres,
-    times what the pair counts; with gradients to vertices.
+    gain_O: in [-0.5, 0.5], the share of a pixel that the mesh covers beyond (or before) half-way between both centres,
+        times the weight of the pair; with gradients to the vertices.
     """
 
     inner_O: Tensor
@@ -40,7 +41,7 @@ class Outline:
     gain_O: Tensor
 
     def blend(self, image_CHW: Tensor) -> Tensor:
-        """An image, uncovered pixels holding the background, with the outline's pixels mixed by what covers them."""
+        """An image with the pixels of the outline blended by coverage. Its uncovered pixels hold the background."""
         flat_CN = image_CHW.flatten(1)
         step_CO = flat_CN[:, self.inner_O] - flat_CN[:, self.outer_O]
         to_outer_CO, to_inner_CO = self.gain_O.clamp(min=0) * step_CO, self.gain_O.clamp(max=0) * step_CO

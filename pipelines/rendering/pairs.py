@@ -1,7 +1,7 @@
-"""Which pixels does a primitive touch: from boxes in the image to (primitive, pixel) pairs.
+"""Which pixels a primitive may cover: boxes in the image → (primitive, pixel) pairs.
 
-Both rasterisers work on such lists instead of on tiles, so that a thousand small primitives and one large one are the
-same vectorised code.
+Both rasterisers work on such lists instead of on tiles, so that the same vectorised code handles a thousand small
+primitives and a large one.
 
 Shapes: G primitives, P pairs, H W image. A pixel's number is row * W + column.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MAX_PAIRS = 1 << 22  # at a time; some 200 MB
+MAX_PAIRS = 1 << 22  # in one portion; some 200 MB
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Pairs:
-    """owner_P: primitive; x_P, y_P: column and row of the pixel; all int64, owner by owner."""
+    """owner_P: the primitive. x_P, y_P: column and row of the pixel. All int64, sorted by owner."""
 
     owner_P: Tensor
     x_P: Tensor
@@ -49,7 +49,7 @@ class Pairs:
 
 
 def pixel_pairs(boxes: Boxes, max_pairs: int = MAX_PAIRS) -> Iterator[Pairs]:
-    """All pairs in the order of the primitives, in portions of at most `max_pairs` (or one primitive)."""
+    """All pairs in the order of the primitives, in portions of at most `max_pairs`, or of one larger primitive."""
     used = boxes.area_G.nonzero().squeeze(1)
     area = boxes.area_G[used]
     portion = (area.cumsum(0) - 1) // max_pairs
@@ -67,5 +67,5 @@ def _expand(boxes: Boxes, owners: Tensor) -> Pairs:
 
 
 def order_preserving(values: Tensor) -> Tensor:
-    """[P] int64 whose order is that of non-negative float32 values; room for 32 more bits below."""
+    """[P] int64 in the order of non-negative float32 values, with the lower 32 bits free."""
     return values.float().contiguous().view(torch.int32).long() << 32

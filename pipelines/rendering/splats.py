@@ -1,4 +1,4 @@
-"""Gaussians to be drawn, and what comes of it.
+"""Gaussians to be drawn, and their picture.
 
 Shapes: G Gaussians, H W image.
 """
@@ -16,10 +16,11 @@ from models.gaussian_decoder import Gaussians
 class Splats:
     """Gaussians with one colour each, in world units.
 
-    xyz_G3 centres, scaling_G3 standard deviations along the own axes, rotation_G4 unit quaternions (w, x, y, z) from
-    own axes to world, opacity_G in [0, 1], colour_G3 RGB.
-    kernel_px: variance of the screen-space filter in square pixels; opacities are lowered so that a Gaussian smaller
-    than a pixel keeps its weight (Mip-Splatting, Yu et al. 2024).
+    xyz_G3: centres. scaling_G3: standard deviations along the Gaussian's own axes.
+    rotation_G4: unit quaternions (w, x, y, z) from own axes to the world.
+    opacity_G: in [0, 1]. colour_G3: RGB.
+    kernel_px: variance of the screen-space filter in square pixels. Opacities are lowered so that a Gaussian smaller
+        than a pixel keeps its weight (Mip-Splatting, Yu et al. 2024).
     """
 
     xyz_G3: Tensor
@@ -31,7 +32,7 @@ class Splats:
 
     @classmethod
     def of(cls, gaussians: Gaussians) -> Splats:
-        """What the Gaussian decoder gives, in the object's cube [-0.5, 0.5]^3."""
+        """The output of the Gaussian decoder, in the object's cube [-0.5, 0.5]^3."""
         return cls(
             xyz_G3=gaussians.xyz_G3,
             scaling_G3=gaussians.scaling_G3,

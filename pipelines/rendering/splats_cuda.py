@@ -13,7 +13,7 @@ from pipelines.rendering.view import View
 
 
 def render_with_gsplat(splats: Splats, view: View, background_3: Tensor) -> SplatRender:
-    """Same meaning as `render_reference`. Raises ImportError without gsplat, ValueError for tensors off CUDA."""
+    """The same as `render_reference`. Raises ImportError without gsplat, ValueError for tensors off CUDA."""
     if not splats.xyz_G3.is_cuda:
         raise ValueError("gsplat draws CUDA tensors only; move the Gaussians to a GPU, or ask for backend='reference'")
     try:

@@ -1,7 +1,7 @@
 """Gaussian splatting in plain PyTorch: elliptical weighted averages, composited from front to back.
 
-The reading order is the method: project, list the (Gaussian, pixel) pairs that matter, sort them by pixel and depth,
-composite. Only the last step is differentiated, and only over the pairs that can be seen, so that a picture of 64^2
+The functions are in the order of the method: project, list the visible (Gaussian, pixel) pairs sorted by pixel and
+depth, composite. Only the last step has gradients, and only for visible pairs, so that a picture of 64^2
 pixels of some ten thousand Gaussians takes a fraction of a second on one core.
 
 Shapes: G Gaussians, P pairs of a Gaussian and a pixel, H W image.
@@ -23,13 +23,13 @@ from pipelines.rendering.view import View, at_least_float32
 
 MIN_ALPHA = 1 / 255
 MAX_ALPHA = 0.999
-MIN_TRANSMITTANCE = 1e-4  # what lies behind so much cannot be seen
-FRUSTUM_MARGIN = 0.3  # of the image, beyond which the linearised projection is not followed any further
+MIN_TRANSMITTANCE = 1e-4  # Gaussians behind less than this are invisible
+FRUSTUM_MARGIN = 0.3  # of the image: further outside, the projection is linearised at the margin
 
 
 @dataclass(frozen=True)
 class Projected:
-    """What of each Gaussian is seen in the image: pixel position, inverse covariance (xx, xy, yy), opacity, depth."""
+    """Gaussians on the image plane: pixel position, inverse covariance (xx, xy, yy), opacity, depth, deviation."""
 
     xy_G2: Tensor
     conic_G3: Tensor
@@ -39,11 +39,11 @@ class Projected:
 
     @property
     def table_G6(self) -> Tensor:
-        """What a pixel needs of a Gaussian, in one row."""
+        """All that a pixel needs of a Gaussian, in one row."""
         return torch.cat([self.xy_G2, self.conic_G3, self.opacity_G[:, None]], dim=1)
 
     def boxes(self, size_px: tuple[int, int], near: float) -> Boxes:
-        """Pixels where alpha can reach `MIN_ALPHA`; none for what is too faint or too near."""
+        """Pixels where alpha can reach `MIN_ALPHA`; none for Gaussians that are too faint or too near."""
         reach_G1 = (2 * (self.opacity_G / MIN_ALPHA).clamp(min=1).log()).sqrt()[:, None] * self.deviation_G2
         drawn_G1 = ((self.opacity_G >= MIN_ALPHA) & (self.depth_G > near))[:, None]
         high_G2 = (self.xy_G2 + reach_G1).where(drawn_G1, -1.0)
@@ -53,7 +53,7 @@ class Projected:
 def render_reference(splats: Splats, view: View, background_3: Tensor) -> SplatRender:
     """Draw Gaussians, with gradients to all of their values and the background.
 
-    Forward and backward need some 300 bytes a visible pair.
+    Forward and backward pass need some 300 bytes per visible pair.
     """
     width, height = view.size_px
     projected = project_splats(splats, view)
@@ -111,7 +111,7 @@ def _gram(factor_G23: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def visible_pairs(projected: Projected, view: View) -> tuple[Tensor, Tensor]:
-    """Gaussian and pixel number of every pair that is seen, [P] int64 each, by pixel and then from front to back."""
+    """The visible pairs: number of the Gaussian and of the pixel, [P] int64 each, by pixel, then from front to back."""
     width, height = view.size_px
     nearest_first = projected.depth_G.argsort()
     ordered = Projected(*(getattr(projected, name)[nearest_first] for name in Projected.__dataclass_fields__))
@@ -136,7 +136,7 @@ def visible_pairs(projected: Projected, view: View) -> tuple[Tensor, Tensor]:
 def composite_weights(
     projected: Projected, values_G4: Tensor, owner_P: Tensor, pixel_P: Tensor, width: int
 ) -> tuple[Tensor, Tensor]:
-    """[P] share of each pair in its pixel, alpha times what comes through those in front of it; and values [P, 4]."""
+    """[P] weight of each pair: its alpha times the transmittance of those in front of it. And its values [P, 4]."""
     pixels = int(pixel_P[-1]) + 1 if len(pixel_P) else 0
     alpha_P = _alpha(projected.table_G6, Pairs(owner_P, pixel_P % width, pixel_P // width))
     return alpha_P * _transmittance(alpha_P, pixel_P, pixels, inclusive=False), values_G4.index_select(0, owner_P)
@@ -150,9 +150,10 @@ def _alpha(table_G6: Tensor, pairs: Pairs) -> Tensor:
 
 
 def _transmittance(alpha_P: Tensor, pixel_P: Tensor, pixels: int, inclusive: bool) -> Tensor:
-    """[P] what comes through all pairs of the same pixel in front of this one, or through it too (`inclusive`).
+    """[P] transmittance of all pairs of the same pixel in front of this one, and of this one too if `inclusive`.
 
-    One running sum of logarithms over all pixels, in float64, of which each pixel's own start is taken away.
+    It is one cumulative sum of logarithms over all pixels, in float64, from which the sum before each pixel is
+    subtracted.
     """
     log_P = torch.log1p(-alpha_P.double())
     passed_P = log_P.cumsum(0)

@@ -19,7 +19,7 @@ class View:
 
     T_world_cam: [4, 4], camera to world, OpenCV axes (x right, y down, z forward).
     K_norm: [3, 3], intrinsics with rows divided by the image's width and height.
-    size_px: (width, height). near: planar depth in world units before which nothing is drawn.
+    size_px: (width, height). near: planar depth in world units; nothing nearer is drawn.
 
     Raises ValueError for intrinsics in pixels.
     """
@@ -64,5 +64,5 @@ class View:
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Half precision places primitives pixels away from where they are; float64 stays, for exact gradients."""
+    """Half precision would move primitives by pixels. float64 stays, for exact gradients."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -64,8 +64,8 @@ def block(low: tuple[int, int, int], edge: int) -> torch.Tensor:
     return (torch.cartesian_prod(*[torch.arange(edge)] * 3) + torch.tensor(low)).to(torch.uint8)
 
 
-def test_crumbs_go_but_for_those_that_are_clearly_seen_and_parts_of_some_size() -> None:
-    body, part, crumb, seen, doubtful = (
+def test_floaters_go_but_for_those_that_are_clearly_seen_and_components_of_some_size() -> None:
+    body, part, floater, seen, doubtful = (
         block((8, 8, 8), 10),
         block((30, 30, 30), 4),  # 64 of 1000 voxels
         block((50, 8, 8), 3),
@@ -74,7 +74,7 @@ def test_crumbs_go_but_for_those_that_are_clearly_seen_and_parts_of_some_size() 
     )
     touching = body[-1:] + 1  # by a corner
     shown = VoxelGrid(torch.tensor([[8, 50, 8], [8, 8, 50], [60, 60, 60]]), torch.tensor([1.0, 0.5, 1.0]), 64)
-    kept = without_floaters(torch.cat([body, touching, part, crumb, seen, doubtful]), shown)
+    kept = without_floaters(torch.cat([body, touching, part, floater, seen, doubtful]), shown)
     assert torch.equal(kept, torch.cat([body, touching, part, seen]))
 
 

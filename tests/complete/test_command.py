@@ -122,7 +122,7 @@ def test_an_image_without_camera_or_depth_says_what_to_give(files, tiny_checkpoi
 
 
 def test_a_missing_package_is_told_before_the_work(monkeypatch, tmp_path, capsys) -> None:
-    monkeypatch.setattr("pipelines.complete.command.find_spec", lambda name: None)
+    monkeypatch.setattr("pipelines.complete.export.outputs.find_spec", lambda name: None)
     arguments = ["--checkpoint", "c", "--out", str(tmp_path / "s.glb"), "--shards", "d", "--view", "0"]
     assert main([*arguments, "--texture", "512"]) == EXIT_USAGE
     assert "xatlas, fast_simplification" in capsys.readouterr().err

@@ -153,7 +153,7 @@ def test_one_object_is_written_alone(balls, tmp_path) -> None:
     )
 
 
-def test_a_painted_mesh_has_the_image_s_colours_where_it_is_seen_and_the_more_their_mean_the_further_behind():
+def test_the_image_colours_a_mesh_where_it_is_seen_and_the_more_by_their_mean_the_further_behind():
     seen = Observation(
         instance_id=3,
         points_P3=torch.tensor([[10.0, 0.0, 0.0], [12.0, 0.0, 0.0], [11.0, 0.0, 0.0]], dtype=torch.float64),

@@ -1,5 +1,5 @@
-"""A camera from a JSON file, in the forms that people have it in. What cannot be meant is refused: a wrong camera bends
-everything, and nothing fails."""
+"""A camera from a JSON file, in the common forms. Implausible cameras are refused, because a wrong camera distorts
+everything without an error."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ FORMS = (
     'each with "T_world_cam" (4x4, OpenCV axes, z up) if the pose is known, and with "width" and "height" if the '
     "intrinsics belong to another size of the image; files of MoGe, nerfstudio and Open3D are read, too"
 )
-MATRICES = ("K_px", "K", "intrinsic_matrix", "camera_matrix")  # the third is Open3D's: nine numbers, down the columns
-OFF_CENTRE = 0.2  # of the image, up to which a principal point needs no size beside it
+MATRICES = ("K_px", "K", "intrinsic_matrix", "camera_matrix")  # the third is Open3D's: nine numbers, column by column
+OFF_CENTRE = 0.2  # of the image: with a principal point further from the middle the file must state the image's size
 WIDEST_DEG = 175.0
 AXES_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
@@ -29,10 +29,10 @@ AXES_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 def read_camera(path: Path, size_px: tuple[int, int]) -> Camera:
     """The camera of an image of this size (width, height).
 
-    Raises PipelineError for a file that says anything else than one of `FORMS`.
+    Raises PipelineError for a file that has none of the `FORMS`.
     """
     try:
-        return camera_of(json.loads(path.read_bytes()), size_px)  # of bytes, so that a mark of their order is skipped
+        return camera_of(json.loads(path.read_bytes()), size_px)  # of bytes, so that a byte order mark is skipped
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -41,7 +41,7 @@ def read_camera(path: Path, size_px: tuple[int, int]) -> Camera:
 
 
 def camera_of(values: dict[str, Any], size_px: tuple[int, int]) -> Camera:
-    """Raises KeyError, TypeError or ValueError for what is no camera, or none of an image of this size."""
+    """Raises KeyError, TypeError or ValueError for what is no camera, or no camera of an image of this size."""
     try:
         return _camera_of(values, size_px)
     except OverflowError as error:  # JSON has integers of any length
@@ -64,7 +64,7 @@ def _camera_of(values: dict[str, Any], size_px: tuple[int, int]) -> Camera:
 
 
 def _angle_rad(values: dict[str, Any]) -> float | None:
-    """The horizontal field of view, if the file says it. `fov_x` is MoGe's, `camera_angle_x` NeRF's."""
+    """The horizontal field of view, if the file states it. `fov_x` is MoGe's, `camera_angle_x` NeRF's."""
     if "fl_x" in values or "fx" in values:
         return None  # nerfstudio writes both, and the focal length knows the principal point
     for name in ("fov_x_deg", "fov_x"):
@@ -105,7 +105,7 @@ def _in_pixels(values: dict[str, Any], size_px: tuple[int, int]) -> np.ndarray:
 
 
 def _own_size(values: dict[str, Any]) -> tuple[int, int] | None:
-    """(width, height) that the intrinsics belong to, if the file says it."""
+    """(width, height) of the image that the intrinsics belong to, if the file states it."""
     width, height = values.get("width", values.get("w")), values.get("height", values.get("h"))
     if width is None or height is None:
         return None
@@ -123,8 +123,8 @@ def _from_numbers(values: dict[str, Any], size_px: tuple[int, int]) -> np.ndarra
 
 
 def _matrix(given: Any) -> np.ndarray:
-    """(3, 3) of three rows or nine numbers, by rows or by columns, which the 0, 0, 1 at its end tells; or of a 3x4 or
-    4x4 with nothing else in it."""
+    """(3, 3) from three rows or nine numbers, row by row or column by column, as the place of 0, 0, 1 tells; or from a
+    3x4 or 4x4 matrix whose last column is zero."""
     K = np.asarray(given, np.float64)
     K = K.reshape(3, 3) if K.shape == (9,) else K
     if K.shape in ((3, 4), (4, 4)) and not K[:3, 3].any():
@@ -152,7 +152,7 @@ def _check_view(K: np.ndarray, size_px: tuple[int, int]) -> None:
 
 
 def _check_centre(K: np.ndarray, size_px: tuple[int, int]) -> None:
-    """A principal point far from the middle is that of another size of the image, unless a size is said."""
+    """A principal point far from the middle belongs to another size of the image. Raises ValueError."""
     off = np.abs(K[:2, 2] / size_px - 0.5)
     if not (off <= OFF_CENTRE).all():
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Depth of an image from a file.
+"""A depth map from a file.
 
 Shapes: H W image.
 """
@@ -19,14 +19,14 @@ from pipelines.complete.inputs.resize import resized
 from pipelines.errors import PipelineError, UsageError
 
 STORE_IT = "store it as .npy in metres or as a 16-bit grey .png in millimetres"
-EXR_CHANNELS = ("z", "depth.z", "depth.v", "depth.y", "depth", "v", "y")  # the ends of names, the likeliest first
+EXR_CHANNELS = ("z", "depth.z", "depth.v", "depth.y", "depth", "v", "y")  # ends of names, the most likely first
 
 
 @dataclass(frozen=True)
 class DepthMap:
-    """depth_HW: (H, W) float32, metres, NaN where it is unknown. unit_m: what a value of 1 in the file means.
+    """depth_HW: (H, W) float32, metres, NaN where it is unknown. unit_m: metres of a value of 1 in the file.
 
-    assumed: what was taken for granted about the unit, a sentence to show; empty if it was given.
+    assumed: what was assumed about the unit, a sentence for the user; empty if the unit was given.
     """
 
     depth_HW: np.ndarray
@@ -35,11 +35,12 @@ class DepthMap:
 
 
 def read_depth(path: Path, size_px: tuple[int, int], unit_m: float | None = None) -> DepthMap:
-    """Depth of the image's size, as the file has it: planar, or along the ray (`planar`).
+    """Depth in the size of the image. It is planar or along the ray, as in the file; `planar` converts the latter.
 
-    path: .npy; .npz with `depth` or one array alone; .exr; .png, .tiff or .pfm of 16 bit or floats. unit_m: what a
-    value of 1 means in metres; None to decide it from the values. A map of another size but the same shape is resized
-    by nearest pixels. Raises UnknownUnit where the unit cannot be decided or meant, else PipelineError or UsageError.
+    path: .npy; .npz with `depth` or a single array; .exr; .png, .tiff or .pfm with 16 bits or floats.
+    size_px: (width, height) of the image. A map of another size but the same aspect ratio is resized by nearest pixels.
+    unit_m: metres of a value of 1; None to decide it from the values.
+    Raises UnknownUnit if the unit cannot be decided or is implausible, else PipelineError or UsageError.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -50,7 +51,7 @@ def read_depth(path: Path, size_px: tuple[int, int], unit_m: float | None = None
             raise PipelineError(f"{path} holds an array of shape {values.shape}, not one depth a pixel")
         if values.dtype.itemsize == 1:
             raise PipelineError(f"{path} has 8 bit a pixel, which are a picture of depth and no depth; {STORE_IT}")
-    except (OSError, ValueError, KeyError, SyntaxError, TokenError) as error:  # the last of a header of NumPy's
+    except (OSError, ValueError, KeyError, SyntaxError, TokenError) as error:  # TokenError: a broken header of a .npy
         raise PipelineError(f"{path} cannot be read as a depth map: {error}") from error
     unit = unit_of(values, unit_m)
     depth = np.where(is_known(values), values.astype(np.float64) * unit.metres, np.nan).astype(np.float32)
@@ -58,7 +59,7 @@ def read_depth(path: Path, size_px: tuple[int, int], unit_m: float | None = None
 
 
 def planar(distance_HW: np.ndarray, K_px: np.ndarray) -> np.ndarray:
-    """(H, W) float32 depth along the optical axis, from the distance along the ray of each pixel's centre."""
+    """(H, W) float32 depth along the optical axis, from the distance along the ray through the centre of each pixel."""
     height, width = distance_HW.shape
     x = (np.arange(width) + 0.5 - K_px[0, 2]) / K_px[0, 0]
     y = (np.arange(height) + 0.5 - K_px[1, 2]) / K_px[1, 1]
@@ -101,7 +102,7 @@ def _read_exr(path: Path) -> np.ndarray:
 
 
 def _depth_of(channels: dict[str, np.ndarray]) -> np.ndarray:
-    """The channel that is depth: alone, or called so ("ViewLayer.Depth.Z" of Blender), or three times the same (grey).
+    """The channel with depth: the only one, the one named so (Blender's "ViewLayer.Depth.Z"), or one of three equal.
 
     Raises ValueError.
     """

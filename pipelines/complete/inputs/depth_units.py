@@ -1,4 +1,4 @@
-"""What a number of a depth file means in metres: said by the user, or decided from the numbers where they tell.
+"""The unit of a depth file: given by the user, or decided from the values where these are clear.
 
 Shapes: H W image, K known pixels.
 """
@@ -19,34 +19,33 @@ UNITS_M = {
     "scannet": 1e-3,  # also 7-Scenes, Redwood, most sensors
     "tum": 1 / 5000,  # also ICL-NUIM
     "kitti": 1 / 256,
-    "sunrgbd": 1 / 8000,  # its bits are turned by three places
+    "sunrgbd": 1 / 8000,  # its bits are rotated by three places
 }
 UNITS = f"{', '.join(UNITS_M)}, or metres a unit"
 
-NEAREST_M, FARTHEST_M = 0.01, 1000.0  # of the median of a believable depth
-SURELY_M, SURELY_MM = 100.0, 1000.0  # median of fractions up to which, and from which, they have one reading
-FAR = 1e9  # renderers write 1e10 where there is nothing
+NEAREST_M, FARTHEST_M = 0.01, 1000.0  # between these the median of a depth map is plausible
+SURELY_M, SURELY_MM = 100.0, 1000.0  # fractions with a median up to the first are metres, from the second millimetres
+FAR = 1e9  # renderers write 1e10 for the background
 SATURATED = 65535
 LARGEST_HALF = 65504
-MANY = 16  # values of a depth map of a real scene; a plane has one
-GRIDS = {5: "tum", 8: "sunrgbd"}  # what every value of these files is a multiple of
+MANY = 16  # a depth map of a real scene has more distinct values than this
+GRIDS = {5: "tum", 8: "sunrgbd"}  # all values of these files are multiples of this
 
 
 class UnknownUnit(UsageError):
-    """The unit cannot be decided, or the one that was given cannot be meant. The message leaves it to whoever asked to
-    say how a unit is given."""
+    """The unit cannot be decided, or the given one is implausible. The caller adds how a unit is given."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """metres: of a value of 1. assumed: what was taken for granted, a sentence; empty if the user said it."""
+    """metres: of a value of 1. assumed: what was assumed, a sentence; empty if the user gave the unit."""
 
     metres: float
     assumed: str = ""
 
 
 def parse_unit(text: str) -> float:
-    """Metres a unit, from a name or a number. Raises UsageError."""
+    """Metres per unit, from a name or a number. Raises UsageError."""
     if text.lower() in UNITS_M:
         return UNITS_M[text.lower()]
     try:
@@ -59,7 +58,7 @@ def parse_unit(text: str) -> float:
 
 
 def is_known(values_HW: np.ndarray) -> np.ndarray:
-    """(H, W) bool: neither zero, negative, infinite, no number, nor what sensors and renderers write for unknown."""
+    """(H, W) bool: finite, positive, and not one of the values that sensors and renderers write for unknown depth."""
     known = np.isfinite(values_HW) & (values_HW > 0) & (values_HW != SATURATED)
     if np.issubdtype(values_HW.dtype, np.floating):
         known &= values_HW < (LARGEST_HALF if values_HW.dtype == np.float16 else FAR)
@@ -67,11 +66,12 @@ def is_known(values_HW: np.ndarray) -> np.ndarray:
 
 
 def unit_of(values_HW: np.ndarray, given_m: float | None) -> Unit:
-    """What the values of a depth file mean.
+    """The unit of the values of a depth file.
 
-    given_m: metres a unit, if the user said it. Else whole numbers are millimetres, or of the dataset whose grid they
-    lie on; fractions are metres, or millimetres where metres cannot be meant. Raises UnknownUnit for values that tell
-    nothing (pictures, inverse depth) and for a median nearer than 1 cm or farther than 1 km.
+    given_m: metres per unit, if the user gave it. Otherwise whole numbers are millimetres, or in the unit of the
+    dataset on whose grid they lie; fractions are metres, or millimetres if metres are implausible.
+    Raises UnknownUnit for values from which it cannot be decided (pictures, inverse depth), and for a median nearer
+    than 1 cm or farther than 1 km.
     """
     known_K = values_HW[is_known(values_HW)].astype(np.float64)
     if not known_K.size:
@@ -92,7 +92,7 @@ def unit_of(values_HW: np.ndarray, given_m: float | None) -> Unit:
 
 
 def _of_whole(distinct_D: np.ndarray) -> tuple[str, str]:
-    """The name of a unit, and why it is not the usual one."""
+    """The name of the unit, and the reason if it is not the usual one."""
     step = int(np.gcd.reduce(distinct_D.astype(np.int64)))
     if step in GRIDS and len(distinct_D) > MANY:
         return GRIDS[step], f" (every value is a multiple of {step})"
@@ -109,7 +109,7 @@ def _of_fractions(median: float) -> tuple[str, str]:
 
 
 def _check_no_picture(distinct_D: np.ndarray, whole: bool, saturated: bool) -> None:
-    """Raises UnknownUnit for values that fill the range of a picture, as inverse depth and visualisations do."""
+    """Raises UnknownUnit for values that fill the range of a picture, as in inverse depth and visualisations."""
     if len(distinct_D) <= MANY:
         return
     largest, said = distinct_D[-1], ""

@@ -1,7 +1,7 @@
-"""Depth of an image by a published estimator: which there are, where their weights lie, what they find.
+"""Published depth estimators: which exist, where their weights are, and their depth of an image.
 
-The networks are in models/depth_estimators; what is known of each is data (assets_manifest/estimators.jsonl). Datasets
-are annotated from the same two.
+The networks are in models/depth_estimators, and the facts about each in assets_manifest/estimators.jsonl. Datasets are
+annotated with the same networks and facts.
 
 Shapes: H W image.
 """
@@ -29,10 +29,12 @@ MOGE2 = "moge2"
 
 @dataclass(frozen=True)
 class EstimatorFacts:
-    """A line of the manifest, as far as it matters here.
+    """The fields of a line of the manifest that are used here.
 
-    kind: "depth" or "inverse_depth". metric: in metres. confidence_threshold: less sure pixels are not used.
-    weights_files: names that the weights may have, the best first, with config_files beside them.
+    kind: "depth" or "inverse_depth".
+    metric: the depth is in metres.
+    confidence_threshold: pixels with less confidence are not used.
+    weights_files: names that the weights may have, the preferred first. config_files: files that belong beside them.
     """
 
     name: str
@@ -49,15 +51,15 @@ class EstimatorFacts:
 
     @property
     def gives_points(self) -> bool:
-        """Inverse depth up to scale and shift is no surface, whatever the scale."""
+        """Not so for inverse depth up to scale and shift: it gives no surface, whatever the scale."""
         return self.kind == "depth" and bool(self.weights_files)
 
 
 @dataclass(frozen=True)
 class EstimatedDepth:
-    """depth_HW: float32, planar, NaN where the estimator gives none; in metres if it is metric, else up to one scale.
+    """depth_HW: float32 planar depth, NaN where there is none; in metres if the estimator is metric, else up to scale.
 
-    camera: with the focal length that it found, or the one it was told.
+    camera: the known one, or one with the focal length that the estimator found.
     """
 
     depth_HW: np.ndarray
@@ -65,12 +67,12 @@ class EstimatedDepth:
 
 
 def known_estimators() -> dict[str, EstimatorFacts]:
-    """Name to facts, of all that the manifest has."""
+    """All estimators of the manifest, by name."""
     return {one.name: one for one in _records()}
 
 
 def choose_estimator(name: str) -> EstimatorFacts:
-    """Raises UsageError for a name that is none, or of which no points follow."""
+    """Raises UsageError for an unknown name, or an estimator whose maps give no points."""
     known = known_estimators()
     usable = ", ".join(one.name for one in known.values() if one.gives_points)
     if name not in known:
@@ -86,9 +88,9 @@ def choose_estimator(name: str) -> EstimatorFacts:
 
 
 def find_weights(facts: EstimatorFacts, given: Path | None) -> Path:
-    """The weights file: the given one, or in the given folder; else in the Hugging Face cache. Nothing is downloaded.
+    """The weights: the given file, or a file in the given folder or the Hugging Face cache. Nothing is downloaded.
 
-    Raises UsageError that says what is missing, its size and licence, and how to get it.
+    Raises UsageError, which names what is missing, its size and licence, and how to get it.
     """
     if given is not None and given.is_file():
         return given
@@ -112,7 +114,7 @@ def find_weights(facts: EstimatorFacts, given: Path | None) -> Path:
 
 @dataclass(frozen=True)
 class LoadedEstimator:
-    """An estimator, ready for any number of images."""
+    """An estimator with its weights, for any number of images."""
 
     facts: EstimatorFacts
     network: DepthEstimator
@@ -125,7 +127,7 @@ class LoadedEstimator:
         return cls(facts, load_depth_estimator(name, find_weights(facts, weights)), compute)
 
     def __call__(self, rgb_HW3: np.ndarray, camera: Camera | None) -> EstimatedDepth:
-        """camera: if it is known, its focal length is kept. Raises PipelineError if none is found."""
+        """camera: if it is known, its focal length is used. Raises PipelineError if no focal length is found."""
         known_focal = None if camera is None else float(camera.K_px[0, 0])
         with self.compute.using(self.network.network):
             (found,) = self.network([rgb_HW3], known_focal)
@@ -151,7 +153,7 @@ def _records() -> Iterator[EstimatorFacts]:
 
 
 def _snapshot(facts: EstimatorFacts) -> Path | None:
-    """The hub's folder in the local cache, without touching the network."""
+    """The folder of the repository in the local cache of the hub, without a request to the network."""
     if find_spec("huggingface_hub") is None:
         return None
     from huggingface_hub import snapshot_download

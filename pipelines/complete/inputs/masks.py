@@ -29,7 +29,7 @@ SAVE_COLOURS = f"{SAVE_IDS}, with one colour an instance and no antialiasing"
 
 @dataclass(frozen=True)
 class MaskFile:
-    """by_id: masks by instance. assumed: what was taken for granted of the file, sentences to show."""
+    """by_id: masks by instance id. assumed: what was assumed about the file, sentences for the user."""
 
     by_id: Mapping[int, np.ndarray]
     assumed: tuple[str, ...] = ()
@@ -38,13 +38,16 @@ class MaskFile:
 def read_masks(path: Path, size_px: tuple[int, int], image_name: str = "") -> MaskFile:
     """Masks by instance id, of the image's size.
 
-    path: an image of ids (8 or 16 bit, or palette; none below 0) or of colours (ids in the order of the colours' RGB
-    values, black is no instance); a folder with one mask image an instance (its id is the number that its name ends
-    with, else its place in the order of names); or COCO JSON (`coco_masks`).
-    size_px: (width, height) of the image; masks of another size but the same shape are resized by nearest pixels.
-    image_name: whose annotations, in a JSON of several images.
-    Ids that were stored with losses or scaled with interpolation are refused; a single mask that is black and white is
-    not spoilt by that. Raises UsageError or PipelineError.
+    path: one of
+        an image of ids (8 or 16 bits, or a palette; none below 0);
+        an image of colours (ids in the order of the colours' RGB values; black is no instance);
+        a folder with one mask image per instance (its id is the number at the end of its name, else its place);
+        COCO JSON (`coco_masks`).
+    size_px: (width, height) of the image. Masks of the same aspect ratio are resized to it by nearest pixels.
+    image_name: whose annotations to take from a JSON of several images.
+
+    Ids that were stored with lossy compression or scaled with interpolation are refused. A single black and white mask
+    survives both. Raises UsageError or PipelineError.
     """
     if path.is_dir():
         return _from_folder(path, size_px)
@@ -62,7 +65,7 @@ def _from_image(path: Path, size_px: tuple[int, int]) -> MaskFile:
 
 
 def _honest_ids(path: Path, picture: MaskPicture) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(H, W) ids and what was assumed. Raises UsageError for ids that were stored with losses."""
+    """(H, W) ids, and what was assumed. Raises UsageError for ids that were changed by lossy compression."""
     planes_CHW, colours = picture.planes_CHW, picture.is_coloured
     if not picture.lossy:
         ids_HW = _ids_of_colours(path, planes_CHW) if colours else np.maximum(planes_CHW[0].astype(np.int64), 0)
@@ -87,20 +90,20 @@ def _ids_of_colours(path: Path, planes_CHW: np.ndarray) -> np.ndarray:
         raise UsageError(
             f"{path} has {len(colours)} colours, so it is a picture, or was stored with losses; {SAVE_COLOURS}"
         )
-    first = 0 if colours[0] == 0 else 1  # black has the number 0, whether it occurs or not
+    first = 0 if colours[0] == 0 else 1  # black has id 0, whether it occurs or not
     return ids_P.reshape(r.shape) + first
 
 
 def _from_folder(path: Path, size_px: tuple[int, int]) -> MaskFile:
     files = sorted(
         file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
-    )  # macOS lays ._1.png beside 1.png
+    )  # macOS puts ._1.png beside 1.png
     if not files:
         raise UsageError(f"{path} holds no mask images ({', '.join(IMAGE_SUFFIXES)})")
     makers: dict[int, Callable[[], np.ndarray]] = {}
     sizes_px: set[tuple[int, int]] = set()
     lossy = 0
-    for i, file in zip(_numbers(files, path), files, strict=True):  # all now: what is wrong is said first
+    for i, file in zip(_numbers(files, path), files, strict=True):  # all now, so that errors come before the work
         picture = MaskPicture.read(file)
         sizes_px.add(picture.image.size)
         lossy += bool(picture.lossy)
@@ -110,7 +113,7 @@ def _from_folder(path: Path, size_px: tuple[int, int]) -> MaskFile:
 
 
 def _numbers(files: Sequence[Path], folder: Path) -> list[int]:
-    """Of mask_2.png and mask_10.png 2 and 10; of names without numbers, or with the same, their places."""
+    """2 and 10 for mask_2.png and mask_10.png; their places for names without numbers, or with equal ones."""
     ends = [re.search(r"\d+$", file.stem, re.ASCII) for file in files]
     ids = [int(end.group()) for end in ends if end]
     if all(file.stem.isdigit() for file in files) and len(set(ids)) < len(ids):
@@ -119,7 +122,7 @@ def _numbers(files: Sequence[Path], folder: Path) -> list[int]:
 
 
 def _one_mask(file: Path, picture: MaskPicture) -> np.ndarray:
-    """(H, W) bool: what is opaque, where that differs within the picture; else the lighter half of its values."""
+    """(H, W) bool: what is opaque, if the picture has transparent parts; else the lighter half of its values."""
     if picture.cut_out_HW is not None:
         return picture.cut_out_HW
     if not picture.lossy:
@@ -134,6 +137,6 @@ def _one_mask(file: Path, picture: MaskPicture) -> np.ndarray:
 
 
 def _unpacked(bits: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
-    """An eighth of the memory while nobody looks: 100 masks of a large image would fill it."""
+    """Masks are kept in bits, an eighth of the memory: 100 masks of a large image would fill it."""
     width, height = size_px
     return np.unpackbits(bits, count=width * height).reshape(height, width).astype(bool)

@@ -1,4 +1,4 @@
-"""Picture files, whatever is wrong with them, and their colours as the networks see them.
+"""Picture files: decoded, or refused with a reason; their colours as sRGB, as the networks expect.
 
 Shapes: H W image.
 """
@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageOps
 from pipelines.errors import PipelineError
 
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-"""What Pillow raises for files that are damaged, of another kind, or larger than any picture."""
+"""What Pillow raises for files that are damaged, of another kind, or too large."""
 GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N")
 EXIF_IFD, FOCAL_LENGTH_35MM = 0x8769, 0xA405
 DIAGONAL_35MM = math.hypot(36, 24)
@@ -23,7 +23,7 @@ HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")
 
 
 def open_picture(path: Path, what: str) -> Image.Image:
-    """Decoded, as it is stored; of a film, the first picture. what: the file is for, as "an image".
+    """Decoded as it is stored; the first frame of an animation. what: its purpose in messages, as "an image".
 
     Raises PipelineError.
     """
@@ -38,9 +38,9 @@ def open_picture(path: Path, what: str) -> Image.Image:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 sRGB, turned as its EXIF orientation says; transparent pixels come out black.
+    """(H, W, 3) uint8 sRGB, rotated as its EXIF orientation says; transparent pixels become black.
 
-    Colours of another profile (Display P3, Adobe RGB, CMYK) are converted, and of 16 bits the upper eight taken.
+    Colours with another profile (Display P3, Adobe RGB, CMYK) are converted. Of 16 bits the upper eight are used.
     Raises PipelineError.
     """
     stored = open_picture(path, "an image")
@@ -61,8 +61,10 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def fov_x_of_exif(path: Path) -> float | None:
-    """Horizontal field of view in degrees, by the focal length that the camera noted as if its sensor were 35 mm film;
-    None without one. Of the whole picture: one that was cropped afterwards shows less."""
+    """Horizontal field of view in degrees, from the 35 mm equivalent focal length in EXIF; None without one.
+
+    It is that of the whole picture. One that was cropped afterwards shows less.
+    """
     image = open_picture(path, "an image")
     focal_mm = image.getexif().get_ifd(EXIF_IFD).get(FOCAL_LENGTH_35MM)
     if not isinstance(focal_mm, int) or focal_mm <= 0:
@@ -73,7 +75,7 @@ def fov_x_of_exif(path: Path) -> float | None:
 
 
 def _of_8_bits(image: Image.Image) -> Image.Image:
-    """Pillow's own conversion of 16 bits cuts off at 255, and everything is white."""
+    """Pillow's own conversion of 16 bits clips at 255, so that everything would be white."""
     if image.mode not in GREY_16:
         return image
     grey = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -82,19 +84,19 @@ def _of_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _as_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB by the embedded profile; without one, or with a broken one, as if it were sRGB."""
+    """RGB, converted by the embedded profile; taken as sRGB if there is none, or a broken one."""
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             target = ImageCms.createProfile("sRGB")
             return ImageCms.profileToProfile(image, source, target, outputMode="RGB") or image.convert("RGB")
         except (ImageCms.PyCMSError, *UNREADABLE):
-            pass  # a grey profile in a coloured file, or no profile at all: viewers take no notice either
+            pass  # a grey profile in a coloured file, or no valid profile: viewers ignore these too
     return image.convert("RGB")
 
 
 def _why(path: Path, error: Exception) -> str:
-    """What Pillow says of kinds that it does not know helps nobody."""
+    """The reason for people. Pillow's own message for unknown kinds of files does not help."""
     if isinstance(error, Image.UnidentifiedImageError):
         with path.open("rb") as file:
             head = file.read(12)

@@ -1,4 +1,4 @@
-"""Depth and masks of another size than the image, brought to it by nearest pixels.
+"""Depth and masks of another size than the image, resized to it by nearest pixels.
 
 Shapes: H W image.
 """
@@ -11,11 +11,11 @@ import numpy as np
 
 from pipelines.errors import UsageError
 
-STRETCH = 0.01  # of one side against the other that is taken for rounding, as is one pixel
+STRETCH = 0.01  # difference of aspect ratios that is taken for rounding, as is one pixel
 
 
 def resized(map_HW: np.ndarray, size_px: tuple[int, int], path: Path) -> np.ndarray:
-    """(H, W) of size_px (width, height): a pixel takes the value at its centre. Raises UsageError (`check_shape`)."""
+    """(H, W) of size_px (width, height): each pixel has the value at its centre. Raises UsageError (`check_shape`)."""
     height, width = map_HW.shape
     check_shape((width, height), size_px, path)
     if (width, height) == size_px:
@@ -27,7 +27,7 @@ def resized(map_HW: np.ndarray, size_px: tuple[int, int], path: Path) -> np.ndar
 
 
 def note_on_sizes(path: Path, given_px: set[tuple[int, int]], size_px: tuple[int, int]) -> tuple[str, ...]:
-    """A sentence about maps of other sizes than the image's, if there are any."""
+    """A sentence for the user about maps of other sizes than the image's, if there are any."""
     others = sorted(given_px - {size_px})
     if not others:
         return ()
@@ -36,7 +36,7 @@ def note_on_sizes(path: Path, given_px: set[tuple[int, int]], size_px: tuple[int
 
 
 def check_shape(given_px: tuple[int, int], size_px: tuple[int, int], path: Path) -> None:
-    """Raises UsageError unless given_px (width, height) is size_px, evenly scaled."""
+    """Raises UsageError unless given_px and size_px (width, height) have the same aspect ratio."""
     if same_shape(given_px, size_px):
         return
     sizes = f"{path} is {given_px[0]}x{given_px[1]} px and the image {size_px[0]}x{size_px[1]}"
@@ -49,7 +49,7 @@ def check_shape(given_px: tuple[int, int], size_px: tuple[int, int], path: Path)
 
 
 def same_shape(given_px: tuple[int, int], size_px: tuple[int, int]) -> bool:
-    """Whether one is the other evenly scaled, to a pixel or a hundredth."""
+    """Whether both have the same aspect ratio, to a pixel or a hundredth."""
     across, down = given_px[0] * size_px[1], given_px[1] * size_px[0]
     smaller_is_given = given_px[0] * given_px[1] < size_px[0] * size_px[1]
     one_pixel = max(size_px if smaller_is_given else given_px)  # of the smaller image, in the same measure

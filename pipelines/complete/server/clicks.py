@@ -1,4 +1,4 @@
-"""Clicks on a job's image -> the mask of the object that they mean. Runs beside the worker, one click at a time."""
+"""Clicks on the image of a job → the mask of the object. Runs beside the worker, one click at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOG = logging.getLogger("fixer-complete")
 
 
 class Clicker:
-    """Owns the segmenter. An image's embedding stays with its job, so only the first click on it takes long."""
+    """Owns the segmenter. The embedding of an image is kept with its job, so that only the first click takes long."""
 
     def __init__(self, segmenter: Segmenter, limits: Limits) -> None:
         self.name = segmenter.name
@@ -27,7 +27,7 @@ class Clicker:
         self._room = threading.BoundedSemaphore(limits.waiting + 1)
 
     def mask(self, job: Job, values: Any) -> np.ndarray:
-        """(H, W) bool. values: JSON of a page, {"points": [[x, y, 1 inside or 0 outside], ...]} in pixels.
+        """(H, W) bool. values: JSON from the page, {"points": [[x, y, 1 inside or 0 outside], ...]} in pixels.
 
         Raises Refused.
         """

@@ -1,4 +1,4 @@
-"""`fixer-complete --serve`: its options, and the server that they describe. Its help needs no torch."""
+"""The options of `fixer-complete --serve`, and the server that they describe. Its help loads no torch."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ServeCommand:
 
         from pipelines.complete.server.app import application
 
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the folder would outlive the server
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # otherwise the folder would outlive the server
         with (
             suppress(KeyboardInterrupt),
             self._listening() as listening,
@@ -115,7 +115,7 @@ class ServeCommand:
             raise UsageError(f"--port must be from 0 to 65535, not {self.port}")
 
     def _listening(self) -> socket.socket:
-        """Bound before the networks are loaded, so that a port that is taken is said at once."""
+        """Bound before the networks are loaded, so that a port that is in use is reported at once."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         try:
             return socket.create_server((self.host, self.port), family=family, backlog=128)
@@ -136,7 +136,7 @@ class ServeCommand:
         )
 
     def service(self, folder: Path) -> Service:
-        """folder: for the jobs, deleted with the server."""
+        """folder: for the jobs; it is deleted when the server ends."""
         from pipelines.complete.pipeline import FixerPipeline
         from pipelines.complete.server.examples import Examples
         from pipelines.complete.server.jobs import JobStore

@@ -1,4 +1,4 @@
-"""Rows of a dataset as images to try: to choose from, and with masks, depth and camera as a job."""
+"""Rows of a dataset as example images: listed, as thumbnails, and as jobs with masks, depth and camera."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pipelines.complete.server.limits import Refused
 from scenegen.contract.dataset import Dataset
 
 PAGE_ROWS = 12
-THUMBNAIL_PX = 208  # longest side; the page shows half of it, screens may have two pixels for one
-KEPT = 1024  # thumbnails in memory, some kilobytes each
+THUMBNAIL_PX = 208  # longest side; the page shows them at half that size, for screens of double resolution
+KEPT = 1024  # thumbnails in memory, of some kilobytes each
 
 
 @dataclass(frozen=True)
 class Example:
-    """What a visitor chooses from. number: of the row. objects: that can be seen."""
+    """A row in the list. number: of the row. objects: how many are visible."""
 
     number: int
     scene_index: int
@@ -31,10 +31,10 @@ class Example:
 
 
 class Examples:
-    """count: of rows. depths: what their depth may come from. Its methods may be called from any thread."""
+    """count: the number of rows. depths: the sources of their depth. Its methods may be called from any thread."""
 
     def __init__(self, shards: str) -> None:
-        """shards: the dataset. Raises FileNotFoundError or ValueError if there is none."""
+        """shards: where the dataset is. Raises FileNotFoundError or ValueError if there is none."""
         self._shards, self._dataset = shards, Dataset.open(shards)
         self._reading = threading.Lock()  # a dataset keeps its files open, and is for one thread
         self.count = len(self._dataset)
@@ -42,7 +42,7 @@ class Examples:
         self.thumbnail = lru_cache(KEPT)(self._thumbnail)
 
     def page(self, first: int) -> list[Example]:
-        """The rows from that one on, as many as a page shows. Raises Refused."""
+        """The rows from `first` on, as many as the page shows. Raises Refused."""
         self._check(first)
         with self._reading:
             views = {i: self._dataset.view(i, []) for i in range(first, min(first + PAGE_ROWS, self.count))}

@@ -1,4 +1,4 @@
-"""What is asked of every request before it is served: for this server by its own name, and by no other site's page."""
+"""Middleware that checks every request: it must be for a name of this server, and not from a page of another site."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
-    """Adds the security headers, and refuses foreign names and what other sites' pages send in a visitor's name."""
+    """Adds the security headers. Refuses foreign names, and requests that pages of other sites send (CSRF)."""
 
     def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
         self._app, self._hosts = app, hosts
@@ -47,7 +47,7 @@ class Guard:
 
 
 def check(method: str, headers: Headers, hosts: Hosts) -> None:
-    """Raises Refused. What has neither Origin nor Sec-Fetch-Site comes from no page, as from curl, and is served."""
+    """Raises Refused. Requests without Origin and Sec-Fetch-Site are served: they come from no page, but from curl."""
     names = headers.getlist("host")
     name = name_of(names[0]) if len(names) == 1 else None
     if name is None:

@@ -1,7 +1,7 @@
-"""Under which names a server may be asked: what keeps a foreign name that is made to point here (DNS rebinding) out.
+"""The names under which a server answers. They keep out foreign names that are made to point here (DNS rebinding).
 
-A browser says in `Host` what stands in its address line, and in `Origin` whose page sends. A name can be made to point
-anywhere by whoever owns it; an IP address cannot.
+A browser sends in `Host` what is in its address line, and in `Origin` whose page sends the request. The owner of a name
+can make it point anywhere; nobody can do so with an IP address.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::(\d{1,5}))?")
 
 @dataclass(frozen=True)
 class Hosts:
-    """Loopback names and addresses are always served.
+    """The names that are served. Loopback names and addresses always are.
 
-    own: the names and addresses that the server listens at. allowed: those that its owner named. addresses: every IP
-    address, because it listens at all of its machine's. any_name: nothing is checked of `Host`.
+    own: the names and addresses that the server listens at.
+    allowed: the names that its owner added.
+    addresses: every IP address is served, because the server listens at all addresses of its machine.
+    any_name: `Host` is not checked.
     """
 
     own: frozenset[str] = frozenset()
@@ -34,7 +36,7 @@ class Hosts:
 
     @classmethod
     def of(cls, host: str, bound: str, allow: Iterable[str]) -> Hosts:
-        """host: what the owner asked to listen at. bound: the address that this became. allow: names, addresses or
+        """host: where the owner asked it to listen. bound: the address that this became. allow: names, addresses or
         `any`. Raises UsageError."""
         allowed = {one if one == ANY else plain_name(one) for one in allow}
         everywhere = ip_address(bound).is_unspecified
@@ -43,15 +45,15 @@ class Hosts:
         return cls(frozenset(own), frozenset(allowed - {ANY}), everywhere, ANY in allowed)
 
     def serves(self, host: str) -> bool:
-        """host: the header, with its port or without."""
+        """host: the header, with or without a port."""
         name = name_of(host)
         return name is not None and (self.any_name or self._knows(name))
 
     def sends(self, origin: str, host: str) -> bool:
         """Whether a page of that origin is this server's own.
 
-        It is if it came from where it is sent to, name and port; or from a name that the owner allowed, because a
-        proxy may have changed the header `Host`. Not so `null`.
+        It is if its name and port are those that the request is sent to. It is also if its name is one that the owner
+        allowed, because a proxy may have changed the header `Host`. `null` is not.
         """
         scheme, _, authority = origin.lower().partition("://")
         source, target = _parsed(authority), _parsed(host)
@@ -61,7 +63,7 @@ class Hosts:
         return source[0] in self.allowed or (source[0], source[1] or usual) == (target[0], target[1] or usual)
 
     def described(self) -> str:
-        """For whoever starts the server."""
+        """The served names, for the person who starts the server."""
         if self.any_name:
             return "any name, also one of another site that is made to point here"
         others = sorted(name for name in self.own | self.allowed if not _is_loopback(name))
@@ -79,7 +81,7 @@ LOOPBACK = Hosts()
 def plain_name(given: str) -> str:
     """A name or address as browsers write it: lower case, in ASCII, without brackets.
 
-    Raises UsageError for anything else, as what has a scheme, a port or an asterisk.
+    Raises UsageError for anything else, such as what has a scheme, a port or an asterisk.
     """
     name = given.strip("[]").lower()
     try:
@@ -95,12 +97,12 @@ def plain_name(given: str) -> str:
 
 
 def url_host(name: str) -> str:
-    """A name or address as it stands in a URL."""
+    """A name or address as it is written in a URL."""
     return f"[{name}]" if ":" in name else name
 
 
 def name_of(authority: str) -> str | None:
-    """Of a header `Host` or the end of an `Origin`, without the port. None for what no browser sends."""
+    """The name in a header `Host` or at the end of an `Origin`, without the port. None for what no browser sends."""
     parsed = _parsed(authority)
     return parsed[0] if parsed else None
 

@@ -1,4 +1,4 @@
-"""Jobs: one user's image and what becomes of it, each with a random id and a folder of its own."""
+"""Jobs: the image of one visitor and its results, each job with a random id and a folder of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GONE = "This job does not exist, or it has expired and was deleted. Upload the i
 
 @dataclass(frozen=True)
 class JobObject:
-    """How far an object is. reason: why it goes no further, a sentence. faces: of its mesh."""
+    """The state of an object. reason: why it goes no further, a sentence. faces: the number of faces of its mesh."""
 
     state: ObjectState = "waiting"
     reason: str = ""
@@ -34,12 +34,16 @@ class JobObject:
 
 @dataclass
 class Job:
-    """Changed by the thread of its request or by the worker, never by both: `state` says whose it is.
+    """Changed by the thread of a request or by the worker, never by both at once: `state` says by which.
 
-    size_px: (width, height) of its image. origin: where image, masks and depth came from, for the report. names: of
-    instances, where they are known. mask_notes: what was assumed of the masks. mask_parts: of a single mask, that do
-    not touch. depth_note: what is known of the depth, or was assumed. progress: step, done, total, instances. objects:
-    by instance, of the last completion. stages: scenes that can be fetched, in the order they came.
+    size_px: (width, height) of its image.
+    origin: where image, masks and depth came from, for the report.
+    names: of instances, where they are known.
+    mask_notes: what was assumed about the masks. mask_parts: the number of components of a single mask.
+    depth_note: what is known, or was assumed, about the depth.
+    progress: step, done, total, instances.
+    objects: by instance id, of the last completion.
+    stages: the scenes that can be fetched, in the order in which they were made.
     """
 
     job_id: str
@@ -61,7 +65,7 @@ class Job:
     cancel: threading.Event = field(default_factory=threading.Event)
 
     def keep(self, name: str, values: np.ndarray) -> None:
-        """In the folder, not in memory: many jobs wait, one is computed."""
+        """Stored in the folder, not in memory, because many jobs wait while one is computed."""
         np.save(self.folder / f"{name}.npy", values)
 
     def has(self, name: str) -> bool:
@@ -75,14 +79,14 @@ class Job:
             raise Refused(409, "This job is being computed; cancel it first.")
 
     def end(self, state: Literal["done", "failed", "cancelled"], message: str = "") -> None:
-        """Nothing more is computed; objects that were under way end as the job does."""
+        """Nothing more is computed. Objects that have not ended get the state of the job."""
         if state != "done":
             ended = JobObject(state, message)
             self.objects = {i: one if one.state in ENDED else ended for i, one in self.objects.items()}
         self.state, self.message = state, message
 
     def described(self) -> dict[str, Any]:
-        """What its page is told."""
+        """What the page is told of it, as JSON."""
         width, height = self.size_px
         return {
             "id": self.job_id,
@@ -125,7 +129,7 @@ class JobStore:
         return job
 
     def get(self, job_id: str) -> Job:
-        """Raises Refused for a job that there is not, or no longer."""
+        """Raises Refused for a job that does not exist, or no longer."""
         self.sweep()
         with self._lock:
             if job_id not in self._jobs:
@@ -135,7 +139,7 @@ class JobStore:
         return job
 
     def delete(self, job: Job) -> None:
-        """A job that is being computed is cancelled; the worker removes its folder when it has let go."""
+        """A job that is being computed is cancelled, and the worker removes its folder afterwards."""
         job.cancel.set()
         with self._lock:
             self._jobs.pop(job.job_id, None)
@@ -143,14 +147,14 @@ class JobStore:
             self.forget(job)
 
     def forget(self, job: Job) -> None:
-        """Remove the folder of a job that is no longer among them."""
+        """Remove the folder of a job that was deleted."""
         with self._lock:
             known = job.job_id in self._jobs
         if not known:
             shutil.rmtree(job.folder, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Delete the jobs that nobody asked for in time."""
+        """Delete the jobs that nobody has asked for in a while."""
         with self._lock:
             oldest = self._clock() - self._limits.idle_s
             expired = [job for job in self._jobs.values() if job.last_asked_s < oldest]

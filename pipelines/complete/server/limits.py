@@ -1,4 +1,4 @@
-"""What a server lets its users do, and how it says no."""
+"""The limits of a server, and the exception that refuses a request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MISTAKE = "The server made a mistake; its log says more."
 
 
 class Refused(Exception):
-    """A request that is not served. status: of HTTP. The message is for the person at the page."""
+    """A request that is not served. status: the HTTP status. The message is for the visitor."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -17,9 +17,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """upload_bytes: of one file. pixels: of one image. instances: of one job. waiting: jobs in the queue beside the
-    one that is computed. jobs: kept at once, in any state. idle_s: a job that nobody asked for so long is deleted.
-    steps: of a sampler. clicks: on one object."""
+    """upload_bytes: of one file. pixels: of one image. instances: of one job.
+
+    waiting: jobs in the queue, without the one that is computed. jobs: that are kept at once, in any state.
+    idle_s: jobs that nobody has asked for in this time are deleted.
+    steps: of a sampler. clicks: on one object.
+    """
 
     upload_bytes: int = 20_000_000
     pixels: int = 16_000_000

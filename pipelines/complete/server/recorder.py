@@ -1,4 +1,4 @@
-"""From what the pipeline says while it works to what a page can show."""
+"""What the pipeline finds while it works → what the page can show."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pipelines.complete.server.stages import RESULT, STAGES, stage_glb
 
 
 class Cancelled(Exception):
-    """The user does not want the result any more."""
+    """The visitor has cancelled the job."""
 
 
 class Recorder:
-    """Writes what the pipeline finds into the job, so that its page sees it before the end."""
+    """Writes what the pipeline finds into the job, so that the page can show it before the end."""
 
     def __init__(self, job: Job, title: str) -> None:
         self._job, self._title = job, title
@@ -58,7 +58,7 @@ class Recorder:
         self._job.stages = (*self._job.stages, RESULT) if completion.completed else self._job.stages
 
     def _show(self) -> None:
-        """Voxels that are new since the last step."""
+        """Writes the scenes of the voxels that are new since the last step."""
         instances = list(self._known.values())
         there = {"seen": "partial_V3", "coarse": "coarse_V3", "fine": "fine_V3"}
         for stage in STAGES:
@@ -69,7 +69,7 @@ class Recorder:
 
 
 def _so_far(one: InstanceCompletion) -> JobObject:
-    """An instance counts as completed before it is; how far it is, its voxels tell."""
+    """An instance has the outcome completed from the beginning. Its voxels tell how far it really is."""
     if one.outcome != "completed" or one.mesh is not None:
         return _in_the_end(one)
     found: dict[ObjectState, object] = {"fine": one.fine_V3, "coarse": one.coarse_V3, "seen": one.partial_V3}

@@ -1,4 +1,4 @@
-"""What a page asks for when it presses the button, read from its JSON."""
+"""The request to complete a job, read from the JSON of the page."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ DepthSource = Literal["given", "estimated"]
 
 @dataclass(frozen=True)
 class CompletionRequest:
-    """instance_ids: of the masks. depth: uploaded or of the example, or estimated. camera: None for the estimator's.
-    steps, guidance: None for the checkpoint's own."""
+    """instance_ids: those of the masks.
+
+    depth: given (uploaded, or of the example) or estimated. camera: None for that of the estimator.
+    steps, guidance: None for those of the checkpoint.
+    """
 
     instance_ids: tuple[int, ...]
     depth: DepthSource
@@ -38,7 +41,7 @@ class CompletionRequest:
 
 
 def request_of(values: Any, job: Job, has_estimator: bool, limits: Limits) -> CompletionRequest:
-    """Raises Refused for what is missing or nonsense."""
+    """Raises Refused for what is missing or invalid."""
     if not isinstance(values, dict):
         raise Refused(400, "The request must be a JSON object.")
     instance_ids = tuple(IdImage(job.load("ids"))) if job.has("ids") else ()

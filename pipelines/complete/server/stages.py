@@ -1,4 +1,4 @@
-"""What is known of the instances after a step, as a scene that the page can show: their voxels as little cubes.
+"""Scenes for the page of what is known after a step: the voxels of the instances as small cubes.
 
 Shapes: V voxels, Q exposed faces of voxels, R voxels along an edge.
 """
@@ -22,7 +22,7 @@ RESOLUTION = 64
 
 
 def stage_glb(instances: Iterable[InstanceCompletion], stage: Stage, title: str) -> bytes:
-    """GLB of all instances that have got so far."""
+    """GLB of all instances that have reached this stage."""
     things = [thing for one in instances if (thing := _object(one, stage)) is not None]
     return encode_glb(things, title, {"stage": stage})
 
@@ -47,7 +47,7 @@ def _object(one: InstanceCompletion, stage: Stage) -> SceneObject | None:
 
 
 def exposed_faces(voxels_V3: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices (4Q, 3) in [-0.5, 0.5]^3, normals (4Q, 3) and triangles (2Q, 3) of the sides that no voxel hides."""
+    """Vertices (4Q, 3) in [-0.5, 0.5]^3, normals (4Q, 3), triangles (2Q, 3): the faces of voxels to empty cells."""
     occupied = np.zeros((RESOLUTION + 2,) * 3, bool)
     inner = voxels_V3.astype(np.int64) + 1
     occupied[tuple(inner.T)] = True

@@ -1,6 +1,6 @@
-"""Bytes from a stranger -> arrays. Sizes are known and allowed before anything is decoded.
+"""Uploaded bytes → arrays. Sizes are checked before anything is decoded.
 
-Files get names of ours inside of the job's folder; nothing that a client says becomes a path.
+Files get fixed names inside the folder of the job; nothing that a client sends becomes a path.
 Shapes: H W image.
 """
 
@@ -45,14 +45,17 @@ DEPTH_IS = "Depth is taken as a .npy array or a .png of 16 bit."
 
 def image_from(content: bytes, folder: Path, limits: Limits) -> np.ndarray:
     """(H, W, 3) uint8. Raises Refused."""
-    _peek(content, limits)
+    _check_picture_size(content, limits)
     return _decoded(lambda: read_image(_stored(folder / "image", content)), folder)
 
 
 @dataclass(frozen=True)
 class UploadedMasks:
-    """ids_HW: (H, W) int32, 0 is no instance; where masks overlap the later one counts. notes: what was assumed of the
-    file, sentences. parts: of a single mask that do not touch each other, so that they may be several things."""
+    """ids_HW: (H, W) int32, 0 is no instance; where masks overlap, the later one counts.
+
+    notes: what was assumed about the file, sentences.
+    parts: the number of components of a single mask, which may be several objects.
+    """
 
     ids_HW: np.ndarray
     notes: tuple[str, ...]
@@ -62,15 +65,15 @@ class UploadedMasks:
 def masks_from(
     content: bytes, size_px: tuple[int, int], folder: Path, limits: Limits, split: bool = False
 ) -> UploadedMasks:
-    """content: an image of ids or colours, or COCO JSON. split: each part of a single mask is an instance.
+    """content: an image of ids or colours, or COCO JSON. split: each component of a single mask is an instance.
 
     Raises Refused.
     """
     is_json = content[:64].removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"{", b"[")
     if is_json:
-        _peek_runs(content, limits)
+        _check_run_lengths(content, limits)
     else:
-        _peek(content, limits)
+        _check_picture_size(content, limits)
     path = _stored(folder / ("masks.json" if is_json else "masks.png"), content)
 
     def paint() -> UploadedMasks:
@@ -91,7 +94,7 @@ def masks_from(
 
 
 def _numbered(given: MaskFile) -> tuple[Mapping[int, np.ndarray], tuple[str, ...]]:
-    """Masks by numbers from 1 to 65535, which the page's images of ids can hold, and what is to be said of them."""
+    """Masks by ids from 1 to 65535, which the page's images of ids can hold, and what was assumed."""
     if all(0 < number < 1 << 16 for number in given.by_id):
         return given.by_id, given.assumed
     if min(given.by_id) < 0:
@@ -105,14 +108,12 @@ def depth_from(content: bytes, size_px: tuple[int, int], unit: str, folder: Path
     unit_m = _decoded(lambda: parse_unit(unit), folder) if unit else None
     if content.startswith(np.lib.format.MAGIC_PREFIX):
         path = _stored(folder / "depth.npy", content)
-        mapped = _decoded(
-            lambda: np.load(path, mmap_mode="r"), folder
-        )  # fails if the header promises more than there is
+        mapped = _decoded(lambda: np.load(path, mmap_mode="r"), folder)  # fails if the content is too short
         if mapped.ndim < 2 or not np.issubdtype(mapped.dtype, np.number):
             raise Refused(400, f"The depth is an array of shape {mapped.shape}, not one number a pixel.")
         limits.check_pixels(mapped.size, 1)
     elif content.startswith(b"\x89PNG"):
-        _peek(content, limits)
+        _check_picture_size(content, limits)
         path = _stored(folder / "depth.png", content)
     else:
         raise Refused(415, DEPTH_IS)
@@ -120,7 +121,7 @@ def depth_from(content: bytes, size_px: tuple[int, int], unit: str, folder: Path
 
 
 def described(depth: DepthMap) -> str:
-    """What a visitor should know of it: the unit that was assumed, and how far it reaches."""
+    """What a visitor should know about it: the unit that was assumed, and its range."""
     known_K = depth.depth_HW[np.isfinite(depth.depth_HW)]
     if not known_K.size:
         return "no pixel of it has depth"
@@ -131,13 +132,13 @@ def described(depth: DepthMap) -> str:
 
 
 def ids_png(ids_HW: np.ndarray) -> bytes:
-    """Ids as the page reads them: id = red + 256 * green."""
+    """Ids in the encoding of the page: id = red + 256 * green."""
     rgb = np.stack([ids_HW & 255, ids_HW >> 8, np.zeros_like(ids_HW)], axis=-1)
     return image_png(rgb.astype(np.uint8))
 
 
 def image_jpeg(rgb_HW3: np.ndarray) -> bytes:
-    """To look at: a tenth of the lossless file's size, and the networks see the upload itself."""
+    """For the page only: a tenth of the size of a lossless file. The networks see the upload itself."""
     jpeg = io.BytesIO()
     Image.fromarray(rgb_HW3).save(jpeg, "JPEG", quality=92)
     return jpeg.getvalue()
@@ -155,8 +156,8 @@ def _stored(path: Path, content: bytes) -> Path:
     return path
 
 
-def _peek(content: bytes, limits: Limits) -> None:
-    """Reads the header alone: a small file can stand for a picture that fills the memory."""
+def _check_picture_size(content: bytes, limits: Limits) -> None:
+    """Checks the size in the header: a small file can describe a picture that fills the memory. Raises Refused."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -168,8 +169,11 @@ def _peek(content: bytes, limits: Limits) -> None:
     limits.check_pixels(width, height)
 
 
-def _peek_runs(content: bytes, limits: Limits) -> None:
-    """Run lengths of a few characters can stand for a mask that fills the memory. What is no COCO, its reader says."""
+def _check_run_lengths(content: bytes, limits: Limits) -> None:
+    """Checks the sizes of run lengths: a few characters can describe a mask that fills the memory. Raises Refused.
+
+    What is wrong with the file otherwise, its reader says.
+    """
     try:
         read = json.loads(content)
     except (ValueError, RecursionError):
@@ -183,7 +187,7 @@ def _peek_runs(content: bytes, limits: Limits) -> None:
 
 
 def _decoded(decode: Callable[[], T], folder: Path) -> T:
-    """What the readers of the command raise, said to the page without the names of our files."""
+    """Errors of the command's readers become Refused, without the names of our files."""
     try:
         return decode()
     except _UNREADABLE as error:

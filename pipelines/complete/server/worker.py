@@ -1,4 +1,4 @@
-"""The one thread that owns the networks: jobs come in a queue, one is computed at a time."""
+"""The queue of jobs, and the one thread that owns the networks and computes one job at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOG = logging.getLogger("fixer-complete")
 
 
 class Worker(threading.Thread):
-    """estimator: of depth, None if the server has none. Ends with the program, or by `stop`."""
+    """estimator: of depth, None if the server has none. The thread ends with the program, or by `stop`."""
 
     def __init__(self, pipe: FixerPipeline, estimator: LoadedEstimator | None, store: JobStore, limits: Limits) -> None:
         super().__init__(name="completion", daemon=True)
@@ -46,7 +46,7 @@ class Worker(threading.Thread):
             self._changed.notify()
 
     def cancel(self, job: Job) -> None:
-        """A waiting job at once; a running one after the sampler step that it is in."""
+        """A waiting job ends at once, a running one after its current sampler step."""
         with self._changed:
             job.cancel.set()
             left = [(other, request) for other, request in self._queue if other is not job]
@@ -60,7 +60,7 @@ class Worker(threading.Thread):
             return next((number for number, (other, _) in enumerate(self._queue) if other is job), 0)
 
     def stop(self) -> None:
-        """Returns when the step that is being computed has ended, or after a while without it."""
+        """Returns when the current sampler step has ended, or after STOP_WITHIN_S."""
         with self._changed:
             self._stopped = True
             if self._current is not None:
@@ -83,7 +83,7 @@ class Worker(threading.Thread):
                 self._store.sweep()
                 continue
             self._compute(job, request)
-            self._store.forget(job)  # it may have been deleted meanwhile
+            self._store.forget(job)  # it may have been deleted in the meantime
 
     def _compute(self, job: Job, request: CompletionRequest) -> None:
         try:
@@ -95,7 +95,7 @@ class Worker(threading.Thread):
             job.end("cancelled")
         except PipelineError as error:
             job.end("failed", str(error))
-        except Exception:  # one job must not end the server; ours is the log, the user's a sentence
+        except Exception:  # one job must not end the server: the log gets the traceback, the visitor a sentence
             LOG.exception("a job failed")
             job.end("failed", MISTAKE)
 

@@ -1,0 +1,1 @@
+"""The steps of an instance: observe, encode, structure (coarse and fine), texture, decode."""

@@ -1,1 +1,1 @@
-"""Formats of mask files, and what is wrong with them."""
+"""The formats of mask files, and what may be wrong with their contents."""

@@ -1,4 +1,4 @@
-"""Instance masks of COCO JSON, as annotation programs and segmenters write it.
+"""Instance masks from COCO JSON, as annotation programs and segmenters write it.
 
 Shapes: H W image.
 """
@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.complete.inputs.mask_files.segmentations import MAX_COORDINATE, drawn, size_of_runs
+from pipelines.complete.inputs.mask_files.segmentations import MAX_COORDINATE, rasterised, size_of_runs
 from pipelines.complete.inputs.resize import check_shape
 from pipelines.errors import PipelineError, UsageError
 
 NAMED = 5  # images in a message
-OTHERS = {  # a key that tells whose file it is -> what to do
+OTHERS = {  # a key that only another format has → what to do with its files
     "shapes": "labelme's own; export it as COCO, or as an image of ids",
     "_via_img_metadata": "VIA's own; export its annotations as COCO",
     "regions": "VIA's own; export its annotations as COCO",
@@ -29,9 +29,9 @@ OTHERS = {  # a key that tells whose file it is -> what to do
 
 @dataclass(frozen=True)
 class CocoMasks:
-    """makers: of the (H, W) bool masks, by id. sizes_px: (width, height) of what was annotated, where the file says.
+    """makers: make the (H, W) bool masks, by id. sizes_px: (width, height) of the annotated images, where known.
 
-    assumed: what was taken for granted, in sentences.
+    assumed: what was assumed, sentences for the user.
     """
 
     makers: Mapping[int, Callable[[], np.ndarray]]
@@ -42,9 +42,10 @@ class CocoMasks:
 def coco_masks(path: Path, size_px: tuple[int, int], image_name: str) -> CocoMasks:
     """The annotations of one image: polygons, or run lengths in both forms.
 
-    path: COCO's annotations or results, also of another size of the image, to which they are scaled. size_px: (width,
-    height) that the masks must have. image_name: whose annotations, in a JSON of several images. Ids are COCO's where
-    they are numbers of their own, else their order. Raises UsageError or PipelineError.
+    path: COCO annotations or results. Those of another size of the image are scaled.
+    size_px: (width, height) that the masks must have.
+    image_name: whose annotations to take from a JSON of several images.
+    Ids are COCO's if they are distinct numbers, else the annotations are counted. Raises UsageError or PipelineError.
     """
     content = _parsed(path)
     images = [] if isinstance(content, list) else content.get("images") or []
@@ -62,12 +63,12 @@ def coco_masks(path: Path, size_px: tuple[int, int], image_name: str) -> CocoMas
     for size in known_px:
         check_shape(size, size_px, path)
     makers = {
-        i: partial(drawn, shape, given_px, size_px, path)
+        i: partial(rasterised, shape, given_px, size_px, path)
         for i, shape, given_px in zip(ids, shapes, sizes_px, strict=True)
     }
     crowds = sum(bool(one.get("iscrowd")) for one in chosen)
     assumed = [
-        _stranger(image, image_name),
+        _note_on_name(image, image_name),
         numbered,
         f"{crowds} of the masks are marked as crowds (iscrowd); each is taken as one object" if crowds else "",
     ]
@@ -76,7 +77,7 @@ def coco_masks(path: Path, size_px: tuple[int, int], image_name: str) -> CocoMas
 
 def _parsed(path: Path) -> Any:
     try:
-        content = json.loads(path.read_bytes())  # of bytes, so that a mark of their order is skipped
+        content = json.loads(path.read_bytes())  # of bytes, so that a byte order mark is skipped
     except ValueError as error:
         raise PipelineError(f"{path} is no JSON: {error}") from error
     if not isinstance(content, dict | list):
@@ -98,7 +99,7 @@ def _annotations(content: Any, path: Path) -> list[dict[str, Any]]:
 
 
 def _image(images: Sequence[Mapping[str, Any]], name: str, path: Path) -> Mapping[str, Any] | None:
-    """The entry of the image; None where the file describes none."""
+    """The entry of the image; None if the file describes no images."""
     if len(images) < 2:
         return images[0] if images else None
     for is_it in (_is_named, _is_called_alike):
@@ -122,12 +123,12 @@ def _is_named(image: Mapping[str, Any], name: str) -> bool:
 
 
 def _is_called_alike(image: Mapping[str, Any], name: str) -> bool:
-    """The same with another suffix, or as Roboflow renames it: room.jpg to room_jpg.rf.0123abcd.jpg."""
+    """The same name with another suffix, or as Roboflow renames files: room.jpg to room_jpg.rf.0123abcd.jpg."""
     given, file = PureWindowsPath(name), PureWindowsPath(_file_name(image))
     return file.stem == given.stem or file.name.startswith(name.replace(".", "_") + ".rf.")
 
 
-def _stranger(image: Mapping[str, Any] | None, name: str) -> str:
+def _note_on_name(image: Mapping[str, Any] | None, name: str) -> str:
     if image is None or not name or not _file_name(image) or _is_named(image, name) or _is_called_alike(image, name):
         return ""
     return f"it annotates {_file_name(image)}; taken for {name}"
@@ -136,7 +137,7 @@ def _stranger(image: Mapping[str, Any] | None, name: str) -> str:
 def _of_image(
     annotations: list[dict[str, Any]], image: Mapping[str, Any] | None, name: str, path: Path
 ) -> list[dict[str, Any]]:
-    """Those of the image; all, where neither side says whose they are."""
+    """Those of the image; all, if neither the file nor the image says whose they are."""
     whose = {str(one["image_id"]) for one in annotations if "image_id" in one}
     if image is None:
         if len(whose) > 1:
@@ -155,7 +156,7 @@ def _of_image(
 
 
 def _ids(annotations: Sequence[Mapping[str, Any]]) -> tuple[list[int], str]:
-    """An id each, and what there is to say of them."""
+    """An id for each, and a note on them for the user, or an empty one."""
     places = list(range(1, len(annotations) + 1))
     given = [one.get("id") for one in annotations]
     if all(i is None for i in given):
@@ -170,7 +171,7 @@ def _ids(annotations: Sequence[Mapping[str, Any]]) -> tuple[list[int], str]:
 
 
 def _sizes(shapes: Sequence[Any], image: Mapping[str, Any] | None, path: Path) -> list[tuple[int, int] | None]:
-    """(width, height) that each was annotated on: of run lengths their own, else what the file says of the image."""
+    """(width, height) on which each was annotated: that of its run lengths, else what the file states of the image."""
     said = (image or {}).get("width"), (image or {}).get("height")
     known = all(isinstance(one, int | float) and 0 < one < MAX_COORDINATE for one in said)
     said_px = (int(said[0]), int(said[1])) if known else None  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""One mask of several things -> a mask of each.
+"""The connected components of a mask: one mask of several objects → a mask of each.
 
 Shapes: H W image.
 """
@@ -9,14 +9,14 @@ import numpy as np
 from scipy.ndimage import label
 
 SMALLEST_PX = 16
-SMALLEST_SHARE = 1e-3  # of the largest part
+SMALLEST_SHARE = 1e-3  # of the largest component
 TOUCHING = np.ones((3, 3), int)  # also by a corner
 
 
 def connected_components(mask_HW: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """(H, W) int32 parts that do not touch, 1 for the largest, 0 elsewhere; and their pixels.
+    """(H, W) int32 numbers of components, 1 for the largest, 0 elsewhere; and the pixels of each component.
 
-    Specks are left out: parts of less than 16 pixels, or of a thousandth of the largest.
+    Specks are left out: components of less than 16 pixels, or less than a thousandth of the largest one.
     """
     labels_HW, count = label(mask_HW, TOUCHING)
     sizes = np.bincount(labels_HW.ravel(), minlength=count + 1)

@@ -1,6 +1,6 @@
-"""Ids that are no longer what was written: stored with losses, or scaled by mixing neighbours.
+"""Ids that were changed after they were written: by lossy compression, or by scaling with interpolation.
 
-Numbers that name things cannot be mixed: between 3 and 9 lies 6, which is another thing.
+Ids cannot be mixed: the mean of 3 and 9 is 6, which is another object.
 Shapes: C channels, H W image, R runs of equal pixels along the rows.
 """
 
@@ -14,16 +14,16 @@ from scipy.ndimage import maximum_filter
 
 LOSSY_FORMATS = ("JPEG", "MPO", "AVIF", "HEIF", "JXL")
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
-LONGEST_RUN_PX = 3  # of a mixture: what scaling by up to four makes of an outline
-ALONE_COUNTS = 1.5  # a pixel that is equal to none around it, against a mixture
-MOST_MIXED = 0.22  # of the changes along rows and columns; what was measured is in the README
-MOST_MIXED_OF_FEW, FEW_CHANGES = 0.33, 200  # where chance says more
+LONGEST_RUN_PX = 3  # of mixed pixels: scaling by up to four makes of an outline no longer ones
+ALONE_COUNTS = 1.5  # weight of a pixel that equals none of its neighbours, against a mixed one
+MOST_MIXED = 0.22  # share of the changes along rows and columns; measurements are in the README
+MOST_MIXED_OF_FEW, FEW_CHANGES = 0.33, 200  # with few changes, chance has more influence
 BLACK, WHITE, HALF = 3, 252, 128
-BLOCK_PX = 8  # of a JPEG: so far from an outline it makes noise
+BLOCK_PX = 8  # of a JPEG: it makes noise up to this distance from an outline
 
 
 def lossy_format(path: Path, image: Image.Image) -> str:
-    """What the file is stored as, if that changes pixels; else empty. image: as it was opened."""
+    """The format of the file if it is lossy; else empty. image: as it was opened."""
     kind = image.format or ""
     if kind in LOSSY_FORMATS or (kind == "TIFF" and image.info.get("compression") in LOSSY_TIFF):
         return "JPEG" if kind in ("MPO", "TIFF") else kind
@@ -31,8 +31,11 @@ def lossy_format(path: Path, image: Image.Image) -> str:
 
 
 def is_mixed(planes_CHW: np.ndarray) -> bool:
-    """Whether many pixels along outlines lie between their neighbours, or are equal to none: what JPEG and scaling with
-    interpolation make of ids and of colours. Thin things and single pixels in front of others do not count."""
+    """Whether many pixels along outlines have values between those of their neighbours, or equal none of them.
+
+    That is what JPEG and scaling with interpolation make of ids and colours. Thin objects and single pixels in front of
+    others do not count.
+    """
     changes = mixed = 0
     for across in (planes_CHW, planes_CHW.transpose(0, 2, 1)):
         of_axis = _changes_and_mixtures(across)
@@ -42,13 +45,13 @@ def is_mixed(planes_CHW: np.ndarray) -> bool:
 
 
 def soft_mask(grey_HW: np.ndarray) -> np.ndarray | None:
-    """(H, W) bool of black and white with grey, or noise, along the outlines alone; None if it is anything else.
+    """(H, W) bool: the mask, if it is black and white with grey or noise only along its outlines; else None.
 
     grey_HW: uint8.
     """
     white_HW = grey_HW >= HALF
     if grey_HW.any() and not white_HW.any():
-        return None  # numbers, not shades
+        return None  # ids, not shades
     window = 2 * BLOCK_PX + 1
     near_HW = maximum_filter(white_HW, window) & maximum_filter(~white_HW, window)
     grey = (grey_HW > BLACK) & (grey_HW < WHITE)
@@ -56,7 +59,7 @@ def soft_mask(grey_HW: np.ndarray) -> np.ndarray | None:
 
 
 def _changes_and_mixtures(planes_CHW: np.ndarray) -> tuple[int, int]:
-    """Along the rows: pairs of neighbours that differ, and short runs whose value is between those beside them."""
+    """Along the rows: how many neighbours differ, and how many short runs have a value between those beside them."""
     channels, _, width = planes_CHW.shape
     values = planes_CHW.reshape(channels, -1)
     begins = np.ones(values.shape[1], bool)
@@ -72,7 +75,7 @@ def _changes_and_mixtures(planes_CHW: np.ndarray) -> tuple[int, int]:
 
 
 def _alone(planes_CHW: np.ndarray) -> int:
-    """Pixels that none of their eight neighbours equals."""
+    """The number of pixels that equal none of their eight neighbours."""
     paired = np.zeros(planes_CHW.shape[1:], bool)
     everywhere, first, last = slice(None), slice(None, -1), slice(1, None)
     for one, other in (
@@ -88,7 +91,7 @@ def _alone(planes_CHW: np.ndarray) -> int:
 
 
 def _is_lossless_webp(content: bytes) -> bool:
-    """Of the first frame: its chunk is called VP8L, not VP8."""
+    """Whether the chunk of the first frame is VP8L, not VP8."""
     place = 12
     while place + 8 <= len(content):
         name, size = content[place : place + 4], int.from_bytes(content[place + 4 : place + 8], "little")

@@ -18,7 +18,7 @@ from pipelines.complete.inputs.pictures import open_picture
 
 @dataclass(frozen=True)
 class MaskPicture:
-    """image: turned as its EXIF orientation says. lossy: the format, if it is one that changes ids; else empty."""
+    """image: rotated as its EXIF orientation says. lossy: its format if that is lossy; else empty."""
 
     image: Image.Image
     lossy: str
@@ -47,7 +47,7 @@ class MaskPicture:
 
     @cached_property
     def palette_CHW(self) -> np.ndarray | None:
-        """The colours of ids that have some: they may be mixed where the ids are not."""
+        """The colours of a palette: they may be mixed where the ids are not. None without a palette."""
         return np.moveaxis(np.asarray(self.image.convert("RGB")), -1, 0) if self.image.mode in ("P", "PA") else None
 
     @cached_property
@@ -62,7 +62,7 @@ class MaskPicture:
 
     @cached_property
     def cut_out_HW(self) -> np.ndarray | None:
-        """(H, W) bool: where it is opaque, if it is partly so; None if its alpha says nothing."""
+        """(H, W) bool: where it is opaque, if parts of it are transparent; else None."""
         if self.image.mode not in ("LA", "PA", "RGBA"):
             return None
         alpha_HW = np.asarray(self.image.getchannel("A"))

@@ -1,4 +1,4 @@
-"""A segmentation of COCO -> a mask: polygons, run lengths, compressed run lengths.
+"""A segmentation of COCO → a mask: polygons, run lengths, compressed run lengths.
 
 Shapes: H W image.
 """
@@ -15,13 +15,13 @@ from PIL import Image, ImageDraw
 from pipelines.complete.inputs.resize import resized
 from pipelines.errors import PipelineError, UsageError
 
-MAX_COORDINATE = 1e6  # the painter counts in 32 bits
-MAX_PIXELS = 1 << 27  # of a mask; run lengths of a few bytes can stand for more than fills the memory
-BEYOND = 1.05  # times the image, to which polygons reach that were drawn by hand
+MAX_COORDINATE = 1e6  # Pillow draws with 32 bit coordinates
+MAX_PIXELS = 1 << 27  # of a mask; run lengths of a few bytes can describe a mask that fills the memory
+BEYOND = 1.05  # times the image: polygons that were drawn by hand reach so far
 
 
 def size_of_runs(segmentation: Any) -> tuple[int, int] | None:
-    """(width, height) that run lengths fill; None for anything else. Raises ValueError, KeyError, TypeError."""
+    """(width, height) of the mask of run lengths; None for polygons. Raises ValueError, KeyError, TypeError."""
     if not isinstance(segmentation, Mapping):
         return None
     height, width = (int(side) for side in segmentation["size"])
@@ -30,10 +30,10 @@ def size_of_runs(segmentation: Any) -> tuple[int, int] | None:
     return width, height
 
 
-def drawn(segmentation: Any, given_px: tuple[int, int] | None, size_px: tuple[int, int], path: Path) -> np.ndarray:
-    """(H, W) bool of size_px (width, height), empty where nothing is segmented.
+def rasterised(segmentation: Any, given_px: tuple[int, int] | None, size_px: tuple[int, int], path: Path) -> np.ndarray:
+    """(H, W) bool of size_px (width, height); empty if nothing is segmented.
 
-    given_px: of the image that was annotated, None if nobody says. Raises PipelineError or UsageError.
+    given_px: (width, height) of the annotated image, None if it is unknown. Raises PipelineError or UsageError.
     """
     try:
         if isinstance(segmentation, Mapping):
@@ -51,7 +51,7 @@ def drawn(segmentation: Any, given_px: tuple[int, int] | None, size_px: tuple[in
 
 
 def _polygons(segmentation: Any) -> list[list[float]]:
-    """x, y, x, y, ... each; some write one polygon without a list around it, or pairs. Raises ValueError."""
+    """x, y, x, y, ... each. Some programs write one polygon without a list around it, or pairs. Raises ValueError."""
     polygons = [segmentation] if segmentation and not isinstance(segmentation[0], list) else segmentation
     flat = [np.asarray(polygon, np.float64).reshape(-1) for polygon in polygons]
     odd = next((len(one) for one in flat if len(one) % 2), None)
@@ -61,7 +61,7 @@ def _polygons(segmentation: Any) -> list[list[float]]:
 
 
 def _check_reach(polygons: Sequence[Sequence[float]], size_px: tuple[int, int], path: Path) -> None:
-    """Raises UsageError for polygons of a larger image."""
+    """Raises UsageError for polygons that must belong to a larger image."""
     for side, points in ((0, "x"), (1, "y")):
         reach = max((max(polygon[side::2], default=0) for polygon in polygons), default=0)
         if BEYOND * size_px[side] < reach < MAX_COORDINATE:
@@ -76,7 +76,7 @@ def polygons_to_mask(
 ) -> np.ndarray:
     """(H, W) bool of size_px: the union of polygons [x0, y0, x1, y1, ...] in pixels of an image of given_px.
 
-    Whole numbers are centres of pixels. Raises ValueError for points far outside.
+    Integer coordinates are centres of pixels. Raises ValueError for points far outside.
     """
     image = Image.new("1", size_px)
     draw = ImageDraw.Draw(image)
@@ -94,7 +94,7 @@ def polygons_to_mask(
 
 
 def rle_to_mask(counts: Sequence[int], width: int, height: int) -> np.ndarray:
-    """(H, W) bool from run lengths, zeros first, down the columns. Raises PipelineError if they do not fill it."""
+    """(H, W) bool from run lengths, zeros first, column by column. Raises PipelineError if they do not fill it."""
     if sum(counts) != width * height:
         raise PipelineError(f"run lengths of {sum(counts)} pixels do not fill a mask of {width}x{height}")
     values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)

@@ -1,4 +1,4 @@
-// Requests to the server. A refused request throws an Error with the server's own sentence.
+// Requests to the server. A refused request throws an Error with the sentence of the server.
 
 async function request(path, options = {}) {
   let response;

@@ -19,16 +19,16 @@ const HINTS = {
   erase: "Erase: drag over what belongs to no object.",
 };
 const ENDED = new Set(["completed", "skipped", "failed", "cancelled"]); // states of objects
-// What the name of a checkpoint says of its results; the first that fits is shown.
+// What the title of a checkpoint tells about its results; the first that fits is shown.
 const CAUTIONS = [
   [/\b(random|untrained|never trained|tiny|tests?)\b/i, "Its results show that the system works, not how good it is."],
   [/\b(compact|small)\b/i, "It is a small model, not the released 3D-Fixer: expect coarse shapes and colours."],
 ];
 
-let server; // what it says of itself
+let server; // its facts
 let job = null; // as the server last described it
 let masksChanged = false; // since they were sent
-let examples = null; // where the server has some
+let examples = null; // if the server has some
 let areas = new Map(); // pixels of each object that has a mask
 let names = {}; // of objects, where they are known
 const result = new ResultView();
@@ -68,7 +68,7 @@ const busy = () => api.isBusy(job);
 
 // ---- image ----
 
-// row: of the example that this is; null for an image of the visitor's.
+// row: the number of the example; null for an image of the visitor.
 async function open(make, row = null) {
   if (busy()) throw new Error("A scene is being completed; cancel it first.");
   $("stage").ariaBusy = true;
@@ -122,7 +122,7 @@ function describeObjects() {
   describeMissing();
 }
 
-// What people are told of an object: how far it is, or what has become of it.
+// The state of an object for people: how far it is, or its outcome.
 function stateOf(id) {
   const one = job?.objects[id];
   const pixels = areas.get(id);

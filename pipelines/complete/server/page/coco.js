@@ -1,6 +1,6 @@
 // Masks as COCO JSON.
 
-// ids: of each pixel, row by row; 0 is no object. Run lengths go down the columns, zeros first.
+// ids: of each pixel, row by row; 0 is no object. Run lengths are column by column, zeros first.
 export function toCoco(ids, width, height) {
   const runs = new Map();
   const end = (id, from, to) => {

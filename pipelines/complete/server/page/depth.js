@@ -3,7 +3,7 @@
 const $ = (id) => document.getElementById(id);
 
 export class DepthField {
-  // send: puts a file with a unit at the server, a promise. changed: called when another choice was made.
+  // send: sends a file with its unit to the server, a promise. changed: called when another choice was made.
   constructor({ send, changed, asked }) {
     this.send = send;
     this.forget();
@@ -29,7 +29,7 @@ export class DepthField {
     return $("depth-unit").value === "other" ? $("depth-unit-m").value : $("depth-unit").value;
   }
 
-  // The file is kept, to be sent again when its unit is another.
+  // The file is kept, so that it can be sent again with another unit.
   take(file) {
     this.file = file;
     return this.send(file, this.unit);

@@ -1,11 +1,11 @@
-// Rows of the server's dataset to choose from, by small pictures; some at a time.
+// The examples: rows of the server's dataset, chosen by their thumbnails, a page at a time.
 
 import * as api from "./api.js";
 
 const $ = (id) => document.getElementById(id);
 
 export class Examples {
-  // open: called with the number of a row and where its depth comes from. asked: wraps what a person asks for.
+  // open: called with the number of a row and the source of its depth. asked: see messages.js.
   constructor({ open, asked }) {
     this.open = (number) => asked(() => open(number, $("example-depth").value));
     this.first = 0;

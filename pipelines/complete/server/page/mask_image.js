@@ -2,8 +2,8 @@
 
 const UNDO = 5;
 const OPACITY = 130;
-const SHADE = 165; // of what is not highlighted
-const SHADE_PX = 640;
+const SHADE = 165; // opacity of the dark layer over the other objects while one is highlighted
+const SHADE_PX = 640; // its longest side
 
 // The same colours as the server gives the voxels: neighbouring numbers are far apart.
 export function colourOf(id) {

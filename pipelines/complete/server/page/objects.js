@@ -1,4 +1,4 @@
-// The list of objects: each with its colour, name and state. A row stays the same element, so that it keeps the focus.
+// The list of objects: each with its colour, name and state. A row remains the same element, so that it keeps the focus.
 
 import { colourOf } from "./mask_image.js";
 
@@ -9,7 +9,7 @@ export class ObjectList {
     this.items = new Map();
   }
 
-  // rows: [{id, name, state, text, title, working}], state being a class and text what it says to people, with more in title.
+  // rows: [{id, name, state, text, title, working}]. state: a CSS class. text: what is shown of it, with more in title.
   show(rows, current) {
     const items = rows.map((row) => this.updated(row, current));
     const { children } = this.list;

@@ -83,7 +83,7 @@ export class ResultView {
   }
 }
 
-// Where the photograph's camera looks: its third axis, from the z-up world to the y-up scene.
+// Where the camera of the image looks: its third axis, from the z-up world to the y-up scene.
 function forward({ T_world_cam }) {
   if (!T_world_cam) return [0, 0, -1];
   const [x, y, z] = T_world_cam.slice(0, 3).map((row) => row[2]);

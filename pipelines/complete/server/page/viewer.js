@@ -1,9 +1,9 @@
-// A small WebGL2 viewer: shaded coloured triangles, and a camera that turns around a point. Draws only when something changed.
+// A small WebGL 2 viewer: shaded coloured triangles, and a camera that orbits a point. It draws only when something changed.
 
 import { add, apply, lookAlong, multiply, perspective } from "./matrix.js";
 
 const FOV = 0.7;
-const SHADE = 0.15; // of what is not highlighted
+const SHADE = 0.15; // brightness of the other objects while one is highlighted
 const VERTEX = `#version 300 es
 in vec3 position; in vec3 normal; in vec4 colour;
 uniform mat4 object; uniform mat4 camera;
@@ -43,7 +43,7 @@ export class Viewer {
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
 
-  // parts: of readGlb. forward: where the photograph's camera looks, y up; given, the view starts like the photograph.
+  // parts: of readGlb. forward: where the camera of the image looks, y up; with it, the view is placed like the image.
   show(parts, forward) {
     for (const part of this.parts) part.free();
     this.parts = parts.map((part) => uploadPart(this.gl, this.program, part));
@@ -51,7 +51,7 @@ export class Viewer {
     this.draw();
   }
 
-  // The others are darkened; null for none.
+  // The other objects are darkened; null for none.
   highlight(instance) {
     this.lit = instance;
     this.draw();
