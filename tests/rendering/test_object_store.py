@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jobs_harness import PLAIN, stored_config, worker_command
 
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.rendering.run import render
 from scenegen.verify.views import verify_dataset
+from tests.box_runs.harness import PLAIN, stored_config, worker_command
 
 boto3 = pytest.importorskip("boto3")
 moto = pytest.importorskip("moto.server")

@@ -28,7 +28,7 @@ def stored_config(num_scenes: int = 8, **changes) -> StoredConfig:
 
 
 def worker_command(**troubles) -> tuple[str, ...]:
-    return (sys.executable, str(HERE / "box_worker.py"), json.dumps(troubles))
+    return (sys.executable, str(HERE / "worker.py"), json.dumps(troubles))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
