@@ -1,4 +1,9 @@
-"""A small real dataset written with the contract's own functions: three scenes of two views in two shards."""
+"""What all tests share: one thread a process, Ray when it is asked for, and a small real dataset."""
+
+import os
+
+# Processes of tests run side by side, on networks that gain nothing from threads; spconv's CPU kernels race with more.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # read when NumPy and torch are loaded
 
 import dataclasses
 from pathlib import Path
@@ -12,6 +17,8 @@ from scenegen.contract.dataset import Dataset
 from scenegen.contract.index import shard_name
 from scenegen.contract.records import ObjectFacts, Scene, SceneObject, ViewImages
 from scenegen.contract.schema import ShardMeta, encode_scene, encode_view, table_schema
+
+pytest_plugins = ["tests.box_runs.fixtures"]
 
 HEIGHT, WIDTH = 24, 32
 META = ShardMeta("digest", 0, "0.1.0", "test images", "none")
@@ -73,7 +80,7 @@ def test_images():
 
 @pytest.fixture
 def dataset_dir(tmp_path: Path) -> Path:
-    """Shard 0 holds scenes 0 and 1, shard 1 holds scene 2."""
+    """Three scenes of two views, written with the contract's own functions: 0 and 1 in shard 0, 2 in shard 1."""
     for shard, scenes in enumerate([[0, 1], [2]]):
         K = np.array([[40, 0, WIDTH / 2], [0, 40, HEIGHT / 2], [0, 0, 1.0]])
         views = [encode_view(s, v, K, np.eye(4), make_images(10 * s + v), FACTS) for s in scenes for v in range(2)]

@@ -7,13 +7,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # test folders are no packages; this one shares its helpers
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Tiny networks are slower with more."""
-    torch = pytest.importorskip("torch")
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def photographs():
     """Four noisy pictures in two sizes."""

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from jobs_harness import files_of, wait_until
 
 import scenegen.jobs
 from scenegen.jobs.cluster_watch import ClusterWatch
+from tests.box_runs.harness import files_of, wait_until
 
 RECIPE = Path(scenegen.jobs.__file__).parent / "recipes" / "ray_cluster.sh"
 BIN = Path(sys.executable).parent

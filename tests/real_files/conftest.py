@@ -1,3 +1,3 @@
-from tests.complete.conftest import one_thread, tiny_checkpoint
+from tests.complete.conftest import tiny_checkpoint
 
-__all__ = ["one_thread", "tiny_checkpoint"]  # fixtures
+__all__ = ["tiny_checkpoint"]  # fixtures

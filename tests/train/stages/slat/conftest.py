@@ -28,11 +28,6 @@ FEATURE_CHANNELS = 16  # of the tiny dataset's extractor
 STATISTICS = SlatStatistics(mean=(0.1,) * 8, std=(0.5,) * 8)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def encoders() -> ImageEncoders:
     return load_encoders("efficientnet_lite0", image_px=64)

@@ -28,11 +28,6 @@ from pipelines.train.stages.context import StageContext
 from pipelines.train.stages.registry import make_stage
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def encoders() -> ImageEncoders:
     return load_encoders("efficientnet_lite0", image_px=64)

@@ -1,6 +1,6 @@
 """A scene worker for tests: thirty boxes for assets, the real sampler and box renderer, and troubles on demand.
 
-Run as: python box_worker.py TROUBLES, a JSON object such as {"hang": [3], "crash": [5], "corrupt": ["box/7"]}.
+Run as: python worker.py TROUBLES, a JSON object such as {"hang": [3], "crash": [5], "corrupt": ["box/7"]}.
 """
 
 import json

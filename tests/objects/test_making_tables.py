@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobs_harness import files_of, render
 
 from scenegen.config import AssetsConfig, JobConfig
 from scenegen.contract.object_dataset import ObjectDataset
@@ -26,6 +25,7 @@ from scenegen.objects.wanted_assets import ScenesMissingError, wanted_assets
 from scenegen.scenes.factory import describe_dataset
 from scenegen.shards.objects import AssetCut
 from scenegen.verify.objects import verify_objects
+from tests.box_runs.harness import files_of, render
 
 OPTIONS = ObjectOptions("efficientnet_lite0", 1, 24, 16, 2, 24, samples=1, rotations=2, objects_per_shard=3)
 MADE = ("objects", "objects_features_efficientnet_lite0", "objects_views")
@@ -34,7 +34,7 @@ MADE = ("objects", "objects_features_efficientnet_lite0", "objects_views")
 @pytest.fixture(scope="module")
 def scenes(ray_address: str, tmp_path_factory) -> Path:
     """Two finished scenes of boxes from the starter pack."""
-    from jobs_harness import SMALL
+    from tests.box_runs.harness import SMALL
 
     folder = tmp_path_factory.mktemp("scenes")
     config = replace(SMALL, num_scenes=2, scenes_per_shard=1, assets=AssetsConfig(max_faces=400))
@@ -152,7 +152,7 @@ def work_on(folder: Path, step: str, target: str, names: Sequence[str], renderer
 
 
 def test_assets_that_hang_or_crash_become_failed_rows_and_the_others_go_on(tmp_path: Path):
-    troubled = ("tests.jobs.troubled_objects:serve", ("chair", "lamp2", "sofa", "stool"), "boxes")
+    troubled = ("tests.objects.troubled_tools:serve", ("chair", "lamp2", "sofa", "stool"), "boxes")
     geometry, cut = work_on(tmp_path, "geometry", *troubled)
     (shard,) = cut.shards
     assert [*GeometryMaker(geometry, 1).make(shard)][-1]["units"] == 4

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from shards_rows import meta_of, spool_scene, tiny_config
 
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
@@ -15,6 +14,7 @@ from scenegen.shards.merge import merge, remove_leftovers
 from scenegen.shards.writer import assemble_shard
 from scenegen.verify.problem import remedy
 from scenegen.verify.views import verify_dataset
+from tests.shards.shards_rows import meta_of, spool_scene, tiny_config
 
 CONFIG = tiny_config()
 META = meta_of(CONFIG)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jobs_harness import PLAIN, render, stored_config, worker_command
 
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.verify.views import verify_dataset
+from tests.box_runs.harness import PLAIN, render, stored_config, worker_command
 
 boto3 = pytest.importorskip("boto3")
 moto = pytest.importorskip("moto.server")

@@ -5,15 +5,11 @@ its share of the shards as an array task has, works on one scene at a time, dies
 scene (losing that scene alone), and is started again by the scheduler some moments later.
 """
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "shards"))
-
 from shards_rows import meta_of, spool_scene, tiny_config
 
 from scenegen.contract.storage import Root

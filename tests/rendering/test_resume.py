@@ -7,16 +7,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from jobs_harness import files_of, spooled, wait_until
 
 from scenegen.jobs.signals import stop_on_signal
+from tests.box_runs.harness import files_of, spooled, wait_until, worker_command
 
 
 def children_at_work() -> list[psutil.Process]:
     """The scene workers on this machine, wherever Ray started them."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        if any("box_worker.py" in part for part in process.info["cmdline"] or ()):
+        if any(worker_command()[1] in part for part in process.info["cmdline"] or ()):
             found.append(process)
     return found
 

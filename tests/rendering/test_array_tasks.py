@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from jobs_harness import files_of, stored_config
 
 from scenegen.contract.storage import Root
 from scenegen.jobs.assignment import KUBERNETES_SIZE
 from scenegen.verify.views import verify_dataset
+from tests.box_runs.harness import files_of, stored_config
 
 
 def slurm(task: int) -> dict[str, str]:

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from scenegen.jobs.run_result import RunResult
-
 from scenegen.config import CameraConfig, DatasetConfig, JobConfig, PlacementConfig
 from scenegen.contract.schema import ShardMeta
 from scenegen.contract.storage import Root
 from scenegen.jobs.assignment import resolve_assignment
+from scenegen.jobs.reporting import RunResult
 from scenegen.rendering import run as rendering
 from scenegen.shards.config_file import StoredConfig
 
@@ -34,7 +33,7 @@ def stored_config(num_scenes: int = 8, **changes) -> StoredConfig:
 
 
 def worker_command(**troubles) -> tuple[str, ...]:
-    return (sys.executable, str(HERE / "box_worker.py"), json.dumps(troubles))
+    return (sys.executable, str(HERE / "worker.py"), json.dumps(troubles))
 
 
 def render(root: Root, stored: StoredConfig, job: JobConfig = PLAIN, **more) -> RunResult:

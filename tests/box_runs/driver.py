@@ -1,16 +1,12 @@
-"""A driver in a process of its own: python drive.py FOLDER NUM_SCENES RAY_ADDRESS TROUBLES."""
+"""A driver in a process of its own: python -m tests.box_runs.driver FOLDER NUM_SCENES RAY_ADDRESS TROUBLES."""
 
 import json
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from jobs_harness import render, stored_config, worker_command
 
 from scenegen.config import JobConfig
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
+from tests.box_runs.harness import render, stored_config, worker_command
 
 folder, num_scenes, address, troubles = sys.argv[1:]
 try:

@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs_harness import PLAIN, files_of, render, stored_config, worker_command
 
 from scenegen.config import CameraConfig, JobConfig
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
 from scenegen.verify.views import verify_dataset
+from tests.box_runs.harness import PLAIN, files_of, render, stored_config, worker_command
 
 LENIENT = JobConfig(max_failed=1.0)
 

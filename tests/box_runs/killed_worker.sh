@@ -5,4 +5,4 @@ moment=$(flock "$2.lock" bash -c 'head -n 1 "$0"; sed -i 1d "$0"' "$2")
 if [ "${moment:-lives}" != lives ]; then
     (sleep "$moment" && kill -9 $$) </dev/null >/dev/null 2>&1 &
 fi
-exec "$1" "$(dirname "$0")/box_worker.py"
+exec "$1" "$(dirname "$0")/worker.py"

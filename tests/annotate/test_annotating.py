@@ -9,7 +9,6 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from jobs_harness import PLAIN, SMALL, files_of, render, stored_config, worker_command
 
 from scenegen.annotate.actor import AnnotateWork, Annotator
 from scenegen.annotate.manifest import choose_estimators
@@ -26,16 +25,15 @@ from scenegen.shards.config_file import require_config
 from scenegen.shards.sidecars import missing_shards
 from scenegen.verify.problem import remedy
 from scenegen.verify.views import verify_dataset
+from tests.box_runs.harness import SMALL, files_of
 
 FIRST, SECOND = (f"depth_simulated-0000{shard}-of-00002.parquet" for shard in (0, 1))
 
 
-@pytest.fixture(scope="session")
-def rendered(ray_address, tmp_path_factory):
+@pytest.fixture(scope="module")
+def rendered(uninterrupted_run):
     """A finished dataset of eight scenes in two shards, without sidecars."""
-    folder = tmp_path_factory.mktemp("rendered")
-    assert render(Root.open(folder), stored_config(), PLAIN, command=worker_command()).exit_code == EXIT_DONE
-    return folder
+    return uninterrupted_run
 
 
 @pytest.fixture
@@ -55,7 +53,7 @@ def problems_of(folder):
     return [*verify_dataset(Root.open(folder), stored.config, stored.meta)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def annotated(rendered, tmp_path_factory):
     folder = shutil.copytree(rendered, tmp_path_factory.mktemp("annotated") / "data")
     assert run(folder).exit_code == EXIT_DONE

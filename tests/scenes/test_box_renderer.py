@@ -1,20 +1,14 @@
 """The box renderer is a second pair of eyes: it sees what layout's ray caster sees."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from box_worker import Records
-from jobs_harness import SMALL
 
 from scenegen.layout.sampler import sample_scene
 from scenegen.layout.spec import SceneSpec
 from scenegen.layout.visibility import SceneCaster
 from scenegen.scenes.box_renderer import BoxLibrary, BoxRenderer
+from tests.box_runs.harness import SMALL
+from tests.box_runs.worker import Records
 
 LIBRARY = BoxLibrary(Records())
 
