@@ -73,7 +73,7 @@ def test_missing_data_and_an_unwritable_run_folder_are_told(tiny_data, tmp_path,
     assert "cannot write" in capsys.readouterr().err
 
 
-def test_sigterm_ends_with_75_and_a_checkpoint_that_the_same_command_goes_on_from(tiny_data, tmp_path):
+def test_sigterm_ends_with_75_and_a_checkpoint_that_the_same_command_resumes_from(tiny_data, tmp_path):
     stage = tmp_path / "run/structure_vae"
     options = ["--shards", str(tiny_data), "--run-dir", str(tmp_path / "run"), "--stage", "structure_vae", *SMALL]
     command = [sys.executable, "-m", "pipelines.train.cli", *options, "--max-steps", "1000", "--workers", "1"]

@@ -38,7 +38,7 @@ def seen_px(coords_N3, T_grid_cam, K_norm, size):
     return seen
 
 
-def test_a_shape_is_its_asset_or_the_asset_turned_and_whole(tiny_data):
+def test_a_shape_is_its_asset_or_the_asset_rotated_and_whole(tiny_data):
     source, objects = ShapeSource(options(tiny_data), "train", 0), ObjectDataset.open(tiny_data)
     canonical = 0
     for index, epoch in itertools.product(range(len(source)), range(4)):
@@ -66,7 +66,7 @@ def test_a_lone_objects_points_lie_on_its_surface(tiny_data):
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_views_of_a_turned_asset_show_its_voxels(tiny_data, stored):
+def test_views_of_a_rotated_asset_show_its_voxels(tiny_data, stored):
     tables = {"latents": "tiny"} if stored else {"extractor": "tiny"}
     source = RenderSource(options(tiny_data, views_per_sample=2, **tables), "train", 0, mesh=True)
     for index, epoch in itertools.product(range(len(source)), range(2)):
@@ -84,13 +84,13 @@ def test_views_of_a_turned_asset_show_its_voxels(tiny_data, stored):
     assert len(batch.vertices) == 2 and batch.noise_N8.shape == (len(batch.coords_N4), 8)
 
 
-def test_turned_voxels_take_the_features_of_the_place_they_come_from(tiny_data):
+def test_rotated_voxels_take_the_features_of_the_place_they_come_from(tiny_data):
     source = LatentSource(options(tiny_data, extractor="tiny"), "train", 0)
     objects = ObjectDataset.open(tiny_data)
-    turned = [source.load(index, epoch) for index, epoch in itertools.product(range(len(source)), range(3))]
-    turned = [s for s in turned if not np.array_equal(s.coords_N3.numpy(), objects.geometry(s.name.asset_uid).voxels)]
-    assert len(turned) > 4
-    for sample in turned:
+    rotated = [source.load(index, epoch) for index, epoch in itertools.product(range(len(source)), range(3))]
+    rotated = [s for s in rotated if not np.array_equal(s.coords_N3.numpy(), objects.geometry(s.name.asset_uid).voxels)]
+    assert len(rotated) > 4
+    for sample in rotated:
         assert sample.feats_NC.shape == (len(sample.coords_N3), FEATURE_CHANNELS)
         assert sample.feats_NC.dtype == torch.float16
         neighbours = sample.coords_N3.int().diff(dim=0).abs().sum(1) == 1  # rows that touch along z
@@ -108,7 +108,7 @@ def test_the_nearest_voxel_is_the_nearest_of_all():
     np.testing.assert_allclose(found, distance.min(1))
 
 
-def test_a_turned_mesh_fills_the_unit_cube_again():
+def test_a_rotated_mesh_fills_the_unit_cube_again():
     vertices = np.random.default_rng(0).uniform(-0.5, 0.5, (50, 3))
     rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
     T = normalising_transform(vertices, rotation)
@@ -164,11 +164,11 @@ AS_IN_SCENES = Augmentation(axis="vertical", resize_probability=0.0, hidden=(0.3
 
 def test_a_covered_lone_object_shows_less_of_itself_and_keeps_its_whole_shape(tiny_data):
     whole = LoneObjectSource(options(tiny_data, augmentation=replace(AS_IN_SCENES, hidden=(0, 0))), "train", 0)
-    covered_too = LoneObjectSource(options(tiny_data, augmentation=AS_IN_SCENES), "train", 0)
+    with_cover = LoneObjectSource(options(tiny_data, augmentation=AS_IN_SCENES), "train", 0)
     compared = 0
     for index, epoch in itertools.product(range(len(whole)), range(4)):
         try:
-            seen, less = whole.load(index, epoch), covered_too.load(index, epoch)
+            seen, less = whole.load(index, epoch), with_cover.load(index, epoch)
         except Rejected:
             continue
         masks = [sample.images.scene_mask_SS > 0 for sample in (seen, less)]
@@ -200,10 +200,10 @@ def test_the_cubes_of_lone_objects_are_those_of_scenes(tiny_data):
 
 def test_a_vertical_axis_leaves_up_where_it_is():
     rng = np.random.default_rng(0)
-    turns = np.stack([random_rotation(rng, "vertical") for _ in range(200)])
-    np.testing.assert_allclose(turns[:, 2], np.tile([0, 0, 1], (200, 1)), atol=1e-12)
-    np.testing.assert_allclose(turns @ turns.transpose(0, 2, 1), np.tile(np.eye(3), (200, 1, 1)), atol=1e-12)
-    headings = np.arctan2(turns[:, 1, 0], turns[:, 0, 0])
+    rotations = np.stack([random_rotation(rng, "vertical") for _ in range(200)])
+    np.testing.assert_allclose(rotations[:, 2], np.tile([0, 0, 1], (200, 1)), atol=1e-12)
+    np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (200, 1, 1)), atol=1e-12)
+    headings = np.arctan2(rotations[:, 1, 0], rotations[:, 0, 0])
     assert np.histogram(headings, 4, (-np.pi, np.pi))[0].min() > 30, "every heading is as likely"
 
 

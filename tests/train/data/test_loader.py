@@ -53,7 +53,7 @@ def test_batches_do_not_depend_on_the_number_of_workers(source):
         assert_same(one, other)
 
 
-def test_training_goes_on_where_it_stopped(source):
+def test_training_resumes_where_it_stopped(source):
     (fourth,) = steps(source, 1, first=3)
     for one, other in zip(fourth, steps(source, 4)[3], strict=True):
         assert_same(one, other)
@@ -76,7 +76,7 @@ def test_fixed_samples_come_in_their_order(source):
         assert_same(one, other)
 
 
-class Troubled:
+class Flawed:
     """A source whose samples are their numbers, some of which are bad."""
 
     def __init__(self, bad=(), rejected=(), policy=RAISING):
@@ -99,38 +99,38 @@ class Troubled:
         return tuple(samples)
 
 
-def samples(troubled, **changes):
-    return [sample for step in steps(troubled, 5, micro_batch_tokens=100.0, **changes) for sample in step[0]]
+def samples(source, **changes):
+    return [sample for step in steps(source, 5, micro_batch_tokens=100.0, **changes) for sample in step[0]]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_bad_row_ends_training_with_its_name(workers):
     with pytest.raises(BadRowError, match="views-00003, row 7, asset chair"):
-        samples(Troubled(bad=[7]), workers=workers)
+        samples(Flawed(bad=[7]), workers=workers)
 
 
 def test_bad_rows_are_replaced_by_the_same_samples_every_time_and_logged(caplog):
     policy = BadRowPolicy("replace")
     with caplog.at_level(logging.WARNING):
-        found = samples(Troubled(bad=[7, 8], policy=policy))
+        found = samples(Flawed(bad=[7, 8], policy=policy))
     assert len(found) == 40 and not {7, 8} & {*found}
-    assert found == samples(Troubled(bad=[7, 8], policy=policy), workers=2)
+    assert found == samples(Flawed(bad=[7, 8], policy=policy), workers=2)
     assert "views-00003, row 7" in caplog.text
 
 
 def test_too_many_bad_rows_are_an_error_that_says_how_many():
     with pytest.raises(PipelineError, match=r"more than the budget of 0.10%"):
-        samples(Troubled(bad=range(0, 40, 4), policy=BadRowPolicy("replace")))
+        samples(Flawed(bad=range(0, 40, 4), policy=BadRowPolicy("replace")))
 
 
 def test_rejected_samples_are_replaced_without_asking():
-    found = samples(Troubled(rejected=range(10)))
+    found = samples(Flawed(rejected=range(10)))
     assert len(found) == 40 and min(found) >= 10
 
 
 def test_a_source_that_rejects_everything_is_an_error_with_the_reasons():
     with pytest.raises(PipelineError, match=r"64 samples in a row.*too small \(64\)"):
-        samples(Troubled(rejected=range(40)))
+        samples(Flawed(rejected=range(40)))
 
 
 def test_workers_have_ended_when_batches_are_closed_though_something_still_refers_to_them(source, monkeypatch):

@@ -1,4 +1,4 @@
-"""What a stage reads of the data decides whether it may go on; the rest may change."""
+"""Only a change of the data that a stage reads keeps it from resuming."""
 
 import copy
 

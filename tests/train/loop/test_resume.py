@@ -1,4 +1,4 @@
-"""A run that was stopped goes on as if it had not been."""
+"""A run that was stopped resumes as if it had not been."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def test_four_steps_equal_two_and_a_resume_and_two_bit_for_bit(train):
     assert without_times(whole) == without_times(parts)
 
 
-def test_a_stage_without_time_left_is_finished_where_it_is_and_goes_on_without_a_limit(train):
+def test_a_stage_without_time_left_is_finished_where_it_is_and_resumes_without_a_limit(train):
     endless, now = replace(RECIPE, steps=10**6), replace(OPTIONS, seconds=0.0)
     for _ in range(2):  # the second time it is finished: other stages build on it
         train("timed", recipe=endless, options=now)
@@ -70,7 +70,7 @@ def test_a_stage_without_time_left_is_finished_where_it_is_and_goes_on_without_a
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_saves_the_step_at_hand_and_the_next_run_goes_on_from_it(train, number):
+def test_a_signal_saves_the_step_at_hand_and_the_next_run_resumes_from_it(train, number):
     stop = threading.Event()
     with stop_on_signal(stop), pytest.raises(Interrupted) as stopped:
         train("stopped", stop=stop, loader=Signalling(at=2, number=number))
@@ -133,7 +133,7 @@ def test_resume_never_refuses_a_folder_with_checkpoints(train):
         train(options=replace(OPTIONS, resume="never"))
 
 
-def test_a_given_checkpoint_is_gone_on_from(train):
+def test_a_run_resumes_from_a_given_checkpoint(train):
     train("long")
     train("branch", options=replace(OPTIONS, resume=str(train.folder("long") / "checkpoints/step-00000002")))
     assert_equal_bit_for_bit(

@@ -154,7 +154,7 @@ def test_mask_and_depth_move_vertices_towards_the_truth(radius: float) -> None:
         assert float(scale.grad) * (0.4 - radius) < 0
 
 
-def test_normals_of_a_mesh_turned_inside_out_face_the_camera() -> None:
+def test_normals_of_a_mesh_inside_out_face_the_camera() -> None:
     vertices, faces = octahedron()
     (outside, inside) = (render_mesh(vertices, f, VIEWS[0]) for f in (faces, faces.flip(1)))
     torch.testing.assert_close(inside.normal_3HW, -outside.normal_3HW)

@@ -68,7 +68,7 @@ def test_a_step_that_is_not_finite_changes_no_weight(gradient_alone):
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_training_goes_on_after_a_step_that_is_not_finite(train):
+def test_training_continues_after_a_step_that_is_not_finite(train):
     only_second = samples_of_step(1) - samples_of_step(0) - samples_of_step(2)
     train(recipe=replace(RECIPE, steps=3), spoil=only_second)
     lines = [line for line in read_metrics(train.folder() / "metrics.jsonl") if line["kind"] == "train"]

@@ -178,7 +178,7 @@ def test_the_gaussian_decoder_sees_draws_of_the_posterior(stage, batch):
     voxels = samples.voxels
     with torch.no_grad():
         mean, log_variance = encoder(SparseTensor(samples.feats_NC.float(), voxels))
-    drawn = module._drawn_latent(samples, voxels)
+    drawn = module._sampled_latent(samples, voxels)
     torch.testing.assert_close(drawn, mean + (0.5 * log_variance).exp() * samples.noise_N8)
 
 
@@ -188,11 +188,11 @@ def test_the_gaussian_decoder_sees_draws_of_the_posterior(stage, batch):
 def test_a_fresh_texturer_predicts_what_the_base_alone_predicts(stage, batch):
     made = stage("texturer")
     module, samples = made.module(), batch(made)
-    (base,), voxels, known = module._base, samples.voxels, module.known(samples)
+    (base,), voxels, seen = module._base, samples.voxels, module.observe(samples)
     x, t_B = SparseTensor(samples.noise_N8, voxels), torch.tensor([900.0, 300.0])
     with torch.no_grad():
-        steered = module.branch(x, t_B, known.cond, 1000 * known.visible_B, base)
-        assert torch.equal(steered.feats, base(x, t_B, known.cond.instance_masked_BTC).feats)
+        steered = module.branch(x, t_B, seen.cond, 1000 * seen.visible_B, base)
+        assert torch.equal(steered.feats, base(x, t_B, seen.cond.instance_masked_BTC).feats)
 
 
 def test_alignment_teaches_the_texturer_and_not_its_teacher(stage, batch):
