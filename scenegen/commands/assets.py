@@ -39,12 +39,12 @@ def say(line: str) -> None:
 
 @dataclass(frozen=True)
 class List:
-    """Show what is in asset stores: counts by split, licence and category, or every record."""
+    """Count the assets of stores by split, licence and category."""
 
     store: tuple[str, ...] = ("starter",)
     """Prepared stores: "starter" or folders."""
     records: bool = False
-    """Print one JSON line an asset instead of the counts."""
+    """Print the record of every asset as a line of JSON, instead of the counts."""
 
     def run(self) -> int:
         """Print the records or the counts."""
@@ -62,14 +62,17 @@ class List:
 
 @dataclass(frozen=True)
 class Fetch:
-    """Get a public collection: sweethome3d is the Debian package sweethome3d-furniture (120 MB)."""
+    """Download a public collection of models.
+
+    sweethome3d is the Debian package sweethome3d-furniture (120 MB).
+    """
 
     what: tyro.conf.Positional[Literal["sweethome3d"]] = "sweethome3d"
     """Which collection."""
     out: Path = Path("assets/sweethome3d")
     """The folder that gets the .sh3f libraries and their attribution file."""
     deb: Path | None = None
-    """A package that is there already, instead of downloading it."""
+    """The package as a local file, instead of downloading it."""
 
     def run(self) -> int:
         """Download, unpack, write ATTRIBUTION.txt, and say what to do next."""
@@ -82,46 +85,49 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Bring raw models into canonical form: one GLB each with its convex parts, and a manifest. Run again to go on."""
+    """Bring raw models into canonical form, with a manifest.
+
+    Each model becomes one GLB with its convex parts. Stop at any time; the same command resumes.
+    """
 
     input: Path
     """A folder of model files, a collection's raw folder, a .sh3f file or a folder of them."""
     out: Path
-    """The store to make or to complete."""
+    """The asset store, a folder; assets that it holds already are kept."""
     source: Source = "folder"
-    """What the input is."""
+    """What the input is: a plain folder of models, or a known collection."""
     metadata: Path | None = None
-    """TRELLIS-500K's metadata.csv of the collection, where it does not lie in the input."""
+    """TRELLIS-500K's metadata.csv of the collection, if it is not in the input."""
     name: str = ""
-    """Name of the collection in the records; by default the source, or the folder's name."""
+    """Name of the collection in the records. Default: the source, or the folder's name."""
     licence: str = "NOASSERTION"
-    """SPDX id of a plain folder's models."""
+    """Licence of the models of a plain folder, as an SPDX id."""
     author: str = ""
-    """Author of a plain folder's models."""
+    """Author of the models of a plain folder."""
     min_aesthetic_score: float | None = None
-    """Leave out rows with a lower score, or none."""
+    """Leave out models with a lower score or without one."""
     licences: tuple[str, ...] = ()
-    """Leave out assets of other licences (SPDX ids)."""
+    """Leave out models of other licences than these SPDX ids. Default: keep all."""
     max_file_mb: float | None = None
     """Leave out larger raw files."""
     max_faces: int = 1_000_000
-    """Quarantine models with more faces."""
+    """Refuse models with more faces; they are listed in the store's quarantine."""
     simplify_faces: int | None = None
-    """Decimate models above this many faces."""
+    """Decimate models with more faces to this many."""
     texture_px: int = 1024
-    """Longer sides of textures are scaled down to it."""
+    """Scale textures down to this length of their longer side."""
     allow_missing_textures: bool = False
     """Use the material's colour where a texture is missing, instead of refusing the model."""
     workers: int | None = None
-    """Assets at a time; by default one a core."""
+    """Models at a time. Default: one for each core."""
     timeout_s: float = 120.0
-    """Longest time in Blender for one asset."""
+    """Seconds that one model may take in Blender."""
     parts_timeout_s: float = 60.0
-    """Longest time for its convex parts; then one hull stands in."""
+    """Seconds that its convex decomposition may take; after that, one convex hull is used."""
     retry_quarantined: bool = False
-    """Try again what was refused before."""
+    """Try models again that were refused before."""
     ray_address: str = ""
-    """A Ray cluster instead of this machine."""
+    """A running Ray cluster that prepares the models, instead of this machine."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
         MAIN: "input out source licence workers",
@@ -171,9 +177,10 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Check:
-    """Verify every file of stores and folders against its manifest, or write a folder's manifest.
+    """Verify every asset file against its manifest.
 
-    What was refused when a store was prepared is named, and is no fault of the store.
+    Or write the manifest of a folder of environment maps or materials. Models that were refused when a store was
+    prepared are named, and are no fault of the store.
     """
 
     store: tuple[str, ...] = ("starter",)
@@ -183,9 +190,9 @@ class Check:
     materials: tuple[str, ...] = ("procedural",)
     """Materials: "procedural" or folders."""
     write: Path | None = None
-    """Write manifest.jsonl of this folder of environment maps or materials instead of checking."""
+    """Instead of checking, write manifest.jsonl of this folder of environment maps or materials."""
     kind: Literal["hdris", "materials"] = "hdris"
-    """What the folder to write a manifest for holds."""
+    """What the folder of --write holds."""
 
     def run(self) -> int:
         """One line for every fault; exit code 1 if there is one."""
@@ -210,14 +217,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Notice:
-    """Print the attribution text of the assets that a dataset uses, or of whole stores."""
+    """Print the attribution that the assets of a dataset ask for."""
 
     data: str | None = None
-    """A dataset; only the assets in its scenes are named."""
+    """A dataset, of which the assets in its scenes are named. Default: all assets of --store."""
     store: tuple[str, ...] = ("starter",)
-    """Stores to look the assets up in; the dataset's own configuration goes before."""
+    """Prepared stores, "starter" or folders, if no dataset says them."""
     out: Path | None = None
-    """Write to this file instead of the terminal."""
+    """A file that gets the text. Default: the terminal."""
 
     def run(self) -> int:
         """Print or write the text."""
