@@ -1,4 +1,7 @@
-"""The networks of TRELLIS and 3D-Fixer, DINOv2 and MoGe-2, and their checkpoints. Needs only PyTorch to import."""
+"""The networks of TRELLIS and 3D-Fixer, DINOv2 and MoGe-2, and their checkpoints. Needs only PyTorch to import.
+
+What is public is in `__all__`; the rest may change without notice.
+"""
 
 from models.checkpoints import CheckpointError, Runtime, read_network, read_pipeline, write_network, write_pipeline
 from models.compat import MENDED, OFFICIAL, ReferenceCompat

@@ -30,33 +30,41 @@ class AssetsConfig:
     """Where objects, lights and materials come from."""
 
     objects: tuple[str, ...] = ("starter",)
-    """Prepared asset stores: "starter" (embedded) or folders made by `scenegen assets prepare`."""
+    """Prepared asset stores: "starter" (in this package) or folders that `scenegen assets prepare` has made."""
     hdris: tuple[str, ...] = ("bpy",)
-    """ "bpy" (the CC0 maps inside the bpy wheel) and folders of .exr/.hdr files."""
+    """Environment maps: "bpy" (the CC0 maps in Blender's wheel) and folders of .exr and .hdr files."""
     materials: tuple[str, ...] = ("procedural",)
-    """ "procedural" (the built-in families) and folders of PBR texture sets or .blend materials."""
+    """Materials of floor and walls: "procedural" (the built-in families) and folders of PBR texture sets or of .blend
+    materials."""
     split: Annotated[Split, tyro.conf.arg(aliases=["--split"])] = "train"
     """Only assets of this split are used."""
     licences: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--licences"])] = ()
-    """SPDX ids to keep; empty keeps all."""
+    """Only assets of these licences are used, as SPDX ids. Default: all."""
     min_aesthetic_score: float | None = None
-    """Drop assets with a known lower score."""
+    """Leave out assets whose score is known and lower."""
     max_faces: int | None = None
-    """Drop assets with more faces."""
+    """Leave out assets with more faces."""
 
 
 @dataclass(frozen=True)
 class RoomConfig:
-    """Floor and walls (official sizes; frame: z up, object area around the origin)."""
+    """Floor and walls; the defaults are the official sizes.
+
+    Frame: z up, the objects stand around the origin.
+    """
 
     floor_size_m: float = 7.5
+    """Side of the square floor."""
     floor_z_m: float = -0.5
+    """Height of the floor in world coordinates."""
     wall_height_m: float = 7.5
+    """Height of the walls above the floor."""
     wall_count_weights: tuple[float, float, float, float, float] = (0.2, 0.1, 0.2, 0.25, 0.25)
-    """Relative weight of 0, 1, 2, 3, 4 walls; the first is the share of outdoor scenes."""
+    """Relative frequency of 0, 1, 2, 3 and 4 walls; scenes without walls are outdoors."""
     wall_margin_m: float = 0.5
-    """A wall is unseen by a camera that is beyond it or nearer to it than this."""
+    """A wall is hidden from a camera that is behind it or nearer to it than this."""
     material_scale: tuple[float, float] = (0.6, 1.6)
+    """Range from which the scale of each material's pattern is drawn."""
 
 
 @dataclass(frozen=True)
@@ -64,25 +72,32 @@ class LightConfig:
     """Environment light and lamps."""
 
     strength: tuple[float, float] = (0.6, 1.6)
-    """Exposure of the HDR map, log-uniform."""
+    """Range of the environment map's strength, drawn log-uniformly."""
     rotate: bool = True
+    """Rotate the environment map by a random angle."""
     lamp_probability: float = 0.6
     """Share of scenes with one to three area lamps above the objects."""
 
 
 @dataclass(frozen=True)
 class PlacementConfig:
-    """Objects on the floor, without interpenetration (supplement section 5)."""
+    """Objects on the floor, without interpenetration.
+
+    Supplement section 5.
+    """
 
     num_objects: tuple[int, int] = (20, 20)
-    """Inclusive range of assets sampled for a scene."""
+    """Range of the number of objects in a scene, both ends included."""
     area_m: float = 5.0
+    """Side of the square in which objects are placed."""
     scale: tuple[float, float] = (0.5, 2.0)
+    """Range of the longest side of an object, in metres."""
     max_attempts: int = 100
+    """Draws of scale, rotation and position before an object is left out."""
     redraw_scale: bool = True
-    """Draw the scale anew at each attempt (the paper's rule), or draw it once and keep it."""
+    """Draw the scale anew at each attempt (the paper's rule), instead of once for each object."""
     largest_first: bool = True
-    """Place assets of kept scales in the order of their size (the paper states none); redrawn ones go as sampled."""
+    """Where the scale is drawn once, place the largest objects first (the paper states no order)."""
     clearance_m: float = 0.002
     """Objects keep at least this distance from each other."""
     contact_gap_m: float = CONTACT_GAP_M
@@ -91,62 +106,84 @@ class PlacementConfig:
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """Official distribution: look-at centre, 1/r^2 uniform, fov tied to the radius, sin(elevation) uniform."""
+    """Cameras that look at the scene's centre; the defaults are the official distribution.
+
+    1/r^2 is uniform, the field of view is tied to the radius r, the sine of the elevation is uniform.
+    """
 
     num_views: int = 30
+    """Views of each scene."""
     resolution_px: int = 1024
+    """Width and height of the images."""
     fov_deg: tuple[float, float] = (20.0, 70.0)
+    """Range of the horizontal field of view."""
     max_elevation_sin: float = 2.0 / 3.0
+    """Sine of the highest elevation of a camera above the centre."""
     framed_radius_m: float = 1.7320508075688772
     """Radius of the sphere around the target that every view frames exactly."""
     target_jitter_m: float = 0.0
+    """The point that a camera looks at is moved by up to this far along each axis."""
     roll_deg: float = 0.0
+    """The largest roll of a camera, to either side."""
     free_fov: bool = False
-    """Draw fov and distance independently instead of tying them."""
+    """Draw field of view and distance independently, instead of tying them."""
 
 
 @dataclass(frozen=True)
 class VisibilityConfig:
-    """The ray-cast pre-pass that rejects views before anything expensive is rendered."""
+    """The ray-cast pre-pass that rejects views before they are rendered."""
 
     prepass_px: int = 96
+    """Width and height of the image that is cast."""
     min_clearance_m: float = 0.25
-    """The camera's free distance to the nearest surface."""
+    """Least distance from the camera to the nearest surface."""
     usable_share: float = 0.005
-    """An instance is usable in a view when it covers this share of the pixels (official training filter)."""
+    """An object is usable in a view if it covers this share of the pixels (the official training filter)."""
     min_usable_objects: int = 3
+    """Least number of objects that must be usable in a view."""
     min_usable_fraction: float = 0.5
-    """A view shows at least this fraction of the scene's objects usably."""
+    """Least fraction of the scene's objects that must be usable in a view."""
     max_candidates: int = 8
-    """Candidates drawn for one view before the best of them is taken."""
+    """Cameras that are tried for one view before the best of them is taken."""
 
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """Cycles settings of the beauty pass; the exact passes always take one sample through the pixel centre."""
+    """Cycles settings of the RGB image.
 
+    The exact passes (depth, ids, normals) always take one sample through the pixel centre.
+    """
+
+    # With the threshold below the samples are those of the official generator, so that the image error is its error.
+    # What is saved is the synchronisation of every view: tests/benchmarks/results/render_quality.md. 192 samples at
+    # a threshold of 0.03 cost a fifth less and have 1.06 times the error.
     samples: int = 128
-    """Most samples of a pixel; with the threshold below, those of the official generator, so that the image error is
-    its error. What is saved is the synchronisation of every view: tests/benchmarks/results/render_quality.md."""
+    """The most samples of a pixel; the default is the official generator's."""
     adaptive_threshold: float = 0.01
-    """Noise at which a pixel is done; 0 gives every pixel all samples. 192 samples at 0.03 cost a fifth less
-    and have 1.06 times the error."""
+    """Noise level at which a pixel gets no more samples; 0 gives every pixel all of them."""
     denoise: bool = True
+    """Denoise the image with OpenImageDenoise."""
     diffuse_bounces: int = 1
+    """The most diffuse reflections of a light path."""
     glossy_bounces: int = 1
+    """The most glossy reflections of a light path."""
     transmission_bounces: int = 3
+    """The most refractions of a light path."""
     transparent_bounces: int = 3
+    """The most transparent surfaces that a light path crosses."""
     adaptive_min_samples: int = 0
-    """Samples before adaptive sampling may stop a pixel; 0 lets Cycles choose."""
+    """Least samples of a pixel before its noise is looked at; 0 lets Cycles choose."""
     sampling_pattern: Literal["BLUE_NOISE", "TABULATED_SOBOL"] = "BLUE_NOISE"
-    """Within the noise of the measurement the two are equal over several seeds."""
+    """Cycles' sampling pattern; measured over several seeds, the two are equally good."""
     denoising_prefilter: Literal["ACCURATE", "FAST", "NONE"] = "ACCURATE"
+    """Prefilter of the denoiser's guiding passes."""
     view_transform: str = "AgX"
+    """Blender's view transform from scene light to sRGB."""
     albedo: bool = False
     """Also store the diffuse colour of every pixel (black for metals)."""
     transparent: Transparent = "first"
-    """What depth, ids and normals show where glass stands in front: the first surface, the first opaque one instead,
-    or both, each in columns of its own (scenegen/contract/README.md)."""
+    """What depth, ids and normals show where glass stands in front: the first surface, the first opaque surface
+    instead, or both in columns of their own (scenegen/contract/README.md)."""
 
 
 _BEFORE: dict[str, dict[str, Any]] = {"placement": {"contact_gap_m": 0.0}, "render": {"transparent": "first"}}

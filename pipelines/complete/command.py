@@ -27,91 +27,98 @@ MISSING = "fixer-complete needs an image (--image and --masks) or a row of a dat
 
 @dataclass(frozen=True)
 class CompleteCommand:
-    """One image with instance masks in, a 3D scene of complete objects out.
+    """Complete the objects of one image in 3D, in place.
 
-    With --serve a web page instead; `fixer-complete --serve --help` says how.
+    An image and its instance masks become a scene of complete objects. A row of a dataset (--shards and --view) can
+    stand for an image with its masks, depth and camera.
+
+    With --serve it is a web page instead; `fixer-complete --serve --help` explains it.
     """
 
     out: Path
-    """The scene, a GLB with a node per instance."""
+    """The scene, a GLB file with a node for each instance."""
     checkpoint: str | None = None
-    """Folder or owner/repo on the hub with a pipeline.json: a run's `pipeline/`, or the released checkpoint. Default:
-    the small model that comes with this package, which is not the released one."""
+    """A folder, or owner/repo on the hub, with a pipeline.json: RUN_DIR/pipeline of train-fixer, or the released
+    checkpoint. Default: the small model in this package, which is not the released one."""
     image: Path | None = None
-    """Picture to complete."""
+    """The image to complete."""
     masks: Path | None = None
-    """Image of ids or colours (not JPEG), folder with a mask per instance, or COCO JSON. May be of another size."""
+    """An image of ids or colours (not JPEG), a folder with a mask for each instance, or COCO JSON. The size may differ
+    from the image's."""
     depth: str = ""
-    """moge2, depth_pro or vggt, or a file (.npy, .npz, .exr, .tiff, .pfm, 16-bit .png); with --shards gt or an
-    estimator of its sidecars. Default: moge2 for an image, gt for a row."""
+    """An estimator (moge2, depth_pro, vggt) or a file (.npy, .npz, .exr, .tiff, .pfm, 16-bit .png); with --shards: gt,
+    or an estimator of its sidecars. Default: moge2 for an image, gt for a row."""
     depth_weights: Path | None = None
-    """Weights of that estimator, a file or folder. Default: moge2 of --encoder-weights, else the Hugging Face cache."""
+    """Weights of the depth estimator, a file or folder. Default: moge2 of --encoder-weights, otherwise the Hugging Face
+    cache."""
     depth_unit_m: Annotated[str | None, tyro.conf.arg(metavar="M|NAME")] = None
-    """What a value of 1 in the depth file means: metres, as 0.001, or m, cm, mm, scannet, tum, kitti, sunrgbd. Default:
-    decided from the values, and said."""
+    """What a value of 1 in the depth file means: a number of metres, such as 0.001, or m, cm, mm, scannet, tum, kitti,
+    sunrgbd. Default: decided from the values, and said."""
     depth_along_ray: bool = False
-    """The depth file holds distances from the camera, not depth along its axis."""
+    """The depth file holds distances along each pixel's ray, not depth along the camera's axis."""
     camera: Path | None = None
-    """JSON with intrinsics and, if it is known, the pose. Default: MoGe-2's focal length, a level camera."""
+    """A JSON file with intrinsics and, if it is known, the pose. Default: MoGe-2's focal length, a level camera."""
     fov_deg: float | None = None
-    """Horizontal field of view, instead of --camera."""
+    """Horizontal field of view of the camera; --camera takes a file instead."""
     shards: str | None = None
-    """Dataset to take image, masks, depth and camera from."""
+    """A dataset from which image, masks, depth and camera are taken."""
     view: int | None = None
     """Number of the view in --shards."""
     instances: Annotated[tuple[int, ...], tyro.conf.arg(metavar="ID ID ...")] = ()
-    """Ids to complete. Default: all."""
+    """Ids of the instances to complete. Default: all."""
     split_components: bool = False
-    """Of a single mask, complete each part that touches no other as an object of its own; specks are left out."""
+    """Split a single mask into its connected components and complete each as an object of its own; specks are left
+    out."""
     splats: Path | None = None
-    """Also the Gaussians of all instances, as a PLY for splat viewers."""
+    """Also write the Gaussians of all instances, as a PLY file for splat viewers."""
     objects_dir: Path | None = None
-    """Also one GLB per instance, ID.glb."""
+    """Also write a GLB file of each instance into this folder, ID.glb."""
     picture: Path | None = None
-    """Also a PNG: the image, and the completed objects from its camera and from the side."""
+    """Also write a PNG: the image, and the completed objects from its camera and from the side."""
     report: Path | None = None
-    """Also a JSON report: outcomes, transforms, timings, seeds."""
+    """Also write a JSON report: outcomes, transforms, timings, seeds."""
     colours: Literal["mesh", "image", "gaussians"] | None = None
-    """Whose colours the surface gets: the mesh decoder's, those that the image shows nearest to it, or the Gaussians'.
-    Default: the checkpoint's choice, mesh officially."""
+    """Where the colours of the surface come from: the mesh decoder, the nearest points that the image shows, or the
+    Gaussians. Default: the checkpoint's choice, officially mesh."""
     texture: int | None = None
-    """Bake textures of this edge (512, 1024, ...) instead of vertex colours. Needs the `export` extra."""
+    """Bake textures of this width and height (512, 1024, ...) instead of vertex colours. Needs the `export` extra."""
     max_faces: int | None = None
-    """Simplify every mesh to so many faces. Default: all there are; 20000 with --texture. Needs the `export` extra."""
+    """Simplify every mesh to at most this many faces. Default: keep all; 20000 with --texture. Needs the `export`
+    extra."""
     carve: bool | None = None
-    """Take away what would hide something that the image sees, and crumbs that float beside an object. Default: the
+    """Remove voxels that would hide what the image shows, and crumbs that float beside an object. Default: the
     checkpoint's choice, officially not."""
     thin: bool | None = None
-    """Of walls that come out several voxels thick keep the middle, and smooth the mesh. Default: the checkpoint's
-    choice, officially not."""
+    """Thin walls that are several voxels thick to their middle, and smooth the mesh. Default: the checkpoint's choice,
+    officially not."""
     clean: bool = True
-    """Take away what cannot be seen of a mesh from outside, and close small holes."""
+    """Remove what cannot be seen of a mesh from outside, and close small holes."""
     alpha: float | None = None
-    """How much of the depth is estimated. Default: 1, or 0 for gt."""
+    """Share of estimated depth in the depth that is given, from 0 (exact) to 1. Default: 1, or 0 for gt."""
     seed: int = 0
-    """Of the noise."""
+    """The seed of the noise from which the flows start."""
     steps: int | None = None
-    """Sampler steps of every stage. Default: the checkpoint's (25 officially)."""
+    """Sampling steps of each flow. Default: the checkpoint's (officially 25)."""
     guidance: float | None = None
-    """Strength of guidance, 0 for none. Default: the checkpoint's (5)."""
+    """Strength of classifier-free guidance; 0 for none. Default: the checkpoint's (officially 5)."""
     guidance_interval: tuple[float, float] | None = None
-    """Times at which guidance acts. Default: the checkpoint's (0.5 1)."""
+    """First and last time at which guidance acts. Default: the checkpoint's (officially 0.5 1)."""
     rescale_t: float | None = None
-    """Above 1, more of the steps are spent at noisy times. Default: the checkpoint's (3)."""
+    """Above 1, more of the steps are spent at noisy times. Default: the checkpoint's (officially 3)."""
     fit: Literal["letterbox", "squeeze"] = "letterbox"
-    """How an image that is not square becomes one for the encoders: black bars, or squeezed."""
+    """How an image that is not square becomes square for the encoders: with black bars, or squeezed."""
     encoder_weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=FILE ...")] = ()
-    """Weights that are not in the checkpoint: dinov2=FILE moge2=FILE."""
+    """Weights of encoders that are not in the checkpoint: dinov2=FILE moge2=FILE."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    """auto is CUDA where there is one."""
+    """Where the networks run; auto is CUDA where there is a GPU."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """auto is bf16 on CUDA."""
+    """Precision of the networks; auto is bf16 on CUDA and fp32 on the CPU."""
     memory_gb: float | None = None
-    """For what grows with the instances computed at once. Default: most of the free memory of a GPU, 4 on the CPU."""
+    """Memory for instances that are computed together. Default: most of the GPU's free memory, or 4 on the CPU."""
     offload: bool = False
-    """Keep networks in main memory and move each to the GPU for its step."""
+    """Keep the networks in main memory, and move each to the GPU for its step."""
     official_behaviour: bool = False
-    """Reproduce the released inference with its bugs (models/compat.py), for its numbers."""
+    """Reproduce the released inference with its bugs (models/compat.py), to compare with its numbers."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
         MAIN: "image masks depth fov-deg out",

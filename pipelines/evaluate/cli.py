@@ -29,72 +29,76 @@ BaselineChoice = Literal[
 
 @dataclass(frozen=True)
 class EvaluateCommand:
-    """Judge completed scenes against the truth: tables as Markdown and JSON, plots as PNG.
+    """Evaluate completed scenes against the ground truth.
 
-    For instance: fixer-evaluate --predictions runs/x/test --shards data/ --baseline visible_points convex_hull
+    Writes tables as Markdown and JSON, and plots as PNG. For instance:
+
+        fixer-evaluate --shards data/ --predictions runs/x/test --baseline visible_points convex_hull
     """
 
     predictions: tuple[str, ...] = ()
-    """Folders of predictions, each [SYSTEM=]DIR; SYSTEM is fixer (default), official, gen3dsr or midi."""
+    """Folders of predictions, each as [SYSTEM=]DIR; SYSTEM is fixer (default), official, gen3dsr or midi."""
     checkpoint: str = ""
-    """Complete the scenes now, with this checkpoint (folder or hub id), instead of --predictions fixer=DIR."""
+    """Complete the scenes now, with this checkpoint (folder or hub id), instead of reading predictions."""
     encoder_weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=FILE ...")] = ()
-    """Weights that are not in the checkpoint: dinov2=FILE moge2=FILE."""
+    """Weights of encoders that are not in --checkpoint: dinov2=FILE moge2=FILE."""
     save_predictions: Path | None = None
-    """Keep what --checkpoint makes in this folder, to be judged again with --predictions fixer=DIR."""
+    """A folder that keeps what --checkpoint makes, to be judged again with --predictions fixer=DIR."""
     baseline: tuple[BaselineChoice, ...] = ()
-    """Baselines that need no network; nearest_asset and mean_shape know the training assets; ground_truth is the truth
-    sampled again, the ceiling."""
+    """Baselines, which need no network. nearest_asset and mean_shape know the training assets; ground_truth is the
+    truth sampled a second time, the ceiling."""
     baseline_assets: Path | None = None
-    """Objects tables whose assets of the split train those two know; by default the ones that are judged with."""
+    """Objects tables whose assets of the split train are known to nearest_asset and mean_shape. Default: the tables of
+    the ground truth."""
     test_set: Literal["own", "arsg", "front3d", "gen3dsr", "scannet"] = "own"
-    """Whose ground truth: our shards, or a test set in its own layout (see --root)."""
+    """The ground truth: own (a dataset of scenegen, --shards), or a public test set in its own layout (--root)."""
     shards: Path | None = None
-    """Our dataset, for --test-set own."""
+    """A dataset of scenegen, for --test-set own."""
     objects: Path | None = None
-    """Its objects tables; by default beside the shards."""
+    """Its objects tables. Default: beside the shards."""
     root: Path | None = None
-    """Folder of a test set that is not ours."""
+    """Folder of a public test set."""
     assets: Path | None = None
     """Asset meshes of --test-set arsg: ASSETS/<sha256>/mesh.ply."""
     sweep: tuple[Literal["alpha", "merged", "occlusion", "components"], ...] = ()
-    """Robustness to distorted depth or merged masks; results by occlusion or by mask components."""
+    """Robustness to distorted depth (alpha) or merged masks; scores by occlusion or by number of mask components."""
     metrics: tuple[Literal["geometry", "colour", "frechet", "fid", "clip"], ...] = ("geometry",)
-    """Beside geometry, on renders from visible and unseen views: colour (PSNR), and frechet, fid and clip, of which two
+    """Beside geometry, on renders from visible and unseen views: colour (PSNR), frechet, fid and clip. fid and clip
     need their weights."""
     inception_weights: Path | None = None
     """Inception weights of the usual FID (pt_inception-2015-12-05-6726825d.pth), for --metrics fid."""
     clip_weights: Path | None = None
     """Folder of a CLIP model in transformers' layout, for --metrics clip."""
     depth: str = "gt"
-    """The depth that systems are given which run now: gt, or an estimator. Our shards bring its maps as sidecars; on
-    other test sets, and with --depth-weights, it runs now (moge2, depth_pro, vggt)."""
+    """Depth for systems that run now: gt (exact), or an estimator, whose maps are sidecars of --shards. On other
+    test sets, and with --depth-weights, it runs now (moge2, depth_pro, vggt)."""
     depth_weights: Path | None = None
-    """Weights of that estimator, a file or folder. Default: the Hugging Face cache."""
+    """Weights of the depth estimator, a file or folder. Default: the Hugging Face cache."""
     alignment: Literal["gt_affine", "gt_scale", "none"] = "gt_affine"
-    """How estimated depth comes to metres: fitted to the exact depth (official), its scale only, or not at all."""
+    """How estimated depth is brought to metres: fitted to the exact depth (official), its scale only, or not at all."""
     alpha: float = 1.0
     """Share of estimated depth in the mix with exact depth."""
     largest: int = 5
-    """Judge the largest instances of a view only (official: 5); 0 judges all."""
+    """Judge only this many of the largest instances of a view (official: 5); 0 judges all."""
     min_ratio: float = 0.005
     """Share of the image that an instance must cover to be judged."""
     views: int = 0
     """Judge this many views, spread over the dataset; 0 judges all."""
     points: int = 20_480
-    """Points sampled from each object."""
+    """Points that are sampled from each object."""
     object_frame: Literal["per_axis", "released"] = "per_axis"
-    """Object metric of --test-set front3d: the sane reading, or the released one for published tables."""
+    """Frame of the object metric of --test-set front3d: normalised per axis, or as released, to compare with published
+    tables."""
     placement: Literal["in_place", "similarity"] = "similarity"
-    """Outputs of gen3dsr and midi: as they lie, or moved as a whole by a similarity onto the visible points."""
+    """Outputs of gen3dsr and midi: as they are, or moved as a whole by a similarity onto the visible points."""
     seed: int = 0
-    """Of sampled points, of drawn pairs and of confidence intervals."""
+    """The seed of sampled points, of drawn pairs and of confidence intervals."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where nearest neighbours are searched and images rendered."""
+    """Where nearest neighbours are searched and images are rendered."""
     threads: int = 1
     """CPU threads of the search; -1 takes all."""
     out: Path = Path("evaluation")
-    """Folder for report.md, report.json and plots."""
+    """A folder for report.md, report.json and plots."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
         MAIN: "shards predictions checkpoint baseline out",

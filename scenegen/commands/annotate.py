@@ -11,38 +11,41 @@ from scenegen.contract.help_page import MAIN, HelpGroups
 
 @dataclass(frozen=True, kw_only=True)
 class Annotate:
-    """Add depth estimators' maps to a dataset, aligned to its ground truth; run again to go on where it stopped.
+    """Add the maps of depth estimators to a dataset.
 
-    Each estimator gets sidecar shards beside the views; nothing else is rewritten. Exit codes: 0 done, 1 error, 2 bad
-    usage, 3 some shards failed, 75 stopped by a signal: run again.
+    They are aligned to the ground truth. Each estimator has sidecar shards beside the views; nothing else is rewritten.
+    Stop at any time; the same command resumes.
+
+    Exit codes: 0 done, 1 error, 2 bad usage, 3 some shards failed, 75 stopped by a signal: run again.
     """
 
     data: str = "data/"
     """The dataset: a folder or an object-store URI."""
     estimators: str = ESTIMATORS
-    """With commas: moge2, vggt, depth_anything_v2 (or depth_anything_v2_small), depth_pro; or simulated, no network."""
+    """Separated by commas: moge2, vggt, depth_anything_v2 (or depth_anything_v2_small), depth_pro; or simulated, which
+    needs no network."""
     weights: tuple[str, ...] = ()
-    """NAME=PATH or NAME=HUB_ID: where the weights of an estimator are, instead of the manifest's."""
+    """NAME=PATH or NAME=HUB_ID: where the weights of an estimator are found. Default: where the manifest says."""
     download: bool = False
     """Fetch missing weights from the Hugging Face hub."""
     workers: int | Literal["auto"] = "auto"
-    """Processes; auto takes one a GPU, or one a core for simulated."""
+    """Worker processes; auto takes one for each GPU, or one for each core for simulated."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    """Where networks run; a GPU that is asked for and missing is an error."""
+    """Where networks run; a device that is asked for and missing is an error."""
     batch_size: int | None = None
-    """Images at a time; by default what suits each network."""
+    """Images at a time. Default: what suits each network."""
     severity: Literal["mild", "medium", "severe", "mixed"] = "mixed"
-    """Of simulated."""
+    """How wrong the maps of simulated are; mixed draws one for each view."""
     max_other_views: int = 7
-    """Other views of the scene that VGGT is shown at most, in half of the cases; 0 shows it single views only."""
+    """The most other views of the scene that VGGT is shown, in half of the cases; 0 shows it single views only."""
     seed: int = 0
-    """Of what is drawn: simulated errors, VGGT's other views, samples of the fits."""
+    """The seed of simulated errors, of VGGT's other views and of the samples of the alignment."""
     array: str = "auto"
-    """I/N for task I of N (from 0); auto asks Slurm, then Kubernetes, else takes everything."""
+    """I/N for task I of N, counted from 0; auto asks Slurm, then Kubernetes, and otherwise does everything."""
     ray_address: str | None = None
-    """A running Ray cluster (auto, or host:port); otherwise Ray runs on this machine for this command."""
+    """A running Ray cluster: auto, or host:port. Without it, Ray is started on this machine for this command."""
     log_json: Path | None = None
-    """A file that gets one JSON object an event."""
+    """A log file with one JSON object a line, for machines."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
         MAIN: "data estimators weights download device",

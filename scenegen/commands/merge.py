@@ -11,12 +11,14 @@ from scenegen.errors import EXIT_DONE
 
 @dataclass(frozen=True)
 class Merge:
-    """Write dataset.json and the data card of a finished dataset; `render` does it by itself at the end.
+    """Write the index and the data card of a finished dataset.
 
-    Also removes temporary files that killed processes left, so run it while nothing renders into the folder.
+    scenegen render does so at its end; array jobs need it once. It also removes temporary files that killed processes
+    have left: run it while nothing renders into the folder.
     """
 
     out: Annotated[str, tyro.conf.arg(aliases=["--data"])] = "data/"
+    """The dataset: a folder or an object-store URI."""
 
     def run(self) -> int:
         from scenegen.shards.config_file import require_config

@@ -17,47 +17,50 @@ _FROM_PRESET: Any = None  # filled in by __post_init__
 
 @dataclass(frozen=True, kw_only=True)
 class Objects:
-    """Make the objects tables of a dataset's assets: geometry, clean renders, image features, latents.
+    """Make tables of each asset: geometry, clean views, latents.
 
-    One table a step, so that each can be made again alone; run again to go on where it stopped. Exit codes: 0 done, 1
-    error, 2 bad usage, 3 more failed assets than --max-failed, 75 stopped by a signal: run again.
+    Each step makes one table, so that one can be made again alone. Stop at any time; the same command resumes.
+
+    Exit codes: 0 done, 1 error, 2 bad usage, 3 more failed assets than --max-failed, 75 stopped by a signal: run again.
     """
 
     data: str = "data/"
-    """The dataset whose assets they are: a folder or an object-store URI."""
+    """The dataset: a folder or an object-store URI."""
     assets: str = "used"
-    """used: what its scenes show; all: what its config selects; or stores with commas, which need no dataset."""
+    """Which assets: used (those that its scenes show), all (those that its config selects), or asset stores
+    separated by commas, which need no dataset."""
     out: str | None = None
-    """Where the tables go; by default beside the views."""
+    """Where the tables are stored. Default: beside the views."""
     steps: str = "auto"
-    """With commas: geometry, views, features, latents; auto leaves out latents where no encoder is given."""
+    """What to make, separated by commas: geometry, views (clean renders), features (of images), latents. auto leaves
+    out latents where no encoder is given."""
     preset: str = DEFAULT_PRESET
-    """arsg (the official sizes) or preview (small views, for CPUs)."""
+    """Defaults of all that decides what is made: arsg (the official sizes) or preview (small views, for CPUs)."""
     options: Annotated[ObjectOptions, tyro.conf.arg(name="")] = _FROM_PRESET
     structure_encoder: str | None = None
-    """Of the latents: a path or an address on the hub, such as owner/repo/ckpts/name."""
+    """Encoder of the structure latents: a path or an address on the hub, such as owner/repo/ckpts/name."""
     slat_encoder: str | None = None
-    """Of the latents: a path or an address on the hub; it must be of the extractor's features."""
+    """Encoder of the SLAT latents: a path or an address on the hub; it must be trained on the extractor's features."""
     weights: tuple[str, ...] = ()
-    """NAME=PATH or NAME=HUB_ID: where the weights of the extractor are, instead of the manifest's."""
+    """NAME=PATH or NAME=HUB_ID: where the weights of the extractor are found. Default: where the manifest says."""
     download: bool = False
     """Fetch missing weights from the Hugging Face hub."""
     workers: int | Literal["auto"] = "auto"
-    """Processes; auto fits them to cores, memory and GPUs."""
+    """Worker processes; auto fits them to cores, memory and GPUs."""
     device: Literal["auto", "optix", "cuda", "cpu"] = "auto"
-    """Where Cycles and the networks run; a GPU that is asked for and missing is an error."""
+    """Where Cycles and the networks run; a device that is asked for and missing is an error."""
     view_timeout: float = 900.0
     """Seconds after which a render is stopped and its asset recorded as failed."""
     max_failed: float = 0.05
     """Share of failed assets above which the exit code is 3."""
     retry_failed: bool = False
-    """Try assets that are recorded as failed again."""
+    """Try assets again that are recorded as failed."""
     array: str = "auto"
-    """I/N for task I of N (from 0); auto asks Slurm, then Kubernetes, else takes everything."""
+    """I/N for task I of N, counted from 0; auto asks Slurm, then Kubernetes, and otherwise does everything."""
     ray_address: str | None = None
-    """A running Ray cluster (auto, or host:port); otherwise Ray runs on this machine for this command."""
+    """A running Ray cluster: auto, or host:port. Without it, Ray is started on this machine for this command."""
     log_json: Path | None = None
-    """A file that gets one JSON object an event."""
+    """A log file with one JSON object a line, for machines."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
         MAIN: "data assets steps preset extractor",

@@ -34,14 +34,16 @@ class DatasetOptions:
     """Options of what the dataset holds: a preset, and whatever is changed on top of it."""
 
     num_scenes: int | None = None
-    """How many scenes; needed unless the stored config is resumed."""
+    """Number of scenes; required, unless --resume-config takes it from the stored config."""
     preset: str = DEFAULT_PRESET
-    """arsg (30 views of 1024 px) or preview (2 views of 256 px)."""
+    """Defaults of all that decides what is made: arsg (the paper's dataset, 30 views of 1024 px a scene) or preview (2
+    views of 256 px)."""
     seed: int = 0
+    """The seed of everything random; the same seed and options make the same scenes on any machine."""
     scenes_per_shard: int = _FROM_PRESET
-    """The unit of work, resume and verification."""
+    """A shard is the unit of work, of resuming and of verification."""
     renderer: Literal["blender", "boxes"] = "blender"
-    """blender, or boxes: bounding boxes in NumPy, to try the machinery, never for data."""
+    """blender; or boxes, which draws bounding boxes in NumPy: to try the machinery, never for data."""
     assets: AssetsConfig = _FROM_PRESET
     room: RoomConfig = _FROM_PRESET
     light: LightConfig = _FROM_PRESET
@@ -75,11 +77,11 @@ class JobOptions:
     workers: int | Literal["auto"] = "auto"
     """Worker processes; auto fits them to cores, memory and GPUs."""
     device: Literal["auto", "optix", "cuda", "cpu"] = "auto"
-    """Where to render; one that is asked for and missing is an error."""
+    """Where to render; a device that is asked for and missing is an error."""
     ray_address: str | None = None
-    """A running Ray cluster (auto, or host:port); otherwise Ray runs on this machine for this command."""
+    """A running Ray cluster: auto, or host:port. Without it, Ray is started on this machine for this command."""
     scene_timeout: float | Literal["auto"] = "auto"
-    """Seconds after which a scene is stopped and recorded as failed; auto is 900, or what slow machines need."""
+    """Seconds after which a scene is stopped and recorded as failed; auto is 900, or more where a forecast says so."""
 
     def job_config(self, **more: Any) -> JobConfig:
         return JobConfig(

@@ -11,15 +11,18 @@ from scenegen.errors import EXIT_DONE
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(DatasetOptions, JobOptions):
-    """What this machine can do, and what a dataset takes on it: hours, bytes, GPUs for a deadline. Takes seconds."""
+    """Forecast the hours, bytes and GPUs that a dataset takes.
+
+    Says in seconds what this machine can do and how many like it meet a deadline. Makes nothing.
+    """
 
     out: str = "data/"
-    """Where it would be stored: the free space there is looked at."""
+    """Where the dataset would be stored; its free space is compared with what is needed."""
     deadline_hours: float = 24.0
-    """For the question of how many machines like this one it takes."""
+    """The time in which the dataset should be ready; decides how many machines like this one it takes."""
     calibrate: bool = False
-    """Measure this machine anew by a few small scenes (some minutes), and keep that for later. Else what was kept is
-    used, or an estimate of some seconds."""
+    """Measure this machine by rendering a few small scenes (some minutes), and store the result. Without this option
+    a stored measurement is used, or an estimate of some seconds."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
         MAIN: "num-scenes preset out deadline-hours calibrate",

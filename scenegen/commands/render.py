@@ -49,35 +49,40 @@ class RenderOrder:
 
 @dataclass(frozen=True, kw_only=True)
 class Render(DatasetOptions, JobOptions):
-    """Make a dataset: sample, render, check and store scenes, then their objects and depth estimates.
+    """Make a dataset: scenes, then their objects and depth estimates.
 
-    Run again to go on where it stopped. Exit codes: 0 done, 1 error, 2 bad usage, 3 more failed scenes than
-    --max-failed, 75 stopped by a signal or because Ray's node died: run again.
+    Scenes are sampled, rendered, checked and stored in shards. Stop at any time; the same command resumes.
+
+    Exit codes: 0 done, 1 error, 2 bad usage, 3 more failed scenes than --max-failed, 75 stopped by a signal or because
+    Ray's node died: run again.
     """
 
     out: str = "data/"
-    """A folder, or a URI such as s3://bucket/folder."""
+    """Where the dataset is stored: a folder, or a URI such as s3://bucket/folder."""
     array: str = "auto"
-    """I/N for task I of N (from 0); auto asks Slurm, then Kubernetes, else takes everything."""
+    """I/N for task I of N, counted from 0; auto asks Slurm, then Kubernetes, and otherwise does everything."""
     max_failed: float = 0.05
     """Share of failed scenes above which the exit code is 3."""
     retry_failed: bool = False
-    """Make scenes that are recorded as failed again."""
+    """Try scenes again that are recorded as failed."""
     resume_config: bool = False
-    """Go on with the config that is stored in --out."""
+    """Resume with the config that is stored in --out, instead of stating it again."""
     stages: str = ",".join(STAGES)
-    """With commas: render, objects (see scenegen objects), annotate (see scenegen annotate)."""
+    """What to make, separated by commas: render (the scenes), objects (as scenegen objects), annotate (as scenegen
+    annotate)."""
     estimators: str = _FROM_PRESET
-    """Of the annotate stage: the four of the paper, or simulated; with commas."""
+    """Depth estimators of the annotate stage, separated by commas: the four of the paper, or simulated, which needs
+    no network."""
     extractor: str | None = None
-    """Of the objects stage: dinov2, or efficientnet_lite0, which needs no download; short for --objects.extractor."""
+    """Image features of the objects stage: dinov2, or efficientnet_lite0, which needs no download. Short for
+    --objects.extractor."""
     objects: ObjectOptions = _FROM_PRESET
     weights: tuple[str, ...] = ()
-    """NAME=PATH or NAME=HUB_ID: where the weights of an estimator or of the extractor are."""
+    """NAME=PATH or NAME=HUB_ID: where the weights of an estimator or of the extractor are found."""
     download: bool = False
     """Fetch missing weights from the Hugging Face hub."""
     log_json: Path | None = None
-    """A file that gets one JSON object an event."""
+    """A log file with one JSON object a line, for machines."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
         MAIN: "num-scenes out preset seed stages",

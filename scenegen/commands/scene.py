@@ -13,21 +13,27 @@ from scenegen.errors import EXIT_DONE, UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """Rebuild one scene from its index: print what is in it, save it for Blender, or render its views to pictures."""
+    """Rebuild one scene: print what is in it, save or render it.
+
+    It is sampled from its index alone, and can be opened in Blender.
+    """
 
     index: int
-    """The scene."""
+    """The index of the scene, from 0."""
     data: str | None = None
-    """The dataset whose stored config applies; without it, --preset and --seed do."""
+    """The dataset whose stored config is used. Default: that of --preset and --seed."""
     preset: str = DEFAULT_PRESET
+    """arsg (30 views of 1024 px) or preview (2 views of 256 px)."""
     seed: int = 0
+    """The seed of the dataset."""
     save_blend: Path | None = None
-    """Write the scene here as a .blend, everything packed."""
+    """A .blend file that gets the scene, with everything packed into it."""
     save_images: Path | None = None
-    """Render its views into this folder as PNG."""
+    """A folder that gets its views, rendered as PNG."""
     save_json: Path | None = None
-    """Write the whole scene description here."""
+    """A file that gets the whole description of the scene."""
     device: Literal["auto", "optix", "cuda", "cpu"] = "auto"
+    """Where to render; a device that is asked for and missing is an error."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
         MAIN: "index data save-blend save-images save-json",

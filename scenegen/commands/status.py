@@ -13,11 +13,15 @@ from scenegen.errors import EXIT_DONE
 
 @dataclass(frozen=True)
 class Status:
-    """How far a dataset is, from its ledgers and its spool; opens no shard."""
+    """Show how much of a dataset is finished.
+
+    Read from its ledgers and its spool; no shard is opened.
+    """
 
     out: Annotated[str, tyro.conf.arg(aliases=["--data"])] = "data/"
+    """The dataset: a folder or an object-store URI."""
     json: bool = False
-    """Print numbers for a machine."""
+    """Print JSON, for machines."""
 
     def run(self) -> int:
         from scenegen.shards.config_file import require_config

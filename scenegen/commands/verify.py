@@ -11,18 +11,21 @@ from scenegen.errors import EXIT_DONE, EXIT_ERROR
 
 @dataclass(frozen=True)
 class Verify:
-    """Check every hash, every row, and that every scene is there once; exit code 1 if not. Changes nothing.
+    """Check every hash and every row of a dataset; change nothing.
 
-    Depth sidecars and objects tables are checked as well, where there are any.
+    Also that every scene is there exactly once. Depth sidecars and objects tables are checked where there are any.
+
+    Exit codes: 0 everything is as promised, 1 something is not, and it is named.
     """
 
     out: Annotated[str, tyro.conf.arg(aliases=["--data"])] = "data/"
+    """The dataset: a folder or an object-store URI."""
     deep: bool = False
-    """Also check with an independent engine that no two objects of a scene interpenetrate."""
+    """Also check, with an independent physics engine, that no two objects of a scene interpenetrate."""
     objects: str | None = None
-    """Where the objects tables are, if not beside the views."""
+    """Where the objects tables are. Default: beside the views."""
     workers: int = 1
-    """Shards looked at at a time."""
+    """Shards that are checked at the same time."""
 
     def run(self) -> int:
         from scenegen.verify.run import verify

@@ -17,21 +17,24 @@ _PICTURES = (".jpg", ".png", ".webp")
 
 @dataclass(frozen=True)
 class View:
-    """Make a static HTML gallery of a dataset: RGB, depth, ids, normals, depth estimates; and its objects."""
+    """Make a static HTML gallery of a dataset.
+
+    It shows RGB, depth, ids, normals and depth estimates of views, and the objects.
+    """
 
     data: str = "data/"
     """The dataset: a folder or an object-store URI."""
     out: Path | None = None
-    """The gallery's folder; by default gallery/ inside a local dataset."""
+    """The gallery's folder. Default: gallery/ inside a local dataset."""
     objects: str | None = None
-    """Where the objects tables are, if not beside the views."""
+    """Where the objects tables are. Default: beside the views."""
     completions: Path | None = None
-    """Folder of scenes that fixer-complete made, to show beside the views; with evaluation/ of fixer-evaluate and
-    curves/STAGE.png of train-fixer, if they are there."""
+    """A folder of scenes that fixer-complete has made, to show beside the views; and, if they are in it, evaluation/
+    of fixer-evaluate and curves/STAGE.png of train-fixer."""
     max_views: int = 200
-    """At most this many views, spread evenly over the dataset."""
+    """The most views that are shown, spread evenly over the dataset."""
     max_objects: int = 200
-    """At most this many assets."""
+    """The most assets that are shown."""
     contact_sheet: Path | None = None
     """Write a single picture of up to 24 views here, instead of the gallery."""
 

@@ -32,7 +32,7 @@ def subcommand_page(program: str, summary: str, summaries: Mapping[str, str]) ->
     lines = [f"usage: {program} COMMAND [OPTIONS]", "", *textwrap.wrap(summary, _width()), "", "commands:"]
     lines += [f"{'':{_INDENT}}{name:{column}}{text}" for name, text in summaries.items()]
     lines += ["", f"{program} COMMAND --help explains one command and lists its options."]
-    return "\n".join([*lines, *_rows([_VERSION_ROW], column)])
+    return "\n".join([*lines, f"{program.split()[0]} --version says what is installed."])
 
 
 def command_page(program: str, command: type, parser: argparse.ArgumentParser) -> str:
@@ -66,7 +66,7 @@ def option_name(action: argparse.Action) -> str:
 
 
 _HELP_ROW = ("-h, --help", "Show this help.")
-_VERSION_ROW = ("--version", "Show the versions of the program, of its formats and of what it runs on.")
+_VERSION_ROW = ("--version", "Show the versions of program, formats and what it runs on.")
 
 
 def _title_of(name: str, command: type) -> str:

@@ -12,29 +12,32 @@ STEPS = ("geometry", "views", "features", "latents")
 
 @dataclass(frozen=True)
 class ObjectOptions:
-    """What decides the rows of the objects tables. The defaults are the sizes of the official data."""
+    """How the objects tables are made; the defaults are the official sizes."""
 
     extractor: str = "dinov2"
-    """The network whose image features are averaged into the voxels: dinov2, or efficientnet_lite0 (no download)."""
+    """Image encoder whose features are averaged into voxels: dinov2, or efficientnet_lite0, which needs no download."""
     condition_views: int = 24
-    """Random views of each asset: what an unoccluded photograph would show."""
+    """Random views of each asset alone, as an unoccluded photograph shows it."""
     condition_px: int = 1024
+    """Width and height of these views."""
     crop_px: int = 518
-    """Size of the crop of a condition view that image encoders see."""
+    """Width and height of the crop of such a view that image encoders see."""
     feature_views: int = 150
     """Views that cover the sphere evenly, for the voxel features."""
     feature_px: int = 512
+    """Width and height of these views."""
     samples: int = 128
     """The most samples of a pixel."""
     visibility: Literal["seen", "all"] = "seen"
     """Average the features over the views that see a voxel, or over all views as the official code does."""
     latents_name: str = "trellis"
-    """Name of the latents table: whose encoders made it."""
+    """Name of the latents table: whose encoders have made it."""
     rotations: int = 16
-    """Rotated poses of each asset in the latents table, the canonical pose included."""
+    """Rotations of each asset in the latents table, the canonical pose included."""
     objects_per_shard: int = 16
+    """A shard is the unit of work and of resuming."""
     object_seed: int = 0
-    """Seed of the cameras and rotations."""
+    """The seed of cameras and rotations."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

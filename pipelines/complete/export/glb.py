@@ -16,13 +16,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipelines.complete.export.scene import ROOT_QUATERNION_XYZW, SceneObject, Texture
+from pipelines.complete.export.scene import ROOT_QUATERNION_XYZW, SceneObject, Texture, scene_objects
+from pipelines.complete.records import Completion
 
 MAGIC, VERSION = 0x46546C67, 2
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
 UNSIGNED_SHORT, UNSIGNED_INT, FLOAT = 5123, 5125, 5126
 ROOT_NAME = "world_z_up"
+
+
+def write_scene(path: str | Path, completion: Completion) -> None:
+    """The completed objects of an image where they stand in the world, with the colours of their meshes.
+
+    path: of a GLB file. It is named after the checkpoint, and holds the seed.
+    """
+    write_glb(Path(path), scene_objects(completion), completion.checkpoint, {"seed": completion.seed})
 
 
 def write_glb(path: Path, objects: Sequence[SceneObject], title: str, extras: dict[str, Any] | None = None) -> None:

@@ -29,44 +29,50 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ServeCommand:
-    """A web page on which people complete their own images. One job is computed at a time, the others wait."""
+    """Serve a web page on which people complete their own images.
+
+    One job is computed at a time; the others wait.
+    """
 
     checkpoint: str | None = None
-    """Folder or owner/repo on the hub with a pipeline.json. Default: the small model that comes with this package,
-    which is not the released one."""
+    """A folder, or owner/repo on the hub, with a pipeline.json. Default: the small model in this package, which is not
+    the released one."""
     host: str = "127.0.0.1"
-    """Address to listen at; 0.0.0.0 for all, then put a proxy with TLS and a login before it."""
+    """Address to listen at; 0.0.0.0 for all, but then put a proxy with TLS and a login before it."""
     allow_host: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
-    """Further names under which it may be asked, as a proxy's public one: fixer.example. Always served are localhost
-    and what --host names; any for every name, which lets pages of other sites in (DNS rebinding)."""
+    """Further host names that requests may use, such as a proxy's public name, fixer.example. localhost and --host are
+    always served; any allows every name, and thereby pages of other sites (DNS rebinding)."""
     port: int = 8000
-    """0 for any that is free."""
+    """Port to listen at; 0 for any that is free."""
     shards: str | None = None
-    """Dataset whose views are offered as examples."""
+    """A dataset whose views are offered as examples."""
     encoder_weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=FILE ...")] = ()
-    """Weights that are not in the checkpoint: dinov2=FILE moge2=FILE."""
+    """Weights of encoders that are not in the checkpoint: dinov2=FILE moge2=FILE."""
     depth: str = ""
-    """moge2, depth_pro or vggt, for images without a depth file. Default: moge2 if --encoder-weights has it."""
+    """Depth estimator for images without a depth file: moge2, depth_pro or vggt. Default: moge2, if --encoder-weights
+    has it."""
     depth_weights: Path | None = None
-    """Weights of that estimator, a file or folder. Default: moge2 of --encoder-weights, else the Hugging Face cache."""
+    """Weights of the depth estimator, a file or folder. Default: moge2 of --encoder-weights, otherwise the Hugging Face
+    cache."""
     segmenter: Annotated[str | None, tyro.conf.arg(metavar="DIR|HUB-ID")] = None
-    """A Segment Anything network that makes masks from clicks, as facebook/sam-vit-base. Else masks are drawn."""
+    """A Segment Anything network that makes masks from clicks, such as facebook/sam-vit-base. Without it, masks are
+    drawn by hand."""
     max_upload_mb: float = 20.0
-    """Of one file."""
+    """The largest file that is accepted, in megabytes."""
     max_pixels: int = 16_000_000
-    """Of one image."""
+    """The largest image that is accepted, in pixels."""
     max_instances: int = 64
-    """Of one image."""
+    """The most instances of one image."""
     queue: int = 8
-    """Jobs that may wait."""
+    """The most jobs that wait."""
     lifetime_min: float = 30.0
-    """Jobs that nobody asked for so long are deleted."""
+    """Minutes after which a job is deleted that nobody has asked for."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    """auto is CUDA where there is one."""
+    """Where the networks run; auto is CUDA where there is a GPU."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """auto is bf16 on CUDA."""
+    """Precision of the networks; auto is bf16 on CUDA and fp32 on the CPU."""
     offload: bool = False
-    """Keep networks in main memory and move each to the GPU for its step."""
+    """Keep the networks in main memory, and move each to the GPU for its step."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
         MAIN: "checkpoint shards segmenter host port",

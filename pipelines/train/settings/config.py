@@ -19,80 +19,83 @@ Repeated = tyro.conf.UseAppendAction
 class TrainConfig:
     """Train the networks that complete objects in scenes, from shards to a pipeline folder.
 
-    `--stage all` trains every stage, each on the results of those before it, and writes RUN_DIR/pipeline. Run the same
-    command again to go on where it stopped. On several GPUs: torchrun --nproc-per-node 8 --no-python train-fixer ...
+    `--stage all` trains every stage, each on the results of those before it, and writes RUN_DIR/pipeline. Stop at any
+    time; the same command resumes. On several GPUs: torchrun --nproc-per-node 8 --no-python train-fixer ...
 
     Exit codes: 0 done, 1 error, 2 bad usage, 75 stopped by a signal with everything saved: run again.
     """
 
     shards: Annotated[tuple[str, ...], Repeated]
-    """A dataset of scenegen: a folder or URI. May be given several times."""
+    """A dataset of scenegen: a folder or URI. Can be repeated, to train on several."""
     objects: Annotated[tuple[str, ...], Repeated] = ()
-    """Where the objects tables of each --shards are, in the same order; default: in the same places."""
+    """Where the objects tables of each --shards are, in the same order. Default: in the same places."""
     mix: Annotated[tuple[float, ...], Repeated] = ()
-    """How often the samples of each --shards are seen in an epoch, in the same order; default: once."""
+    """How often the samples of each --shards are seen in an epoch, in the same order. Default: once."""
     stage: Literal["all"] | StageName = "all"
-    """One stage, or all of them in order."""
+    """The stage to train, or all of them in order."""
     size: SizeName = "official"
     """Size of the networks: official (many GPUs), small (one GPU), dense (one GPU, minutes), compact (two CPU cores,
     hours), tiny (one CPU core, minutes)."""
     encoders: EncoderName = "official"
-    """Frozen image encoders: official (DINOv2 and MoGe-2; their weights are given with --weights), or the small
-    network whose weights come with a package."""
+    """Frozen image encoders: official (DINOv2 and MoGe-2, whose weights are named with --weights), or a small network
+    whose weights are installed with the train extra."""
     run_dir: Path = Path("runs/fixer")
-    """Checkpoints, logs and results; a folder a stage."""
+    """A folder for checkpoints, logs and results, with a subfolder for each stage."""
 
     init: str | None = None
-    """A trained pipeline to start from (TRELLIS or 3D-Fixer; a folder, or owner/repo on the hub)."""
+    """A trained pipeline whose networks are the initial weights: TRELLIS or 3D-Fixer, as a folder, or owner/repo on
+    the hub."""
     weights: tuple[str, ...] = ()
-    """NAME=PATH of networks to start from or to use: dinov2, moge2, structure_flow, slat_encoder, ..."""
+    """NAME=PATH of single networks to start from or to use: dinov2, moge2, structure_flow, slat_encoder, ..."""
 
     max_steps: int | None = None
-    """Optimiser steps of each stage; default: the recipe's."""
+    """Optimiser steps of each stage. Default: the recipe's."""
     max_minutes: float | None = None
-    """Minutes of each stage's steps; then it is finished as far as it came, and later stages build on that. Without
-    this option, a stage that time ended goes on to its steps."""
+    """Minutes that the steps of each stage may take; then the stage ends with what it has, and later stages build on
+    that. Without this option, a stage that ended so resumes until it has all its steps."""
     batch_size: int | None = None
-    """Samples of a step, of all processes together; default: the recipe's."""
+    """Samples of an optimiser step, over all processes. Default: the recipe's."""
     learning_rate: float | None = None
-    """Default: the recipe's."""
+    """Learning rate after the warm-up. Default: the recipe's."""
     micro_batch_tokens: float | None = None
-    """The most tokens that one forward pass may hold; less needs less memory and gives the same result."""
+    """The most tokens of one forward pass; fewer need less memory and give the same result."""
     seed: int = 0
-    """Of initial weights, order and everything random about the samples."""
+    """The seed of initial weights, of the order of the samples and of everything random about them."""
 
     estimators: tuple[str, ...] | None = None
-    """Depth estimators to mix with the true depth; default: all that the shards have."""
+    """Depth estimators whose maps are mixed with the true depth. Default: all that the shards have."""
     latents: str | None = None
-    """A stored table of latents to train the SLAT stages on; default: encode while training."""
+    """Name of a stored latents table on which the SLAT stages are trained. Default: encode while training."""
     held_out: float = 0.05
-    """Share of the assets that validate, where a dataset does not say which do."""
+    """Share of the assets that is held out for validation, where a dataset does not say which."""
     bad_rows: Literal["raise", "replace"] = "raise"
-    """What becomes of a row that cannot be read: an error, or another sample (few, and logged)."""
+    """What to do with a row that cannot be read: raise an error, or replace it by another sample (few, and logged)."""
 
     device: Literal["auto", "cuda", "cpu"] = "auto"
-    """Where to train; one that is asked for and missing is an error."""
+    """Where to train; a device that is asked for and missing is an error."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """Of forward and backward passes; auto: bf16 on CUDA, fp32 on the CPU. Weights are fp32."""
+    """Precision of forward and backward passes; auto is bf16 on CUDA and fp32 on the CPU. Weights are fp32."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
-    """With several processes: whole networks in each, or shards of them."""
+    """With several processes: whole networks in each (ddp), or a shard of each network (fsdp)."""
     compile: bool = False
-    """torch.compile the repeated blocks of the networks."""
+    """Compile the repeated blocks of the networks with torch.compile."""
     checkpoint_blocks: bool | None = None
-    """Compute activations again in the backward pass, which needs less memory; default: with size official."""
+    """Activation checkpointing: compute activations again in the backward pass, which needs less memory. Default: only
+    for --size official."""
     workers: int | Literal["auto"] = "auto"
-    """Loading processes of each training process; 0 loads in the training process."""
+    """Data-loading processes of each training process; 0 loads in the training process."""
 
     resume: str = "auto"
-    """auto: from the newest checkpoint. never: refuse a folder that has one. Or a checkpoint folder of this stage."""
+    """auto: resume from the newest checkpoint. never: refuse a folder that has one. Or a checkpoint folder of the
+    stage."""
     every: int | None = None
-    """Steps between two validations with a checkpoint; default: a tenth of all, from 10 to 1000."""
+    """Steps between two validations, each with a checkpoint. Default: a tenth of all steps, from 10 to 1000."""
     keep: int = 3
-    """Newest checkpoints to keep."""
+    """Number of newest checkpoints to keep."""
     keep_every: int = 0
-    """Also keep, for good, the checkpoints whose step is a multiple of this; 0: none."""
+    """Also keep the checkpoints whose step is a multiple of this; 0 for none."""
     validation_samples: int = 64
-    """Samples of held-out assets."""
+    """Number of samples of held-out assets to validate on."""
     half: bool = False
     """Store the networks of RUN_DIR/pipeline in half precision."""
     dry_run: bool = False

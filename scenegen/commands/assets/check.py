@@ -17,9 +17,10 @@ from scenegen.errors import EXIT_DONE, EXIT_ERROR
 
 @dataclass(frozen=True)
 class Check:
-    """Verify every file of stores and folders against its manifest, or write a folder's manifest.
+    """Verify every asset file against its manifest.
 
-    What was refused when a store was prepared is named, and is no fault of the store.
+    Or write the manifest of a folder of environment maps or materials. Models that were refused when a store was
+    prepared are named, and are no fault of the store.
     """
 
     store: tuple[str, ...] = ("starter",)
@@ -29,9 +30,9 @@ class Check:
     materials: tuple[str, ...] = ("procedural",)
     """Materials: "procedural" or folders."""
     write: Path | None = None
-    """Write manifest.jsonl of this folder of environment maps or materials instead of checking."""
+    """Instead of checking, write manifest.jsonl of this folder of environment maps or materials."""
     kind: Literal["hdris", "materials"] = "hdris"
-    """What the folder to write a manifest for holds."""
+    """What the folder of --write holds."""
 
     def run(self) -> int:
         """One line for every fault; exit code 1 if there is one."""

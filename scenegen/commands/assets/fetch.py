@@ -13,14 +13,17 @@ from scenegen.errors import EXIT_DONE
 
 @dataclass(frozen=True)
 class Fetch:
-    """Get a public collection: sweethome3d is the Debian package sweethome3d-furniture (120 MB)."""
+    """Download a public collection of models.
+
+    sweethome3d is the Debian package sweethome3d-furniture (120 MB).
+    """
 
     what: tyro.conf.Positional[Literal["sweethome3d"]] = "sweethome3d"
     """Which collection."""
     out: Path = Path("assets/sweethome3d")
     """The folder that gets the .sh3f libraries and their attribution file."""
     deb: Path | None = None
-    """A package that is there already, instead of downloading it."""
+    """The package as a local file, instead of downloading it."""
 
     def run(self) -> int:
         """Download, unpack, write ATTRIBUTION.txt, and say what to do next."""

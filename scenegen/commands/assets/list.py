@@ -12,12 +12,12 @@ from scenegen.errors import EXIT_DONE
 
 @dataclass(frozen=True)
 class List:
-    """Show what is in asset stores: counts by split, licence and category, or every record."""
+    """Count the assets of stores by split, licence and category."""
 
     store: tuple[str, ...] = ("starter",)
     """Prepared stores: "starter" or folders."""
     records: bool = False
-    """Print one JSON line an asset instead of the counts."""
+    """Print the record of every asset as a line of JSON, instead of the counts."""
 
     def run(self) -> int:
         """Print the records or the counts."""

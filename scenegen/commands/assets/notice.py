@@ -14,14 +14,14 @@ from scenegen.errors import EXIT_DONE
 
 @dataclass(frozen=True)
 class Notice:
-    """Print the attribution text of the assets that a dataset uses, or of whole stores."""
+    """Print the attribution that the assets of a dataset ask for."""
 
     data: str | None = None
-    """A dataset; only the assets in its scenes are named."""
+    """A dataset, of which the assets in its scenes are named. Default: all assets of --store."""
     store: tuple[str, ...] = ("starter",)
-    """Stores to look the assets up in; the dataset's own configuration goes before."""
+    """Prepared stores, "starter" or folders, if no dataset says them."""
     out: Path | None = None
-    """Write to this file instead of the terminal."""
+    """A file that gets the text. Default: the terminal."""
 
     def run(self) -> int:
         """Print or write the text."""

@@ -20,46 +20,49 @@ Source = Literal[
 
 @dataclass(frozen=True)
 class Prepare:
-    """Bring raw models into canonical form: one GLB each with its convex parts, and a manifest. Run again to go on."""
+    """Bring raw models into canonical form, with a manifest.
+
+    Each model becomes one GLB with its convex parts. Stop at any time; the same command resumes.
+    """
 
     input: Path
     """A folder of model files, a collection's raw folder, a .sh3f file or a folder of them."""
     out: Path
-    """The store to make or to complete."""
+    """The asset store, a folder; assets that it holds already are kept."""
     source: Source = "folder"
-    """What the input is."""
+    """What the input is: a plain folder of models, or a known collection."""
     metadata: Path | None = None
-    """TRELLIS-500K's metadata.csv of the collection, where it does not lie in the input."""
+    """TRELLIS-500K's metadata.csv of the collection, if it is not in the input."""
     name: str = ""
-    """Name of the collection in the records; by default the source, or the folder's name."""
+    """Name of the collection in the records. Default: the source, or the folder's name."""
     licence: str = "NOASSERTION"
-    """SPDX id of a plain folder's models."""
+    """Licence of the models of a plain folder, as an SPDX id."""
     author: str = ""
-    """Author of a plain folder's models."""
+    """Author of the models of a plain folder."""
     min_aesthetic_score: float | None = None
-    """Leave out rows with a lower score, or none."""
+    """Leave out models with a lower score or without one."""
     licences: tuple[str, ...] = ()
-    """Leave out assets of other licences (SPDX ids)."""
+    """Leave out models of other licences than these SPDX ids. Default: keep all."""
     max_file_mb: float | None = None
     """Leave out larger raw files."""
     max_faces: int = 1_000_000
-    """Quarantine models with more faces."""
+    """Refuse models with more faces; they are listed in the store's quarantine."""
     simplify_faces: int | None = None
-    """Decimate models above this many faces."""
+    """Decimate models with more faces to this many."""
     texture_px: int = 1024
-    """Longer sides of textures are scaled down to it."""
+    """Scale textures down to this length of their longer side."""
     allow_missing_textures: bool = False
     """Use the material's colour where a texture is missing, instead of refusing the model."""
     workers: int | None = None
-    """Assets at a time; by default one a core."""
+    """Models at a time. Default: one for each core."""
     timeout_s: float = 120.0
-    """Longest time in Blender for one asset."""
+    """Seconds that one model may take in Blender."""
     parts_timeout_s: float = 60.0
-    """Longest time for its convex parts; then one hull stands in."""
+    """Seconds that its convex decomposition may take; after that, one convex hull is used."""
     retry_quarantined: bool = False
-    """Try again what was refused before."""
+    """Try models again that were refused before."""
     ray_address: str = ""
-    """A Ray cluster instead of this machine."""
+    """A running Ray cluster that prepares the models, instead of this machine."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
         MAIN: "input out source licence workers",

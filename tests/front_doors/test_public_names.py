@@ -1,0 +1,67 @@
+"""What `import scenegen`, `import pipelines` and `import models` promise."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pipelines
+import scenegen
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("package", [scenegen, pipelines])
+def test_every_public_name_is_there_and_shown(package) -> None:
+    pytest.importorskip("torch")
+    assert package.__all__ == sorted(package.__all__)
+    assert set(package.__all__) <= set(dir(package))
+    for name in package.__all__:
+        assert getattr(package, name).__doc__
+    with pytest.raises(AttributeError, match="has no attribute 'nothing_of_ours'"):
+        _ = package.nothing_of_ours
+
+
+@pytest.mark.parametrize(
+    ("package", "heavy"),
+    [
+        ("scenegen", ("numpy", "pyarrow", "torch", "bpy", "tyro", "ray")),
+        ("pipelines", ("numpy", "pyarrow", "torch", "scenegen")),
+        ("pipelines; pipelines.Settings; pipelines.Camera", ("torch",)),
+        ("scenegen; scenegen.View", ("torch", "bpy", "ray")),
+    ],
+)
+def test_an_import_loads_only_what_is_used(package: str, heavy: tuple[str, ...]) -> None:
+    code = f"import sys, {package}\nsys.exit(' '.join({{*sys.modules}} & {{*{heavy}}}) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_public_names_are_documented() -> None:
+    pytest.importorskip("torch")
+    import models
+
+    pages = {scenegen: "scenegen/contract/README.md", pipelines: "pipelines/README.md", models: "models/README.md"}
+    for package, page in pages.items():
+        text = (ROOT / page).read_text()
+        assert [name for name in package.__all__ if f"`{name}`" not in text and f"`{name}(" not in text] == []
+
+
+def test_a_type_checker_knows_the_public_names(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    uses = tmp_path / "uses.py"
+    uses.write_text(
+        "from pathlib import Path\n\nimport scenegen\nfrom pipelines import Camera, FixerPipeline\n\n"
+        "view: scenegen.View = scenegen.open_dataset(Path('data')).view(0)\n"
+        "pipe: FixerPipeline = FixerPipeline.from_pretrained()\n"
+        "reveal_type(Camera(view.K_px).K_px)\nreveal_type(scenegen.canonical_mesh('uid').faces)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), str(uses)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=600,
+    )
+    assert done.returncode == 0 and 'Revealed type is "Any"' not in done.stdout, done.stdout
