@@ -171,7 +171,7 @@ def _refused(raw: RawAsset, reason: str) -> Quarantined:
 def _in_parallel(
     assets: Iterator[RawAsset], job: PrepareJob, stop: threading.Event
 ) -> Iterator[tuple[RawAsset, AssetRecord | Quarantined]]:
-    """Results as they become ready. Few assets are in flight, so that neither Ray nor the driver grows with their number."""
+    """Results as they become ready. Few assets are in flight, so that Ray and the driver do not grow with them."""
     import ray
 
     remote = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=3)(Preparer)

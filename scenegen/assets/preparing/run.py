@@ -1,4 +1,4 @@
-"""`scenegen assets prepare` with a Ray session, signals and progress; for `notice`, the records of a dataset's assets."""
+"""`scenegen assets prepare` with a Ray session, signals and progress; the records of a dataset for `notice`."""
 
 import sys
 import time
