@@ -22,7 +22,7 @@ MAX_IMPORTANCE_MAP_PX = 4096
 
 
 def exposure_gain(spec: SceneSpec) -> float:
-    """Factor on every light of the scene: 1 on open floor without lamps, less in brighter rooms, more in darker ones."""
+    """Factor on every light of the scene: 1 on open floor without lamps, less in brighter rooms, more in dark ones."""
     open_sky = sky_share(spec.room)
     sky = spec.light.strength * (open_sky + WALL_ALBEDO * open_sky * (1.0 - open_sky))
     reach = spec.room.floor_size_m / 4.0
