@@ -30,7 +30,7 @@ from scenegen.contract.sidecar import DepthEstimate, EstimatorMeta, encode_estim
 from scenegen.contract.voxels import surface_voxels
 from scenegen.layout.cameras import look_at
 from scenegen.layout.clean_cameras import clean_cameras
-from scenegen.objects.networks.rotations import turned, uniform_rotations
+from scenegen.objects.networks.rotations import rotated, uniform_rotations
 from scenegen.shards.parquet import RowWriter
 
 FIRST_ID = 3
@@ -216,7 +216,7 @@ def _features(geometry: ObjectGeometry) -> VoxelFeatures:
 def _latents(geometry: ObjectGeometry, count: int) -> Iterable[ObjectLatents]:
     mix = np.random.default_rng(6).normal(0, 1 / np.sqrt(FEATURE_CHANNELS), (FEATURE_CHANNELS, 8))
     for index, rotation in enumerate(uniform_rotations(count, np.random.default_rng(7))):
-        asset = turned(geometry, rotation, index)
+        asset = rotated(geometry, rotation, index)
         T_obj_rot = np.linalg.inv(asset.T_rot_obj)
         centres_obj = _centres(asset.voxels) @ T_obj_rot[:3, :3].T + T_obj_rot[:3, 3]
         feats = voxel_features(centres_obj, geometry.asset_uid).astype(np.float32)
