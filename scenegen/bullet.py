@@ -1,4 +1,4 @@
-"""pybullet, imported without the line about its build that it prints into every command's output."""
+"""Imports pybullet without the line about its build, which it would print into the output of every command."""
 
 import os
 import sys

@@ -8,19 +8,19 @@ EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: run the same command again
 
 
 class SceneGenError(Exception):
-    """Something outside the program is wrong. The message says what, and what to do. Exit code 1."""
+    """An error outside the program. The message says what is wrong and what to do. Exit code 1."""
 
     exit_code = EXIT_ERROR
 
 
 class UsageError(SceneGenError, ValueError):
-    """The command or the configuration cannot be meant. Exit code 2."""
+    """The command or the configuration is invalid. Exit code 2."""
 
     exit_code = EXIT_USAGE
 
 
 class AssetError(SceneGenError):
-    """One asset cannot be used; the caller quarantines it and goes on with the others."""
+    """One asset cannot be used; the caller quarantines it and continues with the others."""
 
     def __init__(self, uid: str, reason: str) -> None:
         super().__init__(f"asset {uid}: {reason}")
@@ -32,11 +32,11 @@ class AssetError(SceneGenError):
 
 
 class SceneError(SceneGenError):
-    """One scene cannot be made; it is recorded as failed with this reason and the others go on."""
+    """One scene cannot be made; it is recorded as failed with this reason, and the others continue."""
 
 
 class CannotStoreError(SceneGenError):
-    """The dataset's folder or bucket does not take what we write: full, read-only, unreachable."""
+    """The folder or bucket of the dataset cannot be written to: it is full, read-only or unreachable."""
 
     def __init__(self, location: str, reason: object) -> None:
         super().__init__(

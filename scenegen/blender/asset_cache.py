@@ -1,4 +1,4 @@
-"""Assets in the scene: imported once, kept for the next scenes, and checked against their canonical mesh."""
+"""Imports assets once, keeps them for later scenes, and checks their poses against the canonical mesh."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -26,7 +26,7 @@ class MeshSource(Protocol):
 
 
 class AssetCache:
-    """Mesh data of assets by uid, shared by all scenes of a process; the least recently used go first."""
+    """Mesh data of assets by uid, shared by all scenes of a process; the least recently used are dropped first."""
 
     def __init__(self, library: MeshSource, max_faces: int = 3_000_000, max_assets: int = 256) -> None:
         self._library = library
@@ -35,7 +35,7 @@ class AssetCache:
         self._meshes: OrderedDict[str, bpy.types.Mesh] = OrderedDict()
 
     def place(self, placed: PlacedObject) -> "bpy.types.Object":
-        """The object of the scene, its mesh linked. Raises AssetError if it cannot be used or stands wrongly."""
+        """Add an object with the asset's mesh to the scene. Raises AssetError if the asset cannot be used."""
         mesh = self._mesh(placed.asset_uid)
         scene_object = bpy.data.objects.new(placed.asset_uid, mesh)
         scene_object.matrix_world = Matrix(placed.T_world_obj.tolist())
@@ -50,7 +50,7 @@ class AssetCache:
             raise AssetError(placed.asset_uid, f"its recorded pose is off by {distance:.2g} m; prepare it again")
 
     def trim(self) -> None:
-        """Let go of the assets beyond the bounds; call between scenes, before the purge."""
+        """Drop assets beyond the limits. Call it between scenes, before the purge."""
         faces = sum(len(mesh.polygons) for mesh in self._meshes.values())
         while self._meshes and (faces > self._max_faces or len(self._meshes) > self._max_assets):
             _, mesh = self._meshes.popitem(last=False)
@@ -58,7 +58,7 @@ class AssetCache:
             mesh.use_fake_user = False
 
     def clear(self) -> None:
-        """Let go of all assets."""
+        """Drop all assets."""
         for mesh in self._meshes.values():
             mesh.use_fake_user = False
         self._meshes.clear()
@@ -78,7 +78,7 @@ class AssetCache:
 def pose_error_m(scene_object: "bpy.types.Object", canonical: np.ndarray, T_world_obj: np.ndarray) -> float:
     """Largest distance between scene vertices and posed canonical vertices, both ways, in metres.
 
-    Vertices need not be in one order: importers may split or weld them at seams.
+    The vertices may be in different orders: importers split or weld them at seams.
     """
     mesh = scene_object.data
     local = np.empty(3 * len(mesh.vertices), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The RGB image: Cycles' path tracing with denoising, through the view transform, 8-bit sRGB."""
+"""The RGB image: Cycles path tracing with denoising, after the view transform, in 8-bit sRGB."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from scenegen.blender.runtime import version
 from scenegen.config import RenderConfig
 from scenegen.errors import UsageError
 
-LIGHT_BOUNCES = 12  # in all; the kinds have limits of their own
+LIGHT_BOUNCES = 12  # in total; each kind of bounce has a limit of its own
 
 
 def beauty_settings(scene: "bpy.types.Scene", config: RenderConfig, on_gpu: bool) -> None:
-    """Make renders of `scene` follow `config`. Raises UsageError for an unknown view transform."""
+    """Set up `scene` for RGB images by `config`. Raises UsageError for an unknown view transform."""
     cycles = scene.cycles
     cycles.samples = config.samples
     cycles.use_adaptive_sampling = config.adaptive_threshold > 0
@@ -52,6 +52,6 @@ def display_settings(scene: "bpy.types.Scene", view_transform: str) -> None:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8."""
+    """Read a rendered image as (H, W, 3) uint8."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))

@@ -1,4 +1,4 @@
-"""The scene's camera, set to one view after the other."""
+"""The scene's camera, which is set to one view after the other."""
 
 import math
 
@@ -13,7 +13,7 @@ NEAR_M, FAR_M = 0.01, 1000.0
 
 
 def build_camera(scene: "bpy.types.Scene") -> None:
-    """Give the scene a camera."""
+    """Add a camera to the scene."""
     data = bpy.data.cameras.new("camera")
     data.sensor_fit = "HORIZONTAL"
     data.clip_start, data.clip_end = NEAR_M, FAR_M
@@ -22,7 +22,7 @@ def build_camera(scene: "bpy.types.Scene") -> None:
 
 
 def point_camera(scene: "bpy.types.Scene", camera: CameraSpec) -> None:
-    """Make the scene's camera and image size those of `camera`."""
+    """Set the scene's camera and image size to those of `camera`."""
     scene.render.resolution_x, scene.render.resolution_y = camera.size_px
     scene.render.resolution_percentage = 100
     data = scene.camera.data

@@ -1,11 +1,11 @@
-"""Renders of one asset alone, on nothing: the scenes' Blender, importer and settings, with a light of its own.
+"""Renders one asset alone, on nothing, with the Blender, importer and settings of the scenes, and a light of its own.
 
-The light is a sky without edges whose radiance grows linearly towards one direction, as bright on average as the
-scenes' maps. It reaches every side, so that no view is dark, and no two faces of a box are alike. What a diffuse
-surface receives from it has a closed form: pi MEAN_RADIANCE (1 + 2/3 CONTRAST n . TOWARDS). Such a light is almost free
-of noise, so that images are not denoised: at equal cost they are nearer to the truth without (README.md).
+The light is a smooth sky whose radiance grows linearly towards one direction, on average as bright as the scenes' maps.
+It reaches every side, so that no view is dark, and no two faces of a box look alike. The irradiance of a surface with
+normal n has a closed form: pi MEAN_RADIANCE (1 + 2/3 CONTRAST n . TOWARDS). Such a light causes almost no noise, so
+that images are not denoised: at equal cost they are closer to the reference without (README.md).
 
-Only the part of the frame that the asset's box covers is rendered; the rest of the image is nothing.
+Only the part of the frame that the asset's bounding box covers is rendered; the rest of the image is empty.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,12 +30,11 @@ from scenegen.contract.records import FIRST_OBJECT_ID
 from scenegen.layout.spec import CameraSpec, PlacedObject
 
 CONTRAST = 0.6
-"""Of the brightest direction to the mean; the darkest is as far below it."""
+"""How far the brightest direction is above the mean, relative to it; the darkest is as far below."""
 TOWARDS = (0.36, -0.48, 0.8)
-"""Unit vector, canonical frame: mostly from above, so that a view from below is lit as well."""
+"""The brightest direction: unit vector, canonical frame, mostly upwards."""
 
-
-_BORDER_PX = 2  # around the box: an edge's pixels reach half a pixel beyond it
+_BORDER_PX = 2  # around the box: pixels of an edge extend half a pixel beyond it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +47,16 @@ class CleanView:
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What stands in Blender. box_83: the corners of its box, canonical."""
+    """The asset in Blender. box_83: the corners of its bounding box, canonical frame."""
 
     instances: InstanceTable
     box_83: np.ndarray
 
 
 class CleanViewRenderer:
-    """Draws assets alone, one after the other in one process; all views of an asset share what was built for it.
+    """Renders assets alone, one after the other in one process; the views of an asset share one Blender scene.
 
-    config: of the scenes; the number of samples is what each call asks for, and nothing is denoised.
+    config: of the scenes; each call gives the number of samples, and nothing is denoised.
     device: auto, optix, cuda or cpu. threads: CPU threads of Cycles, 0 for all cores.
     Raises SceneGenError if the device asked for is missing.
     """
@@ -68,7 +67,7 @@ class CleanViewRenderer:
         self._assets = AssetCache(library, max_assets=1)
 
     def render(self, uid: str, cameras: Sequence[CameraSpec], samples: int) -> Iterator[CleanView]:
-        """The views in the order of the cameras, whose world is the canonical frame (scenegen.layout.clean_cameras).
+        """The views in the order of the cameras; their world is the canonical frame (scenegen.layout.clean_cameras).
 
         Raises AssetError if the asset cannot be used, SceneError if Cycles fails or reports trouble.
         """
@@ -108,7 +107,7 @@ class CleanViewRenderer:
         return _Subject(instances, np.array(scene_object.bound_box))
 
     def _depths(self, cameras: Sequence[CameraSpec], subject: _Subject) -> list[np.ndarray]:
-        """Exact depth of all views. Settings switch once an asset, because a switch costs a synchronisation."""
+        """Exact depth of all views. Settings change once an asset, because a change costs a synchronisation."""
         scene, depths = self._session.scene, []
         with exact_settings(scene):
             for camera in cameras:
@@ -120,7 +119,7 @@ class CleanViewRenderer:
 
 
 def _frame(scene: "bpy.types.Scene", camera: CameraSpec, subject: _Subject) -> None:
-    """Point the scene's camera, and have only the part of the image rendered in which the subject's box lies."""
+    """Set the scene's camera, and restrict the render to the part of the image that the subject's box covers."""
     point_camera(scene, camera)
     T = camera.matrix_world
     image_83 = (subject.box_83 - T[:3, 3]) @ T[:3, :3] @ camera.K_px.T
@@ -134,10 +133,10 @@ def _frame(scene: "bpy.types.Scene", camera: CameraSpec, subject: _Subject) -> N
 
 
 def _build_sky() -> "bpy.types.World":
-    """The light of the module's docstring; no camera sees it, because the film is transparent."""
+    """The light of the module's docstring. Cameras do not see it, because the film is transparent."""
     world = bpy.data.worlds.new("sky")
     version.use_nodes(world)
-    # Nothing in it is smaller than the sky itself: rays from the surface find it without an importance map.
+    # The sky has no small bright parts, so that it needs no importance map.
     world.cycles.sampling_method = "NONE"
     nodes, links = world.node_tree.nodes, world.node_tree.links
     nodes.clear()

@@ -1,4 +1,4 @@
-"""Read the uncompressed scanline EXR files that the exact passes are written to."""
+"""Reads the uncompressed scan-line EXR files of the exact passes."""
 
 import struct
 from pathlib import Path
@@ -14,7 +14,7 @@ _FLOAT = 2
 def read_exr(path: Path) -> dict[str, np.ndarray]:
     """The channels of a single-part, uncompressed, 32-bit float scanline EXR as {name: (H, W) float32}.
 
-    Blender's files of this kind have rows of one size, so that a whole file is one NumPy view.
+    In such files from Blender all rows have the same size, so that a whole file is one NumPy view.
     Raises SceneError if the file is of another kind or cut short.
     """
     data = path.read_bytes()
@@ -27,7 +27,7 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
     if attributes["compression"] != b"\0":
         raise SceneError(f"{path.name} is compressed; passes must be written without compression")
     row = np.dtype([("y", "<i4"), ("bytes", "<i4"), ("data", "<f4", (len(names), width))])
-    offset += 8 * height  # the table of row offsets: rows follow one another
+    offset += 8 * height  # skip the table of row offsets: rows are stored one after the other
     if len(data) < offset + row.itemsize * height:
         raise SceneError(f"{path.name} is cut short; is the disk of the temporary folder full?")
     rows = np.frombuffer(data, row, height, offset)["data"]

@@ -1,7 +1,7 @@
 """Exact passes: instance ids, planar depth and normals, one sample through the centre of each pixel.
 
-Cycles sends the first sample of a pixel through its centre, but for the rounding of its filter table (0.001 px with
-the box filter of the beauty image: 0.3 mm of depth on a floor at 6 m); the narrowest filter makes that nothing.
+Cycles sends the first sample of a pixel through its centre, except for the rounding of its filter table (0.001 px with
+the box filter of the RGB image: 0.3 mm of depth on a floor at 6 m); with the narrowest filter that is negligible.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,9 +17,9 @@ from scenegen.blender.runtime import version
 from scenegen.errors import SceneError
 from scenegen.layout.spec import CameraSpec
 
-MAX_INDEX = 32767  # of Blender's object index; instance ids go through a table and may be any uint16
-TRANSPARENT_LAYERS = 64  # leaves and fences: the first opaque surface counts, however many cut-outs lie before it
-SEEN_ALPHA = 0.05  # a surface more opaque than this is seen: glass of alpha 0.25 has ids, depth and normals
+MAX_INDEX = 32767  # of Blender's object index; a table maps it to instance ids, which may be any uint16
+TRANSPARENT_LAYERS = 64  # leaves and fences: rays pass this many cut-outs before the first opaque surface
+SEEN_ALPHA = 0.05  # a surface with a higher alpha is visible: glass of alpha 0.25 has ids, depth and normals
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class ExactPasses:
 
 
 class InstanceTable:
-    """Blender's object index to instance id: ids above 32767 and many objects of one id (walls) are possible."""
+    """Maps Blender's object index to instance ids, which may exceed 32767 or be shared by several objects (walls)."""
 
     def __init__(self) -> None:
         self._ids = [0]
 
     def add(self, scene_object: "bpy.types.Object", instance_id: int) -> None:
-        """Raises SceneError if the id is no uint16 above 0 or the scene holds too many objects."""
+        """Register an object. Raises SceneError if the id is no uint16 above 0, or if there are too many objects."""
         if not 0 < instance_id <= np.iinfo(np.uint16).max:
             raise SceneError(f"instance id {instance_id} does not fit; ids are 1 to 65535")
         if len(self._ids) > MAX_INDEX:
@@ -58,7 +58,7 @@ class InstanceTable:
 
 @contextmanager
 def exact_settings(scene: "bpy.types.Scene", albedo: bool = False) -> Iterator[None]:
-    """Within the block a render writes the exact passes into an EXR file; bump and normal maps are cut."""
+    """Within the block a render writes the exact passes into an EXR file; bump and normal maps are disconnected."""
     cycles, layer = scene.cycles, scene.view_layers[0]
     cycles.samples = 1
     cycles.use_adaptive_sampling = False
@@ -81,7 +81,7 @@ def exact_settings(scene: "bpy.types.Scene", albedo: bool = False) -> Iterator[N
 
 
 def read_exact(path: Path, table: InstanceTable, camera: CameraSpec) -> ExactPasses:
-    """Decode what a render within `exact_settings` wrote."""
+    """Decode the file that a render within `exact_settings` wrote."""
     channels = {name.split(".", 1)[1]: values for name, values in read_exr(path).items()}
     instance_id = table.ids(channels["IndexOB.X"])
     hit = instance_id > 0
@@ -102,9 +102,10 @@ def _albedo(channels: dict[str, np.ndarray]) -> np.ndarray | None:
 
 
 def facing_camera(normal_cam: np.ndarray, camera: CameraSpec) -> np.ndarray:
-    """(H, W, 3) normals made unit and turned so that none looks away from its ray.
+    """(H, W, 3) normals in the camera frame, normalised, and corrected so that none points away from the camera.
 
-    Smooth normals near a silhouette may point a little away: they are bent back to the tangent, not flipped.
+    Smooth normals near a silhouette may point slightly away: these are bent to be perpendicular to the ray, not
+    flipped.
     """
     height, width = normal_cam.shape[:2]
     K = camera.K_px
@@ -118,13 +119,13 @@ def facing_camera(normal_cam: np.ndarray, camera: CameraSpec) -> np.ndarray:
 
 
 def materials_of(scene: "bpy.types.Scene") -> "set[bpy.types.Material]":
-    """Every material with nodes that something in the scene wears."""
+    """Every material with nodes that an object of the scene has."""
     slots = (slot.material for scene_object in scene.objects for slot in scene_object.material_slots)
     return {material for material in slots if material and material.node_tree}
 
 
 def _cut_bump(materials: "Iterable[bpy.types.Material]") -> Iterator[tuple]:
-    """Remove every link into a normal input of a shader, and give what is needed to link it again."""
+    """Remove every link into a normal input of a shader, and yield what is needed to restore it."""
     trees = {material.node_tree for material in materials}
     while trees:
         tree = trees.pop()

@@ -1,4 +1,4 @@
-"""From a SceneSpec to images: build the scene, then all exact passes, then all beauty passes."""
+"""Renders a SceneSpec: builds the scene, then all exact passes, then all RGB images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -32,14 +32,14 @@ class HdriSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BuiltScene:
-    """What stands in Blender: walls by side, and which object has which instance id."""
+    """A scene in Blender: its walls by side, and the table of instance ids."""
 
     walls: "dict[str, bpy.types.Object]"
     instances: InstanceTable
 
 
 class BlenderRenderer:
-    """Draws scenes with Cycles, one after the other in one process; assets are imported once.
+    """Renders scenes with Cycles, one after the other in one process; assets are imported once.
 
     library: prepared objects. hdris: environment maps. materials: external materials, or None if there are none.
     device: auto, optix, cuda or cpu. threads: CPU threads of Cycles, 0 for all cores.
@@ -80,7 +80,7 @@ class BlenderRenderer:
                 path.unlink()
 
     def build(self, spec: SceneSpec) -> BuiltScene:
-        """Empty Blender's scene and put this one in. Raises AssetError, SceneError."""
+        """Replace the content of Blender's scene by this one. Raises AssetError, SceneError."""
         self._assets.trim()
         self._session.clear()
         scene = self._session.scene
@@ -119,18 +119,18 @@ class BlenderRenderer:
         self._session.close()
 
     def _render_exact(self, spec: SceneSpec, built: BuiltScene) -> list[tuple[Path, ...]]:
-        """Of each view what the configuration wants: the first surface, the first opaque one, or both in this order."""
+        """For each view, the exact passes that are asked for: of the first surface, the first opaque one, or both."""
         scene, wanted = self._session.scene, self._config.render.transparent
         passes = []
         with exact_settings(scene, self._config.render.albedo):
             if wanted != OPAQUE:
-                passes.append(self._shoot_exact(spec, built, FIRST))
+                passes.append(self._render_passes(spec, built, FIRST))
             if wanted != FIRST:
                 with transparent_as_holes(materials_of(scene)):
-                    passes.append(self._shoot_exact(spec, built, OPAQUE))
+                    passes.append(self._render_passes(spec, built, OPAQUE))
         return list(zip(*passes, strict=True))
 
-    def _shoot_exact(self, spec: SceneSpec, built: BuiltScene, name: str) -> list[Path]:
+    def _render_passes(self, spec: SceneSpec, built: BuiltScene, name: str) -> list[Path]:
         paths = []
         for index, view in enumerate(spec.views):
             show_walls(built.walls, view.unseen_walls)
@@ -140,7 +140,7 @@ class BlenderRenderer:
 
 
 def _images(rgb: Path, exact: Sequence[ExactPasses]) -> ViewImages:
-    """exact: one, or that of the first surface and that of the first opaque one."""
+    """The images of a view. exact: of the first surface, or of that and the first opaque one."""
     one = exact[0]
     images = ViewImages(read_rgb(rgb), one.depth_m, one.instance_id, one.normal_cam, one.albedo)
     if len(exact) == 1:
@@ -160,7 +160,7 @@ def bpy_version() -> str:
 
 
 def refuse_troubles(troubles: list[str]) -> None:
-    """Raises SceneError with the first trouble that a render's log tells of, if any."""
+    """Raises SceneError with the first error in a render's log, if there is any."""
     if troubles:
         more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
         raise SceneError(f"Cycles reports: {troubles[0]}{more}")

@@ -1,6 +1,6 @@
 """Floor and walls: planes whose object coordinates are metres in the plane.
 
-Their UV map is for external materials: metres over TILE_M, turned and scaled as the MaterialSpec says.
+Their UV map is for external materials: metres divided by TILE_M, rotated and scaled as the MaterialSpec says.
 """
 
 import math
@@ -36,7 +36,7 @@ def build_wall(room: RoomSpec, wall: WallSpec, material: "bpy.types.Material") -
 
 
 def show_walls(walls: dict[str, "bpy.types.Object"], unseen: tuple[str, ...]) -> None:
-    """Hide the unseen walls from the camera alone: for light, shadow and reflections they are still there."""
+    """Hide the unseen walls from the camera only: they are still there for light, shadow and reflections."""
     for side, wall in walls.items():
         visible = side not in unseen
         if wall.visible_camera != visible:
@@ -60,5 +60,5 @@ def _plane(
 def _repeats(corners: list[tuple[float, float]], spec: MaterialSpec) -> np.ndarray:
     """(4, 2) float32 texture coordinates."""
     c, s = math.cos(spec.rotation_rad), math.sin(spec.rotation_rad)
-    turned = np.array(corners) @ np.array([[c, -s], [s, c]]).T
-    return (turned / (TILE_M * spec.scale)).astype(np.float32)
+    rotated = np.array(corners) @ np.array([[c, -s], [s, c]]).T
+    return (rotated / (TILE_M * spec.scale)).astype(np.float32)

@@ -1,11 +1,12 @@
-"""Makes transparent surfaces holes, so that the exact passes show the first opaque surface behind them.
+"""Turns transparent surfaces into holes, so that the exact passes show the first opaque surface behind them.
 
-The opacity of a surface at a point is what its shader does not let through of the light from behind: alpha
-(1 - transmission (1 - metallic)) of a principled shader, 0 of glass and refraction, 1 - the grey value of its colour of
-a transparent one, 1 of any other; mixed where shaders are mixed. Where they are added, their transparencies add up.
-Tint, roughness, Fresnel and volumes do not count. Below one half it is a hole, and the ray goes on straight.
+The opacity of a surface at a point is the share of the light from behind that its shader blocks: alpha
+(1 - transmission (1 - metallic)) for a principled shader, 0 for glass and refraction, 1 - the grey value of its colour
+for a transparent shader, 1 for any other. Where shaders are mixed, opacities are mixed; where they are added, their
+transparencies are added. Tint, roughness, Fresnel and volumes do not count. Below an opacity of one half the surface is
+a hole, and the ray continues straight.
 
-All of it is decided in the shaders, before a ray is cast: Cycles itself passes a half-transparent surface by chance.
+The shaders decide this before a ray is cast: Cycles itself lets rays pass half-transparent surfaces by chance.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,14 +17,14 @@ import bpy
 from scenegen.blender.materials.shader_nodes import Canvas, Number, Signal
 
 OPAQUE = 0.5
-"""From this opacity on a surface is seen. It cuts the soft outlines of leaves and hair where a cut-out would be cut."""
+"""The lowest opacity of a visible surface. It cuts the soft outlines of leaves and hair where a cut-out would."""
 _CLEAR = {"BSDF_GLASS", "BSDF_REFRACTION"}
-_GREY = (0.2126, 0.7152, 0.0722)  # of linear Rec. 709, as Blender makes a number of a colour
+_GREY = (0.2126, 0.7152, 0.0722)  # of linear Rec. 709, as Blender converts a colour to a number
 
 
 @contextmanager
 def transparent_as_holes(materials: "Iterable[bpy.types.Material]") -> Iterator[None]:
-    """Within the block rays pass what is transparent in these materials; afterwards they are as they were."""
+    """Within the block rays pass transparent parts of these materials; afterwards the materials are restored."""
     with ExitStack() as undo:
         for material in materials:
             _pierce(material.node_tree, undo)
@@ -49,7 +50,7 @@ def _pierce(tree: "bpy.types.NodeTree", undo: ExitStack) -> None:
 
 
 def _canvas(tree: "bpy.types.NodeTree", undo: ExitStack) -> Canvas:
-    """To draw in the tree; what is new there goes when it is undone."""
+    """A canvas for the tree; nodes that are added are removed by `undo`."""
     before = {node.name for node in tree.nodes}
 
     def remove() -> None:
@@ -61,7 +62,7 @@ def _canvas(tree: "bpy.types.NodeTree", undo: ExitStack) -> Canvas:
 
 
 def _opacity(canvas: Canvas, shader: "bpy.types.NodeSocket", undo: ExitStack) -> Number:
-    """Of what comes out of a shader socket; a number where it is the same everywhere, so that few nodes are made."""
+    """The opacity of a shader output; a number if it is the same everywhere, so that few nodes are added."""
     node = shader.node
     if node.type in _CLEAR:
         return 0.0
@@ -90,12 +91,12 @@ def _opacity(canvas: Canvas, shader: "bpy.types.NodeSocket", undo: ExitStack) ->
 
 
 def _behind(canvas: Canvas, socket: "bpy.types.NodeSocket", undo: ExitStack) -> Number:
-    """The opacity of what is linked to a shader input."""
+    """The opacity of the shader that is linked to an input."""
     return _opacity(canvas, socket.links[0].from_socket, undo) if socket.is_linked else 1.0
 
 
 def _of_group(canvas: Canvas, node: "bpy.types.Node", shader: "bpy.types.NodeSocket", undo: ExitStack) -> Number:
-    """Worked out within the group; one output more carries it to the tree that uses the group."""
+    """The opacity of a node group, computed inside it and passed on through an additional output."""
     inner = node.node_tree
     end = next((n for n in inner.nodes if n.type == "GROUP_OUTPUT" and n.is_active_output), None)
     if end is None:

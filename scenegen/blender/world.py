@@ -1,8 +1,9 @@
 """Light: an environment map with rotation and strength, and area lamps; the same for every view.
 
-Maps differ by more than a factor of 6 in brightness, four walls keep out three quarters of the sky, and lamps add to
-it. As a photographer would, we expose for what arrives on the floor: all lights of a scene are multiplied by one gain,
-so that the image's brightness follows `LightSpec.strength` and not the room. View by view nothing changes.
+Maps differ in brightness by more than a factor of 6, four walls block three quarters of the sky, and lamps add light.
+As a photographer would, we set the exposure for the light that reaches the floor: all lights of a scene are multiplied
+by one gain, so that the brightness of the images follows `LightSpec.strength` and not the room. It is the same in all
+views.
 """
 
 import math
@@ -21,7 +22,7 @@ MAX_IMPORTANCE_MAP_PX = 4096
 
 
 def exposure_gain(spec: SceneSpec) -> float:
-    """Factor on every light of the scene: open floor without lamps has 1, brighter rooms less, darker more."""
+    """Factor on every light of the scene: 1 on open floor without lamps, less in brighter rooms, more in dark ones."""
     open_sky = sky_share(spec.room)
     sky = spec.light.strength * (open_sky + WALL_ALBEDO * open_sky * (1.0 - open_sky))
     reach = spec.room.floor_size_m / 4.0
@@ -48,8 +49,8 @@ def build_world(light: LightSpec, hdri: Path, gain: float) -> "bpy.types.World":
     nodes.clear()
     environment = nodes.new("ShaderNodeTexEnvironment")
     environment.image = load_hdri(hdri)
-    # The sun is a few pixels of the map, and a finer importance map finds its edge: +0.3 dB at twice the image's
-    # width. Cycles' own choice is 2 CPU-seconds a scene.
+    # The sun covers a few pixels of the map, and a finer importance map resolves its edge: +0.3 dB at twice the width
+    # of the image. Cycles' own choice costs 2 CPU-seconds a scene.
     world.cycles.sampling_method = "MANUAL"
     world.cycles.sample_map_resolution = min(MAX_IMPORTANCE_MAP_PX, 2 * environment.image.size[0])
     coordinates, mapping = nodes.new("ShaderNodeTexCoord"), nodes.new("ShaderNodeMapping")
@@ -66,7 +67,7 @@ def build_world(light: LightSpec, hdri: Path, gain: float) -> "bpy.types.World":
 
 
 def build_lamp(lamp: LampSpec, gain: float) -> "bpy.types.Object":
-    """A square area lamp shining down; no camera sees it, reflections do."""
+    """A square area lamp that shines down; cameras do not see it, reflections do."""
     data = bpy.data.lights.new("lamp", "AREA")
     data.shape, data.size, data.energy, data.color = "SQUARE", lamp.size_m, gain * lamp.power_w, lamp.color_rgb
     lamp_object = bpy.data.objects.new("lamp", data)
@@ -77,7 +78,7 @@ def build_lamp(lamp: LampSpec, gain: float) -> "bpy.types.Object":
 
 
 def load_hdri(path: Path) -> "bpy.types.Image":
-    """Raises SceneGenError if `path` is missing or no image."""
+    """Load an environment map. Raises SceneGenError if the file is missing or no image."""
     try:
         image = bpy.data.images.load(str(path), check_existing=True)
     except RuntimeError as error:
@@ -88,7 +89,7 @@ def load_hdri(path: Path) -> "bpy.types.Image":
 
 
 def mean_radiance(image: "bpy.types.Image") -> float:
-    """Mean over the upper half of the sphere and over the channels, each pixel weighted by its solid angle.
+    """Mean radiance over the upper half of the sphere and the channels, with pixels weighted by their solid angle.
 
     Raises SceneGenError if the map is black or not finite.
     """

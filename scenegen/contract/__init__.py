@@ -1,1 +1,1 @@
-"""The shard format that the generator writes and the training half reads. See README.md for the conventions."""
+"""The shard format that the generator writes and the training half reads. README.md states the conventions."""

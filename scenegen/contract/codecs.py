@@ -1,8 +1,8 @@
-"""Images to bytes and back, without loss where the data are exact.
+"""Encodes images as bytes and decodes them; ids and colours without any loss.
 
 RGB: lossless WebP. Depth, ids and normals: 16-bit planes, each row stored as differences to the pixel on its left
-(smooth surfaces become small numbers), low and high bytes apart, then zstd. Ten lines read them in any language;
-they decode several times faster than 16-bit PNG (tests/benchmarks/codecs.py).
+(smooth surfaces become small numbers), low and high bytes separately, then zstd. Ten lines of code read them in any
+language, and they decode several times faster than 16-bit PNG (tests/benchmarks/codecs.py).
 """
 
 import io
@@ -30,7 +30,7 @@ def decode_rgb(blob: bytes) -> np.ndarray:
 
 
 def encode_rgba(rgba: np.ndarray) -> bytes:
-    """(H, W, 4) uint8 with straight alpha to lossless WebP. Colours where alpha is 0 mean nothing and become black."""
+    """(H, W, 4) uint8 with straight alpha to lossless WebP. Pixels with alpha 0 become black."""
     shown = np.where(rgba[..., 3:] > 0, rgba, 0).astype(np.uint8)
     sink = io.BytesIO()
     Image.fromarray(shown).save(sink, "WEBP", lossless=True, quality=20, method=1, exact=True)
@@ -43,7 +43,7 @@ def decode_rgba(blob: bytes) -> np.ndarray:
 
 
 def encode_thumbnail(rgb: np.ndarray, longest_px: int = 160) -> bytes:
-    """A small JPEG for dataset viewers; never training data."""
+    """(H, W, 3) uint8 to a small JPEG for dataset viewers, not for training."""
     image = Image.fromarray(rgb)
     image.thumbnail((longest_px, longest_px), Image.Resampling.BOX)
     sink = io.BytesIO()

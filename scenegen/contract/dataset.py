@@ -1,9 +1,9 @@
-"""The reader: random access to decoded views and scenes, and thin columns without touching an image."""
+"""The reader of a dataset: random access to decoded views and scenes, and scalar columns without decoding an image."""
 
 import bisect
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scenegen.contract import schema, sidecar
+from scenegen.contract.cache import cached
 from scenegen.contract.index import DatasetIndex, list_shards, parse_shard_name, read_index
 from scenegen.contract.records import BOTH, FIRST, OPAQUE, OPAQUE_IMAGES, Scene, View, ViewObject
 from scenegen.contract.storage import Root
@@ -29,20 +30,19 @@ _COLUMNS_OF_IMAGE = {
     "normal_cam_opaque": ["normal_cam_opaque"],
 }
 _VIEW_COLUMNS = ["scene_index", "view_index", "width", "height", "K_px", "T_world_cam", "objects"]
-_OPEN_FILES = 64
 
 
 def how_to_make(root: Root) -> str:
-    """The command for who has no dataset there yet: a small one, which needs no download and any machine makes."""
+    """The command that makes a small dataset at `root`, without any download and on any machine."""
     return f"scenegen render --preset preview --num-scenes 20 --out {root.location}"
 
 
 class Dataset:
     """A dataset folder (or object-store URI) as a sequence of views.
 
-    Views are numbered over the shards in their order; a row group holds one view, so reading one costs one small read.
-    A dataset that is still being made shows the shards that are finished. Instances are picklable and hold no open
-    file across a pickle, so they can go to data-loader workers.
+    Views are numbered over the shards in their order. A row group holds one view, so that reading a view is one small
+    read. Of a dataset that is still being made, the finished shards are read. Instances can be pickled, without open
+    files, and therefore sent to data-loader workers.
     """
 
     def __init__(self, root: Root, shards: Sequence[tuple[int, str, str]], index: DatasetIndex | None) -> None:
@@ -79,7 +79,7 @@ class Dataset:
         """View `number`, decoded. `images` chooses what is read: of rgb, depth_m, instance_id, normal_cam, albedo,
         depth_opaque_m, instance_id_opaque and normal_cam_opaque (where `transparent` is "both").
 
-        Raises IndexError beyond the last view, ValueError for an unknown image and for one that the dataset has not.
+        Raises IndexError beyond the last view, ValueError for an unknown image and for one that the dataset lacks.
         """
         unknown = set(images) - _COLUMNS_OF_IMAGE.keys()
         if unknown:
@@ -100,7 +100,7 @@ class Dataset:
 
     @property
     def transparent(self) -> str:
-        """Which surfaces it shows where something transparent stands in front: first, opaque or both."""
+        """Which surfaces depth, ids and normals show behind something transparent: first, opaque or both."""
         return self.metadata().get("transparent", FIRST)
 
     def place(self, number: int) -> str:
@@ -118,11 +118,11 @@ class Dataset:
         return tuple(sorted(name for name, files in found.items() if not complete or numbers <= files.keys()))
 
     def depth_estimate(self, number: int, estimator: str) -> sidecar.DepthEstimate:
-        """What an estimator made of view `number`: its raw map, confidence, and the alignment to the ground truth.
+        """An estimator's depth of view `number`: raw map, confidence, and alignment to the ground truth.
 
-        `.aligned_m` is its depth in metres, `.valid` where to use it. "gt" is the exact depth in the same clothes.
+        `.aligned_m` is its depth in metres, `.valid` the pixels where it is usable. "gt" gives the exact depth.
         Raises IndexError beyond the last view, FileNotFoundError if the shard has no sidecar of this estimator,
-        ValueError if the sidecar is older than the shard, whose rows are others now.
+        ValueError if the sidecar is older than the shard and has other rows.
         """
         position, row = self._locate(number)
         if estimator == sidecar.GROUND_TRUTH:
@@ -147,7 +147,7 @@ class Dataset:
         return sidecar.EstimatorMeta.from_metadata(_key_values(self._file(name)))
 
     def scene(self, scene_index: int) -> Scene:
-        """The facts of one scene. Raises KeyError if no finished shard holds it."""
+        """One scene. Raises KeyError if no finished shard holds it."""
         for position in self._shards_that_may_hold(scene_index):
             scenes = self._scenes_of_shard(position)
             if scene_index in scenes:
@@ -231,14 +231,14 @@ class Dataset:
         return position, number - start
 
     def _file(self, name: str) -> pq.ParquetFile:
-        return _cached(self._files, name, lambda: pq.ParquetFile(self.root.open_input(name)))
+        return cached(self._files, name, lambda: pq.ParquetFile(self.root.open_input(name)))
 
     def _scenes_of_shard(self, position: int) -> dict[int, Scene]:
         def read() -> dict[int, Scene]:
             rows = self._file(self._shards[position][2]).read().to_pylist()
             return {row["scene_index"]: schema.decode_scene(row) for row in rows}
 
-        return _cached(self._scenes, position, read)
+        return cached(self._scenes, position, read)
 
     def _shards_that_may_hold(self, scene_index: int) -> list[int]:
         """Shards hold equal, consecutive ranges of scenes: start where the index must be, then look everywhere."""
@@ -279,14 +279,3 @@ def _read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> pa.Table:
 
 def _leaf_paths(file: pq.ParquetFile) -> list[str]:
     return [file.schema.column(i).path for i in range(len(file.schema))]
-
-
-def _cached(cache: OrderedDict, key: Any, make: Callable[[], Any]) -> Any:
-    """Least-recently-used lookup in a small ordered dict."""
-    if key in cache:
-        cache.move_to_end(key)
-        return cache[key]
-    value = cache[key] = make()
-    if len(cache) > _OPEN_FILES:
-        cache.popitem(last=False)
-    return value

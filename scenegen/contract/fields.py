@@ -1,4 +1,4 @@
-"""How every table of the contract states a column's conventions and makes one row."""
+"""Shared by the tables of the contract: columns that state their conventions, and record batches of one row."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ PLANES_DOC = (
 
 
 def field_of(name: str, kind: pa.DataType, doc: str, nullable: bool = False, **facts: str) -> pa.Field:
-    """A column with its meaning, unit, shape, axes and invalid value in the metadata."""
+    """A column whose metadata holds its meaning (`doc`), unit, shape, axes and invalid value (`facts`)."""
     return pa.field(name, kind, nullable=nullable, metadata={"doc": doc, **facts})
 
 

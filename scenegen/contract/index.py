@@ -1,4 +1,4 @@
-"""dataset.json: which shards a dataset has, and what they add up to. Also how shard files are named."""
+"""dataset.json, which lists the shards of a dataset and their totals, and the names of shard files."""
 
 import json
 import re
@@ -44,10 +44,10 @@ class ShardEntry:
 
 @dataclass(frozen=True, slots=True)
 class DatasetIndex:
-    """What dataset.json says.
+    """The content of dataset.json.
 
     totals: counts such as scenes, failed_scenes, views, objects, bytes. licences: SPDX id to number of placed objects.
-    tables: what lay beside views and scenes when it was written: depth_moge2, objects, objects_views, ...
+    tables: the tables beside views and scenes when it was written: depth_moge2, objects, objects_views, ...
     """
 
     schema_version: int

@@ -1,22 +1,22 @@
-"""The reader of what is known of each asset: geometry, clean renders, voxel features, latents."""
+"""The reader of the objects tables: geometry, clean renders, voxel features and latents of each asset."""
 
 import bisect
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scenegen.contract import objects
+from scenegen.contract.cache import cached
 from scenegen.contract.index import list_shards, parse_shard_name
 from scenegen.contract.objects import ObjectGeometry, ObjectLatents, ObjectView, StepMeta, ViewKind, VoxelFeatures
 from scenegen.contract.storage import Root
 
-_OPEN_FILES = 64
-_KEYS = {  # what names a row beside its asset
+_KEYS = {  # the columns that, with the asset, identify a row
     objects.OBJECTS: [],
     objects.VIEWS: ["kind", "view_index"],
     objects.FEATURES_PREFIX: [],
@@ -30,7 +30,7 @@ Cached = TypeVar("Cached")
 
 
 def how_to_make_objects(root: Root) -> str:
-    """The command that makes the tables of the dataset there, with the sizes of the preset that it was begun with."""
+    """The command that makes the tables of the dataset at `root`, with the sizes of the dataset's preset."""
     try:
         preset = json.loads(root.read_bytes("config.json")).get("preset", "")
     except (OSError, ValueError, AttributeError):
@@ -41,7 +41,7 @@ def how_to_make_objects(root: Root) -> str:
 class ObjectDataset:
     """The objects tables of a folder (or object-store URI), by asset uid.
 
-    Random access: one row is one small read. Picklable; holds no open file across a pickle.
+    Random access: one row is one small read. Instances can be pickled, without open files.
     """
 
     def __init__(self, root: Root) -> None:
@@ -56,7 +56,7 @@ class ObjectDataset:
 
     @classmethod
     def open(cls, location: str | os.PathLike[str]) -> "ObjectDataset":
-        """Raises FileNotFoundError if no objects shard is there."""
+        """Open the tables of a folder. Raises FileNotFoundError if it has no objects shard."""
         dataset = cls(Root.open(location))
         if objects.OBJECTS not in dataset._files:
             raise FileNotFoundError(
@@ -66,7 +66,7 @@ class ObjectDataset:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Tables that are there, sorted, also incomplete ones."""
+        """The existing tables, sorted, incomplete ones included."""
         return tuple(sorted(self._files))
 
     @property
@@ -80,7 +80,7 @@ class ObjectDataset:
         return self._suffixes(objects.LATENTS_PREFIX)
 
     def uids(self) -> tuple[str, ...]:
-        """Every asset, sorted, also failed ones; reads the thin columns of all shards."""
+        """All assets, sorted, failed ones included; reads the scalar columns of all shards."""
         return tuple(uid for name in self._files[objects.OBJECTS] for uid in self._rows_of(objects.OBJECTS, name))
 
     def table(self, table: str, columns: Sequence[str]) -> pa.Table:
@@ -88,7 +88,7 @@ class ObjectDataset:
         return pa.concat_tables(self._file(name).read(columns=list(columns)) for name in self._files_of(table))
 
     def meta(self, table: str) -> StepMeta:
-        """What the first file of a table says of all rows. Raises FileNotFoundError."""
+        """The metadata of a table, from its first file. Raises FileNotFoundError."""
         raw = self._file(self._files_of(table)[0]).schema_arrow.metadata or {}
         return StepMeta.from_metadata({key.decode(): value.decode() for key, value in raw.items()})
 
@@ -101,6 +101,7 @@ class ObjectDataset:
         return tuple(self._keys(objects.VIEWS, uid))
 
     def num_views(self, uid: str, kind: ViewKind) -> int:
+        """How many views of one kind are stored; 0 for a failed asset."""
         return sum(key[0] == kind for key in self.view_keys(uid))
 
     def view(
@@ -115,11 +116,11 @@ class ObjectDataset:
         return objects.decode_features(self._row(objects.FEATURES_PREFIX + extractor, uid, ()))
 
     def rotations(self, uid: str, encoder: str) -> tuple[int, ...]:
-        """Rotations with latents; 0 is the canonical pose."""
+        """The rotation indices with latents; 0 is the canonical pose."""
         return tuple(key[0] for key in self._keys(objects.LATENTS_PREFIX + encoder, uid))
 
     def latents(self, uid: str, encoder: str, rotation_index: int = 0) -> ObjectLatents:
-        """Raises KeyError, FileNotFoundError."""
+        """The latents of one pose. Raises KeyError, FileNotFoundError."""
         return objects.decode_latents(self._row(objects.LATENTS_PREFIX + encoder, uid, (rotation_index,)))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -164,18 +165,7 @@ class ObjectDataset:
                 found.setdefault(uid, {})[tuple(key)] = row
             return found
 
-        return _cached(self._rows, name, read)
+        return cached(self._rows, name, read)
 
     def _file(self, name: str) -> pq.ParquetFile:
-        return _cached(self._open, name, lambda: pq.ParquetFile(self.root.open_input(name)))
-
-
-def _cached(cache: OrderedDict[str, Cached], key: str, make: Callable[[], Cached]) -> Cached:
-    """Least-recently-used lookup in a small ordered dict."""
-    if key in cache:
-        cache.move_to_end(key)
-        return cache[key]
-    value = cache[key] = make()
-    if len(cache) > _OPEN_FILES:
-        cache.popitem(last=False)
-    return value
+        return cached(self._open, name, lambda: pq.ParquetFile(self.root.open_input(name)))

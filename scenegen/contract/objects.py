@@ -1,14 +1,14 @@
-"""What is known of each asset by itself: geometry, clean renders, image features in its voxels, latents.
+"""The objects tables, about each asset by itself: geometry, clean renders, image features in its voxels, latents.
 
-Assets of a dataset are sorted by uid and cut into fixed ranges; shard 00017 of every table below holds the same range.
-One table a step, so that a step can be left out, or made again, without touching the others:
+The assets of a dataset are sorted by uid and divided into fixed ranges; shard 00017 of every table holds the same
+range. Each step has a table of its own, so that it can be left out, or made again, without touching the others:
 
     objects-00017-of-00700.parquet                    geometry; one row an asset, also for one that failed
     objects_views-00017-of-00700.parquet              clean renders; one row a view
     objects_features_<extractor>-00017-of-…           image features averaged into the voxels; one row an asset
     objects_latents_<encoder>-00017-of-…              latents; one row an asset and rotation
 
-One row a row group everywhere. A change here is a change of the format: raise OBJECTS_VERSION.
+Every row is a row group. A change here is a change of the format: raise OBJECTS_VERSION.
 Shapes: V vertices, F faces, N voxels, C feature channels, H, W image. Object frame: canonical, centred, longest side 1,
 z up, so that everything lies in [-0.5, 0.5]^3; unit: canonical lengths.
 """
@@ -22,7 +22,8 @@ import numpy as np
 import pyarrow as pa
 
 from scenegen.contract import codecs
-from scenegen.contract.fields import PLANES_DOC, field_of, one_row
+from scenegen.contract.fields import one_row
+from scenegen.contract.object_columns import FEATURE_FIELDS, GEOMETRY_FIELDS, LATENT_FIELDS, VIEW_FIELDS
 
 OBJECTS_VERSION = 1
 OBJECTS = "objects"
@@ -60,13 +61,12 @@ class ObjectGeometry:
 class ObjectView:
     """One render of an asset alone, on nothing, with the renderer and the colour transform of the scenes.
 
-    kind: "condition" (random views, what an unoccluded photograph would show) or "feature" (an even cover of the
-    sphere). size_px: (width, height). K_px: (3, 3) float64, the centre of the first pixel is (0.5, 0.5).
-    T_obj_cam: (4, 4) float64, camera to canonical object, OpenCV axes.
-    rgba: (H, W, 4) uint8, straight alpha. depth: (H, W) float32, planar z in canonical lengths, NaN on nothing.
-    crop: (S, S, 3) uint8 or None: what an image encoder sees of it, stored because a training sample needs one and
-    decoding and resizing the whole view would cost it more than everything else. On black, a square around the object
-    with a side of 1.2 times its box, resized (Lanczos).
+    kind: "condition" (random views, like unoccluded photographs) or "feature" (views that cover the sphere evenly).
+    size_px: (width, height). K_px: (3, 3) float64, the centre of the first pixel is (0.5, 0.5). T_obj_cam: (4, 4)
+    float64, camera to canonical object, OpenCV axes. rgba: (H, W, 4) uint8, straight alpha. depth: (H, W) float32,
+    planar z in canonical lengths, NaN on nothing. crop: (S, S, 3) uint8 or None: the input of image encoders, a square
+    around the object on black with a side of 1.2 times its box, resized (Lanczos). It is stored because every training
+    sample needs one, and decoding and resizing the whole view would cost more than the rest of the sample.
     """
 
     asset_uid: str
@@ -82,10 +82,10 @@ class ObjectView:
 
 @dataclass(frozen=True, slots=True)
 class VoxelFeatures:
-    """Image features averaged into the voxels of an asset, row for row those of ObjectGeometry.voxels.
+    """Image features averaged into the voxels of an asset; the rows are those of ObjectGeometry.voxels.
 
-    feats: (N, C) float16. views_seen: (N,) uint16, how many views the mean is over; 0 where no view saw the voxel,
-    and then the row is the mean over its nearest seen voxel's views.
+    feats: (N, C) float16. views_seen: (N,) uint16, the number of views in the mean; 0 where no view saw the voxel,
+    and then the mean is over the views of the nearest voxel that is seen.
     """
 
     asset_uid: str
@@ -95,9 +95,9 @@ class VoxelFeatures:
 
 @dataclass(frozen=True, slots=True)
 class ObjectLatents:
-    """An asset, or the asset turned, as the encoders see it.
+    """The latents of an asset in one pose.
 
-    rotation_index: 0 is the canonical pose. T_rot_obj: (4, 4) float64, canonical coordinates to those of the turned
+    rotation_index: 0 is the canonical pose. T_rot_obj: (4, 4) float64, canonical coordinates to those of the rotated
     and re-normalised asset (a rotation, a uniform scale and a shift that bring it back into [-0.5, 0.5]^3).
     coords: (N, 3) uint8, its voxels, sorted. slat: (N, 8) float32 mean of the posterior, not normalised; None without
     a SLAT encoder. structure: (8, 16, 16, 16) float32 mean; None without a structure encoder.
@@ -115,8 +115,8 @@ class ObjectLatents:
 class StepMeta:
     """What is true for every row of a file, stored as its key-value metadata.
 
-    step: the table. assets_digest: sha256 over the list of (uid, sha256) that the shards were cut from, and the size
-    of the cut. settings: what decides the rows (sizes, counts, seeds, weights and their sha256, the other steps'
+    step: the table. assets_digest: sha256 over the list of (uid, sha256) of all shards and the number of assets in a
+    shard. settings: what decides the rows (sizes, counts, seeds, weights and their sha256, the other steps'
     settings that were used). renderer, colour_transform: of the views, as in the scenes.
     """
 
@@ -150,117 +150,21 @@ class StepMeta:
         return cls(**{**values, "settings": json.loads(values["settings"])})
 
 
-_BLOB_DOC = "little-endian, C order, zstd"
-_T_DOC = "4x4 row-major, column vectors"
-_T_4X4 = pa.list_(pa.float64(), 16)
-_UID = field_of("asset_uid", pa.string(), "key of the asset manifest")
-
-_GEOMETRY_FIELDS = [
-    _UID,
-    field_of("asset_sha256", pa.string(), "sha256 of the prepared asset file"),
-    field_of("licence", pa.string(), "SPDX id"),
-    field_of("split", pa.string(), "train, val or test; decided by the asset"),
-    field_of("status", pa.string(), "ok or failed; a failed asset has empty arrays and no row in other tables"),
-    field_of("failure", pa.string(), "why it failed, else empty"),
-    field_of("num_vertices", pa.int32(), "V"),
-    field_of("num_faces", pa.int32(), "F"),
-    field_of("num_voxels", pa.int32(), "N"),
-    field_of(
-        "vertices", pa.large_binary(), f"float32, {_BLOB_DOC}", shape="V,3", unit="canonical length", axes="object"
-    ),
-    field_of("faces", pa.large_binary(), f"int32 vertex indices, {_BLOB_DOC}", shape="F,3"),
-    field_of(
-        "voxels",
-        pa.large_binary(),
-        f"uint8 indices of the 64^3 voxels that the surface touches, sorted by x, y, z; {_BLOB_DOC}; "
-        "centre = (index + 0.5) / 64 - 0.5",
-        shape="N,3",
-    ),
-]
-
-_VIEW_FIELDS = [
-    _UID,
-    field_of("kind", pa.string(), "condition or feature"),
-    field_of("view_index", pa.int32(), "the view among those of its kind, from 0"),
-    field_of("width", pa.int32(), "W", unit="pixel"),
-    field_of("height", pa.int32(), "H", unit="pixel"),
-    field_of(
-        "K_px",
-        pa.list_(pa.float64(), 9),
-        "3x3 intrinsics, row-major; the centre of the first pixel is (0.5, 0.5)",
-        unit="pixel",
-    ),
-    field_of(
-        "T_obj_cam",
-        _T_4X4,
-        f"{_T_DOC}; camera to canonical object",
-        unit="canonical length",
-        axes="OpenCV: x right, y down, z forward",
-    ),
-    field_of(
-        "rgba",
-        pa.large_binary(),
-        "lossless WebP; sRGB display values after the file metadata's colour_transform, straight alpha",
-        shape="H,W,4",
-    ),
-    field_of(
-        "depth",
-        pa.large_binary(),
-        f"planar z = depth_offset + code * depth_step; {PLANES_DOC}; null when it was not stored",
-        True,
-        shape="H,W",
-        unit="canonical length",
-        invalid="code 0, NaN once decoded",
-    ),
-    field_of("depth_offset", pa.float64(), "see depth", True),
-    field_of("depth_step", pa.float64(), "see depth", True),
-    field_of(
-        "crop",
-        pa.large_binary(),
-        "lossless WebP, sRGB on black: the square around the object, 1.2 times its box; null when it was not stored",
-        True,
-        shape="S,S,3",
-    ),
-]
-
-_FEATURE_FIELDS = [
-    _UID,
-    field_of("num_voxels", pa.int32(), "N"),
-    field_of("channels", pa.int32(), "C"),
-    field_of("feats", pa.large_binary(), f"float16, {_BLOB_DOC}; rows as voxels of the objects table", shape="N,C"),
-    field_of("views_seen", pa.large_binary(), f"uint16 views that the mean is over, {_BLOB_DOC}", shape="N"),
-]
-
-_LATENT_FIELDS = [
-    _UID,
-    field_of("rotation_index", pa.int32(), "0 is the canonical pose"),
-    field_of(
-        "T_rot_obj",
-        _T_4X4,
-        f"{_T_DOC}; canonical coordinates to those of the turned asset, re-normalised into [-0.5, 0.5]^3",
-    ),
-    field_of("num_voxels", pa.int32(), "N"),
-    field_of("coords", pa.large_binary(), f"uint8 voxel indices, sorted by x, y, z; {_BLOB_DOC}", shape="N,3"),
-    field_of("slat", pa.large_binary(), f"float32 posterior mean, not normalised; {_BLOB_DOC}", True, shape="N,8"),
-    field_of("structure", pa.large_binary(), f"float32 posterior mean; {_BLOB_DOC}", True, shape="8,16,16,16"),
-]
-
-
 def object_fields(table: str) -> list[pa.Field]:
-    """The columns of a table. Raises ValueError for a name that is none."""
+    """The columns of a table. Raises ValueError for an unknown table."""
     if table == OBJECTS:
-        return _GEOMETRY_FIELDS
+        return GEOMETRY_FIELDS
     if table == VIEWS:
-        return _VIEW_FIELDS
+        return VIEW_FIELDS
     if table.startswith(FEATURES_PREFIX):
-        return _FEATURE_FIELDS
+        return FEATURE_FIELDS
     if table.startswith(LATENTS_PREFIX):
-        return _LATENT_FIELDS
+        return LATENT_FIELDS
     raise ValueError(f"{table!r} is no table of objects")
 
 
 def object_schema(table: str, meta: StepMeta | None = None) -> pa.Schema:
-    """The schema of a table, with file metadata when given."""
+    """The schema of a table; with `meta`, with its file metadata."""
     return pa.schema(object_fields(table), metadata=meta.to_metadata() if meta else None)
 
 
@@ -285,6 +189,7 @@ def encode_geometry(geometry: ObjectGeometry) -> pa.RecordBatch:
 
 
 def decode_geometry(row: Mapping[str, Any]) -> ObjectGeometry:
+    """A row of the objects table (as Python values) to ObjectGeometry."""
     return ObjectGeometry(
         **{name: row[name] for name in ("asset_uid", "asset_sha256", "licence", "split", "status", "failure")},
         vertices=_unpack(row["vertices"], np.float32, (row["num_vertices"], 3)),
@@ -316,7 +221,7 @@ def encode_object_view(view: ObjectView) -> pa.RecordBatch:
 
 
 def decode_object_view(row: Mapping[str, Any]) -> ObjectView:
-    """Images whose column was not read, or that were not stored, are None."""
+    """A row of the views table to ObjectView; images whose column was not read, or that were not stored, are None."""
     size = (row["height"], row["width"])
     rgba, depth, crop = row.get("rgba"), row.get("depth"), row.get("crop")
     return ObjectView(
@@ -333,6 +238,7 @@ def decode_object_view(row: Mapping[str, Any]) -> ObjectView:
 
 
 def encode_features(features: VoxelFeatures) -> pa.RecordBatch:
+    """One row of a features table."""
     row = {
         "asset_uid": features.asset_uid,
         "num_voxels": features.feats.shape[0],
@@ -344,6 +250,7 @@ def encode_features(features: VoxelFeatures) -> pa.RecordBatch:
 
 
 def decode_features(row: Mapping[str, Any]) -> VoxelFeatures:
+    """A row of a features table (as Python values) to VoxelFeatures."""
     size = row["num_voxels"]
     return VoxelFeatures(
         row["asset_uid"],
@@ -368,6 +275,7 @@ def encode_latents(latents: ObjectLatents) -> pa.RecordBatch:
 
 
 def decode_latents(row: Mapping[str, Any]) -> ObjectLatents:
+    """A row of a latents table (as Python values) to ObjectLatents; columns that were not read are None."""
     size, slat, structure = row["num_voxels"], row.get("slat"), row.get("structure")
     return ObjectLatents(
         asset_uid=row["asset_uid"],

@@ -1,4 +1,4 @@
-"""What a reader gets and a writer gives: plain data, decoded.
+"""The decoded records that readers get and writers give, as plain data.
 
 Shapes: H, W image size in pixels. Frames: world (metres, z up) and camera (metres, OpenCV: x right, y down, z forward).
 """
@@ -12,8 +12,8 @@ FLOOR_ID = 1
 WALL_ID = 2
 FIRST_OBJECT_ID = 3
 FIRST, OPAQUE, BOTH = "first", "opaque", "both"
-"""What depth, ids and normals show where something transparent stands in front: the first surface, the first opaque one
-instead, or the first, and the opaque one in columns of its own. README.md says what is transparent."""
+"""What depth, ids and normals show behind something transparent: the first surface; the first opaque surface; or both,
+the opaque one in columns of its own. README.md says what is transparent."""
 OPAQUE_IMAGES = ("depth_opaque_m", "instance_id_opaque", "normal_cam_opaque")
 
 
@@ -43,7 +43,7 @@ class ViewImages:
 class ObjectFacts:
     """What one view shows of one object. Boxes are (x0, y0, x1, y1) in pixels, x1 and y1 exclusive.
 
-    visible_px: pixels with its id. amodal_px: pixels it would cover alone, inside the frame.
+    visible_px: pixels with its id. amodal_px: pixels inside the frame that it would cover if it were alone.
     occlusion: 1 - visible / amodal. truncation: share of its silhouette outside the frame.
     mask_components: 8-connected components of its mask. Empty boxes are (0, 0, 0, 0).
     """
@@ -74,7 +74,7 @@ class SceneObject:
 
 @dataclass(frozen=True, slots=True)
 class ViewObject:
-    """An object as one view sees it: its facts in the view, and who and where it is."""
+    """An object in one view: its facts in the view, and its identity and pose."""
 
     facts: ObjectFacts
     scene_object: SceneObject
@@ -122,7 +122,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One decoded row of a scenes shard. `spec_json` rebuilds the scene alone.
+    """One decoded row of a scenes shard. `spec_json` is enough to rebuild the scene.
 
     status: "ok", or "failed" with the reason in `failure` and nothing in the other fields.
     licences: SPDX ids of its objects, sorted. views_rejected: (reason, count) of refused camera candidates.

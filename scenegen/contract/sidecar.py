@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from scenegen.contract import codecs
-from scenegen.contract.fields import PLANES_DOC, field_of, one_row
+from scenegen.contract.fields import one_row
+from scenegen.contract.sidecar_columns import CONFIDENCE_CODES, FAR_M, MAP_CODES, SIDECAR_FIELDS
 
 SIDECAR_VERSION = 1
 PREFIX = "depth_"
@@ -23,20 +24,14 @@ GROUND_TRUTH = "gt"
 Kind = Literal["depth", "inverse_depth"]
 AlignmentKind = Literal["scale", "scale_shift", "inverse_scale_shift"]
 
-FAR_M = 100.0
-"""Aligned inverse depth beyond this distance counts as no estimate: there a code's step is metres."""
-
-_MAP_CODES = 16383  # 14 bits: two more only stored noise, far below any estimator's error (see README.md)
-_CONFIDENCE_CODES = 255
-
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """How a map becomes depth in metres, fitted to the ground truth of its image.
+    """How a map is converted to depth in metres; fitted to the ground truth of its image.
 
     scale: depth = scale * map. scale_shift: depth = scale * map + shift.
     inverse_scale_shift: 1 / depth = scale * map + shift, for maps of inverse depth; nothing beyond FAR_M.
-    inlier_share: part of the common pixels that the robust fit agreed with.
+    inlier_share: share of the common pixels that are inliers of the robust fit.
     """
 
     kind: AlignmentKind
@@ -54,7 +49,7 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class DepthErrors:
-    """Over the pixels that estimate and ground truth share.
+    """Errors over the pixels where both estimate and ground truth are valid.
 
     abs_rel: mean of |depth - truth| / truth. delta1: share of pixels with max(depth / truth, truth / depth) < 1.25.
     """
@@ -78,7 +73,7 @@ class InstanceAlignment:
 
 @dataclass(frozen=True, slots=True)
 class DepthEstimate:
-    """One decoded row of a sidecar; or, with estimator "gt", the exact depth in the same clothes.
+    """One decoded row of a sidecar; or, with estimator "gt", the exact depth in the same form.
 
     map: (H, W) float32 as the estimator gave it, at the view's size, NaN where it gave nothing. kind "depth": planar
     depth, in metres when `metric`, else up to the alignment. kind "inverse_depth": 1 / depth up to scale and shift;
@@ -87,7 +82,8 @@ class DepthEstimate:
     confidence_threshold: what its authors take for usable. alignment: None when nothing could be fitted.
     errors: after the image's alignment. metric_errors: of a metric map as it is.
     focal_px: the model's own guess of the horizontal focal length, for the view's size.
-    source_views: other views of the scene that it was shown. variant: what was drawn for this row, if anything.
+    source_views: other views of the scene that the estimator got. variant: what was drawn for this row, such as a
+    severity; empty if nothing.
     """
 
     scene_index: int
@@ -108,7 +104,7 @@ class DepthEstimate:
 
     @property
     def valid(self) -> np.ndarray:
-        """(H, W) bool: the estimator gave a value here, and is sure enough of it if it states confidence."""
+        """(H, W) bool: the estimator gave a value, with enough confidence if it states any."""
         finite = np.isfinite(self.map)
         if self.confidence is None or self.confidence_threshold is None:
             return finite
@@ -177,90 +173,23 @@ class EstimatorMeta:
         return cls(**{key: json.loads(value) if key in coded else value for key, value in values.items()})
 
 
-INSTANCE_ALIGNMENT = pa.struct(
-    [
-        field_of("instance_id", pa.uint16(), "value in the instance_id image, >= 3"),
-        field_of("scale", pa.float64(), "depth = scale * (depth after the image's alignment)"),
-        field_of("fitted_px", pa.int32(), "pixels of the mask's interior that were fitted", unit="pixel"),
-        field_of("abs_rel", pa.float32(), "over the fitted pixels, after this scale"),
-        field_of("delta1", pa.float32(), "over the fitted pixels, after this scale"),
-    ]
-)
-
-SIDECAR_FIELDS = [
-    field_of("scene_index", pa.int64(), "key of the row, as in the views table"),
-    field_of("view_index", pa.int32(), "key of the row, as in the views table"),
-    field_of("width", pa.int32(), "of the map, which is the view's", unit="pixel"),
-    field_of("height", pa.int32(), "of the map, which is the view's", unit="pixel"),
-    field_of(
-        "map",
-        pa.large_binary(),
-        "the estimator's own map, before alignment; file metadata kind says what it is. depth: planar z, "
-        "map = exp(map_offset + code * map_step), in metres if file metadata metric is true. inverse_depth: "
-        f"map = map_offset + code * map_step, 1 / depth up to scale and shift. codes 1 to {_MAP_CODES}; {PLANES_DOC}",
-        shape="H,W",
-        invalid="code 0, NaN once decoded",
-    ),
-    field_of("map_offset", pa.float64(), "see map"),
-    field_of("map_step", pa.float64(), "see map; the error is at most half of it"),
-    field_of(
-        "confidence",
-        pa.large_binary(),
-        "the estimator's confidence in its own unit, larger is surer; exp(confidence_offset + code * confidence_step); "
-        f"codes 1 to {_CONFIDENCE_CODES}; null if it states none; file metadata confidence_threshold: what its "
-        f"authors take for usable; {PLANES_DOC}",
-        True,
-        shape="H,W",
-        invalid="code 0, NaN once decoded",
-    ),
-    field_of("confidence_offset", pa.float64(), "see confidence", True),
-    field_of("confidence_step", pa.float64(), "see confidence", True),
-    field_of(
-        "align_kind",
-        pa.string(),
-        "scale: depth = align_scale * map; scale_shift: depth = align_scale * map + align_shift; "
-        f"inverse_scale_shift: 1 / depth = align_scale * map + align_shift, invalid beyond {FAR_M:g} m; "
-        "null if nothing could be fitted",
-        True,
-    ),
-    field_of("align_scale", pa.float64(), "see align_kind; robust fit to the view's depth", True),
-    field_of("align_shift", pa.float64(), "see align_kind", True),
-    field_of("align_inlier_share", pa.float32(), "part of the common pixels that the fit agreed with", True),
-    field_of("valid_share", pa.float32(), "pixels with a usable estimate, of those with ground truth"),
-    field_of("abs_rel", pa.float32(), "mean |depth - truth| / truth over common pixels, after alignment", True),
-    field_of("delta1", pa.float32(), "share of common pixels within a factor of 1.25, after alignment", True),
-    field_of("metric_abs_rel", pa.float32(), "abs_rel of a metric map without alignment", True),
-    field_of("metric_delta1", pa.float32(), "delta1 of a metric map without alignment", True),
-    field_of(
-        "focal_px", pa.float64(), "the model's own horizontal focal length for the view's size", True, unit="pixel"
-    ),
-    field_of("source_views", pa.list_(pa.int32()), "view_index of other views of the scene that the model was shown"),
-    field_of("variant", pa.string(), "what was drawn for this row, such as a severity; empty if nothing"),
-    field_of(
-        "instances",
-        pa.list_(pa.field("element", INSTANCE_ALIGNMENT, False)),
-        "instances with enough pixels, each with the scale that puts it at its true depth",
-    ),
-]
-
-
 def sidecar_table(estimator: str) -> str:
     """The table's name in shard file names."""
     return PREFIX + estimator
 
 
 def sidecar_schema(meta: EstimatorMeta | None = None, config_digest: str = "") -> pa.Schema:
-    """The schema of a sidecar, with file metadata when given."""
+    """The schema of a sidecar; with `meta`, with its file metadata."""
     return pa.schema(SIDECAR_FIELDS, metadata=meta.to_metadata(config_digest) if meta else None)
 
 
 def encode_estimate(estimate: DepthEstimate, valid_share: float) -> pa.RecordBatch:
     """One row of a sidecar. Raises ValueError for a map that its kind does not allow."""
     height, width = estimate.map.shape
-    coded, offset, step = _encode(estimate.map, _MAP_CODES, logarithmic=estimate.kind == "depth")
+    coded, offset, step = _encode(estimate.map, MAP_CODES, logarithmic=estimate.kind == "depth")
     confidence: tuple[bytes | None, float | None, float | None] = (None, None, None)
     if estimate.confidence is not None:
-        confidence = _encode(estimate.confidence, _CONFIDENCE_CODES, logarithmic=True)
+        confidence = _encode(estimate.confidence, CONFIDENCE_CODES, logarithmic=True)
     alignment, errors, metric = estimate.alignment, estimate.errors, estimate.metric_errors
     row = {
         "scene_index": estimate.scene_index,
@@ -322,7 +251,7 @@ def decode_estimate(row: Mapping[str, Any], meta: EstimatorMeta) -> DepthEstimat
 def ground_truth_estimate(
     scene_index: int, view_index: int, depth_m: np.ndarray, instance_ids: Sequence[int]
 ) -> DepthEstimate:
-    """The exact depth of a view in the shape of an estimate: aligned by 1, without error."""
+    """The exact depth of a view, (H, W) metres, as an estimate with scale 1 and no error."""
     exact = DepthErrors(0.0, 1.0)
     return DepthEstimate(
         scene_index,
@@ -339,7 +268,7 @@ def ground_truth_estimate(
 
 
 def check_kind(kind: str, alignment: str) -> None:
-    """Raises ValueError if a map of this kind cannot be aligned like this."""
+    """Raises ValueError if a map of this kind cannot have this kind of alignment."""
     if kind not in get_args(Kind) or alignment not in get_args(AlignmentKind):
         raise ValueError(f"there is no kind {kind!r} with alignment {alignment!r}")
     if (kind == "inverse_depth") != (alignment == "inverse_scale_shift"):
@@ -366,7 +295,7 @@ def _encode(values: np.ndarray, codes: int, logarithmic: bool) -> tuple[bytes, f
 
 def _decode(blob: bytes, offset: float, step: float, height: int, width: int, logarithmic: bool) -> np.ndarray:
     code = codecs.decode_planes(blob, height, width)
-    # A table: decoding costs a look-up a pixel, not an exponential.
+    # A look-up table, so that decoding needs no exponential for each pixel.
     table = offset + step * np.arange(int(code.max()) + 1)
     table = (np.exp(table) if logarithmic else table).astype(np.float32)
     table[0] = np.nan

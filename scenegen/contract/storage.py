@@ -1,4 +1,4 @@
-"""One door to files: a local folder or an object store (s3://, gs://, hdfs://), through pyarrow's filesystems."""
+"""All access to files: a local folder or an object store (s3://, gs://, hdfs://), through pyarrow's filesystems."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ class Root:
 
     @property
     def address(self) -> str:
-        """The location for processes that work in another folder."""
+        """The location, absolute if it is local, for processes with another working directory."""
         return self.base if self.is_local else self.location
 
     @property
@@ -51,14 +51,14 @@ class Root:
         return isinstance(self.filesystem, fs.LocalFileSystem)
 
     def path(self, name: str) -> str:
-        """The filesystem's own path of a name."""
+        """The path of a name inside the filesystem."""
         return f"{self.base}/{name}" if name else self.base
 
     def exists(self, name: str) -> bool:
         return self.filesystem.get_file_info(self.path(name)).type == fs.FileType.File
 
     def size_bytes(self, name: str) -> int:
-        """Raises FileNotFoundError."""
+        """The size of a file. Raises FileNotFoundError."""
         info = self.filesystem.get_file_info(self.path(name))
         if info.type != fs.FileType.File:
             raise FileNotFoundError(f"{self.location}/{name}")
@@ -75,12 +75,12 @@ class Root:
         return self.filesystem.open_input_file(self.path(name))
 
     def read_bytes(self, name: str) -> bytes:
-        """Raises FileNotFoundError."""
+        """The content of a file. Raises FileNotFoundError."""
         with self.filesystem.open_input_stream(self.path(name)) as stream:
             return stream.read()
 
     def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a whole file so that readers see the old content or the new one, never a part."""
+        """Write a file so that readers see its old content or its new one, never a part."""
         self.write_atomic(name, lambda path: _write_and_sync(path, content))
 
     def write_atomic(self, name: str, write: Callable[[Path], None]) -> None:

@@ -1,4 +1,4 @@
-"""What must be true of every row. Each check yields sentences; none means the row keeps the contract's promises."""
+"""What must be true of every row. Each check yields sentences about problems; none means that the row is valid."""
 
 from collections.abc import Iterator
 
@@ -9,8 +9,8 @@ from scenegen.contract.records import BACKGROUND_ID, FIRST_OBJECT_ID, OPAQUE_IMA
 from scenegen.contract.sidecar import DepthEstimate
 
 _NORMAL_TOLERANCE = 1e-3
-_DEPTH_TOLERANCE_M = 1e-3  # more than the steps of two depth images
-_ERROR_TOLERANCE = 0.02  # quantisation moves pixels over the edge of what is valid
+_DEPTH_TOLERANCE_M = 1e-3  # more than the quantisation steps of two depth images
+_ERROR_TOLERANCE = 0.02  # quantisation makes some pixels valid or invalid
 
 
 def schema_problems(found: pa.Schema, wanted: pa.Schema) -> Iterator[str]:
@@ -24,7 +24,7 @@ def schema_problems(found: pa.Schema, wanted: pa.Schema) -> Iterator[str]:
 
 
 def view_problems(view: View, scene: Scene) -> Iterator[str]:
-    """Everything that a decoded view must hold (all four images read, and the opaque ones where there are any)."""
+    """Problems of a decoded view; all four images must be read, and the opaque ones if the dataset has them."""
     width, height = view.size_px
     shapes = {
         "rgb": (height, width, 3),
@@ -48,7 +48,7 @@ def view_problems(view: View, scene: Scene) -> Iterator[str]:
 
 
 def scene_problems(scene: Scene) -> Iterator[str]:
-    """Everything that a row of the scenes table must hold."""
+    """Problems of a row of the scenes table."""
     if scene.status not in ("ok", "failed"):
         yield f"status is {scene.status!r}"
     if (scene.status == "failed") != bool(scene.failure):
@@ -63,7 +63,7 @@ def scene_problems(scene: Scene) -> Iterator[str]:
 
 
 def estimate_problems(estimate: DepthEstimate, view: View) -> Iterator[str]:
-    """Everything that a row of a sidecar must hold against its view (depth and ids read)."""
+    """Problems of a row of a sidecar, compared with its view (depth and ids must be read)."""
     assert view.depth_m is not None
     if (estimate.scene_index, estimate.view_index) != (view.scene_index, view.view_index):
         yield f"is of scene {estimate.scene_index}, view {estimate.view_index}: rows are not in the views' order"
@@ -85,7 +85,7 @@ def estimate_problems(estimate: DepthEstimate, view: View) -> Iterator[str]:
 
 
 def _alignment_problems(estimate: DepthEstimate, truth_m: np.ndarray) -> Iterator[str]:
-    """The stated error must be what the stored map and coefficients give."""
+    """The stated error must be that of the stored map and coefficients."""
     if (estimate.alignment is None) != (estimate.errors is None):
         yield "states errors without an alignment, or an alignment without errors"
     if estimate.alignment is None or estimate.errors is None:
@@ -127,14 +127,14 @@ def _image_problems(depth_m: np.ndarray, instance_id: np.ndarray, normal_cam: np
 
 
 def _opaque_problems(view: View, scene: Scene) -> Iterator[str]:
-    """What lies behind glass is no nearer than the glass, and where there is none both are one surface."""
+    """The first opaque surface must not be nearer than the first surface."""
     depth_m, ids, normal_cam = view.depth_opaque_m, view.instance_id_opaque, view.normal_cam_opaque
     assert depth_m is not None and ids is not None and normal_cam is not None and view.depth_m is not None
     yield from _image_problems(depth_m, ids, normal_cam)
     strangers = set(np.unique(ids[ids >= FIRST_OBJECT_ID]).tolist()) - {o.instance_id for o in scene.objects}
     if strangers:
         yield f"the image shows instances {sorted(strangers)} that the scene does not have"
-    nearer = view.depth_m - depth_m > _DEPTH_TOLERANCE_M  # NaN, behind which nothing is, is not nearer
+    nearer = view.depth_m - depth_m > _DEPTH_TOLERANCE_M  # False where either is NaN
     if nearer.any():
         yield f"{int(nearer.sum())} pixels are nearer than the first surface"
     if (np.isfinite(depth_m) & ~np.isfinite(view.depth_m)).any():

@@ -1,4 +1,4 @@
-"""What must be true of every row of the objects tables. Each check yields sentences; none means that all is well."""
+"""What must be true of every row of the objects tables. Each check yields sentences about problems, if any."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,12 @@ from scenegen.contract.voxels import surface_voxels
 
 _LENGTH_TOLERANCE = 1e-3  # canonical lengths
 _ROTATION_TOLERANCE = 1e-4
-_DEPTH_TOLERANCE = 5e-3  # canonical lengths: stored depth has steps, and its pixel a width
-_TURNED_VOXELS_MAY_DIFFER = 0.01  # rounding moves a vertex that lies on the border of two voxels
+_DEPTH_TOLERANCE = 5e-3  # canonical lengths: depth is quantised, and a pixel has a width
+_ROTATED_VOXELS_MAY_DIFFER = 0.01  # rounding moves a vertex that lies on the border of two voxels
 
 
 def geometry_problems(geometry: ObjectGeometry) -> Iterator[str]:
-    """Everything that a row of the objects table must hold."""
+    """Problems of a row of the objects table."""
     if geometry.status not in ("ok", "failed"):
         yield f"status is {geometry.status!r}"
     failed = geometry.status == "failed"
@@ -42,7 +42,7 @@ def geometry_problems(geometry: ObjectGeometry) -> Iterator[str]:
 
 
 def object_view_problems(view: ObjectView) -> Iterator[str]:
-    """Everything that a decoded row of the views table must hold by itself (all images read)."""
+    """Problems of a decoded row of the views table by itself (all images must be read)."""
     if view.kind not in VIEW_KINDS:
         yield f"its kind is {view.kind!r}"
     width, height = view.size_px
@@ -57,7 +57,7 @@ def object_view_problems(view: ObjectView) -> Iterator[str]:
 
 
 def feature_problems(features: VoxelFeatures, geometry: ObjectGeometry, num_views: int) -> Iterator[str]:
-    """Everything that a row of a features table must hold. num_views: feature views that the asset has."""
+    """Problems of a row of a features table. num_views: how many feature views the asset has."""
     count = len(geometry.voxels)
     if len(features.feats) != count or features.views_seen.shape != (count,):
         yield f"holds {len(features.feats)} rows of features for {count} voxels"
@@ -71,7 +71,7 @@ def feature_problems(features: VoxelFeatures, geometry: ObjectGeometry, num_view
 
 
 def latent_problems(latents: ObjectLatents, geometry: ObjectGeometry) -> Iterator[str]:
-    """Everything that a row of a latents table must hold."""
+    """Problems of a row of a latents table."""
     linear = latents.T_rot_obj[:3, :3]
     scale = np.cbrt(np.linalg.det(linear))
     if not scale > 0 or not np.allclose(linear @ linear.T, scale**2 * np.eye(3), atol=_ROTATION_TOLERANCE):
@@ -84,7 +84,7 @@ def latent_problems(latents: ObjectLatents, geometry: ObjectGeometry) -> Iterato
         yield f"the turned mesh reaches {np.abs(turned).max():.3f}, beyond the unit cube"
     wanted, found = _codes(surface_voxels(turned, geometry.faces)), _codes(latents.coords)
     differing = len(np.setxor1d(wanted, found))
-    if differing > max(1, _TURNED_VOXELS_MAY_DIFFER * len(wanted)):
+    if differing > max(1, _ROTATED_VOXELS_MAY_DIFFER * len(wanted)):
         yield f"{differing} of its {len(found)} voxels are not those that the turned mesh touches"
     for name in ("slat", "structure"):
         values = getattr(latents, name)
@@ -105,7 +105,7 @@ def _camera_problems(view: ObjectView) -> Iterator[str]:
 
 
 def _depth_problems(view: ObjectView, depth: np.ndarray, alpha: np.ndarray) -> Iterator[str]:
-    """Depth must put the surface into the unit cube, and lie where the image shows something."""
+    """Depth must put the surface into the unit cube, and the image must not be empty."""
     if depth.shape != alpha.shape:
         yield f"depth has shape {depth.shape} instead of {alpha.shape}"
         return

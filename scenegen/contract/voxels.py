@@ -1,18 +1,18 @@
 """The voxels that a surface touches: exact triangle-box overlap, without a loop over triangles or voxels.
 
-A voxel is the box [i, i + 1) of the grid: it owns its lower faces, as floor() has it for points, so that a surface in
-the plane between two voxels belongs to the upper one, and points of a surface fall into its voxels.
+A voxel is the box [i, i + 1) of the grid. It includes its lower faces, as floor() does for points: a surface in the
+plane between two voxels belongs to the upper one, and the points of a surface fall into its voxels.
 
-The separating-axis test of triangle and box (Akenine-Moeller 2001; Schwarz and Seidel 2010, section 4) decides, and
-most of the work is not to need it. By the bounding box of a triangle, counted in voxels:
-    along one axis   every voxel of it is touched, because a triangle is connected;
-    up to 3 x 3 x 3  its voxels are tested, but for those that hold a vertex of the mesh: in a fine mesh nearly all;
-    larger           columns along the axis that the triangle faces most: of these the ones that its outline reaches,
-                     in each the one to three voxels that its plane passes, and of these the ones that its edges reach.
+The separating-axis test of triangle and box (Akenine-Moeller 2001; Schwarz and Seidel 2010, section 4) decides. Most
+triangles do not need it. By the bounding box of a triangle, counted in voxels:
+    along one axis   every voxel of the box is touched, because a triangle is connected;
+    up to 3 x 3 x 3  its voxels are tested, except those that contain a vertex of the mesh: nearly all in a fine mesh;
+    larger           columns along the axis that the triangle faces most: those that its outline reaches, in each the
+                     one to three voxels that its plane crosses, and of these the ones that its edges reach.
 So the work grows with the surface, not with the volume of bounding boxes.
 
-Shapes: V vertices, F faces, T triangles, K candidates (a triangle and a voxel or column), N voxels of the surface. What
-is known per triangle has the triangles last, so that spreading it over candidates reads memory in order.
+Shapes: V vertices, F faces, T triangles, K candidates (a triangle and a voxel or column), N voxels of the surface.
+Arrays about triangles have the triangles on the last axis, so that gathering them for candidates reads memory in order.
 Grid coordinates: (p + 0.5) resolution. A voxel is known by its flat index in the grid.
 """
 
@@ -23,9 +23,9 @@ import numpy as np
 from scenegen.contract.objects import GRID
 
 CUBE_MARGIN = 1e-6
-"""Vertices are clipped this far inside the cube, so that its far faces fall into the last voxel."""
+"""Vertices are clipped to this far inside the cube, so that points on its upper faces fall into the last voxel."""
 
-_COLUMNS_AT_ONCE = 1 << 16  # bounds the memory, and keeps what is worked on in the cache
+_COLUMNS_AT_ONCE = 1 << 16  # limits memory, and keeps the working set in the cache
 _OFFSETS_273 = np.stack(np.meshgrid(*[np.arange(3, dtype=np.int32)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
 _WITHIN_27_27 = (_OFFSETS_273[None] <= _OFFSETS_273[:, None]).all(axis=2)  # [span, offset], both as base-3 numbers
 
@@ -33,8 +33,8 @@ _WITHIN_27_27 = (_OFFSETS_273[None] <= _OFFSETS_273[:, None]).all(axis=2)  # [sp
 def surface_voxels(vertices: np.ndarray, faces: np.ndarray, resolution: int = GRID) -> np.ndarray:
     """(N, 3) uint8, the voxels of the grid over [-0.5, 0.5]^3 that a mesh touches, sorted by (x, y, z).
 
-    vertices: (V, 3) float; those outside the cube are moved onto its walls. faces: (F, 3) int. Triangles without area
-    count as what they are, segments and points.
+    vertices: (V, 3) float; those outside the cube are moved onto its faces. faces: (F, 3) int. Triangles without area
+    count as segments and points.
     Raises ValueError for a vertex that is not finite, or a grid too fine for uint8.
     """
     if not 0 < resolution <= 256:
@@ -80,13 +80,13 @@ def surface_voxels(vertices: np.ndarray, faces: np.ndarray, resolution: int = GR
 
 
 def _box_voxels(first_T: np.ndarray, span_3T: np.ndarray, stride_3: np.ndarray) -> np.ndarray:
-    """[K]: every voxel of bounding boxes that cross voxel borders along one axis."""
+    """[K]: every voxel of bounding boxes that span several voxels along one axis only."""
     owner_K, step_K = _enumerate(span_3T.sum(axis=0) + 1)
     return first_T[owner_K] + step_K * (stride_3 @ (span_3T > 0))[owner_K]
 
 
 def _touched_offsets(local_33T: np.ndarray, open_TK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Triangle and offset of the candidates that are touched. The plane first, because most fail there."""
+    """Triangle and offset of the candidates that are touched. The plane is tested first, because most fail there."""
     normal_3T = _normals(local_33T)
     base_T = (normal_3T * local_33T[0]).sum(axis=0)
     height_TK = normal_3T.T @ _OFFSETS_273.T.astype(np.float64)
@@ -139,13 +139,13 @@ def _layers(
     u_K: np.ndarray,
     v_K: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First and last voxel of each column that the plane of its triangle passes, within the bounding box.
+    """First and last voxel of each column that the plane of its triangle crosses, within the bounding box.
 
-    Of triangles without area the whole column.
+    For triangles without area the whole column.
     """
     has_plane_T = normal_3T[2] != 0
     slope_2T = -normal_3T[:2] / np.where(has_plane_T, normal_3T[2], 1)
-    slope_2T *= (span_T > 0) & has_plane_T  # in one layer nothing is to be found out, and the plane may be upright
+    slope_2T *= (span_T > 0) & has_plane_T  # one layer needs no slope, and its plane may be vertical
     height_T = np.where(span_T > 0, corner_3T[2], 0) - slope_2T[0] * corner_3T[0] - slope_2T[1] * corner_3T[1]
     height_K = height_T[owner_K] + slope_2T[0, owner_K] * u_K + slope_2T[1, owner_K] * v_K
     span_K = span_T[owner_K]

@@ -1,4 +1,4 @@
-"""A second opinion on a scene, on the triangle meshes and with an engine that took no part in making it (FCL)."""
+"""An independent check of a scene for interpenetration: on the triangle meshes, with another engine (FCL)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from scenegen.layout.shapes import Library, world_mesh
 from scenegen.layout.spec import SceneSpec
 
 PLANE_TOLERANCE_M = 1e-4
-"""What the single precision of a mesh may put an object below the floor."""
+"""How far the single precision of a mesh may put an object below the floor."""
 DEPTH_STEP_M = 1e-4
 SEPARATING_DIRECTIONS = 8
 INSIDE_WINDING = 0.75
-"""A winding number is 1 inside of a closed mesh; three quarters forgives holes, but not a missing side."""
+"""The winding number is 1 inside a closed mesh; 0.75 tolerates holes, but not a missing side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Two things in one place.
+    """Two objects, or an object and a plane, that overlap.
 
-    kind: "interpenetration" (surfaces cross), "containment" (first lies inside second), "floor" or "wall".
+    kind: "interpenetration" (surfaces cross), "containment" (first is inside second), "floor" or "wall".
     first_id, second_id: instance ids. depth_m: how far the first must move to be free, an upper bound.
     """
 
@@ -48,7 +48,7 @@ class _Solid:
 
 
 def audit_scene(spec: SceneSpec, library: Library) -> tuple[Finding, ...]:
-    """Everything in the scene that is where something else is. Empty for a scene as it should be.
+    """All overlaps in the scene; none for a correct scene.
 
     Raises AssetError if a mesh cannot be read.
     """
@@ -68,7 +68,7 @@ def _solid(instance_id: int, vertices: np.ndarray, faces: np.ndarray) -> _Solid:
 
 
 def _through_planes(spec: SceneSpec, solids: list[_Solid]) -> Iterator[Finding]:
-    """The floor and the walls are planes and objects start on one side of them: the farthest vertex tells."""
+    """Objects must be on one side of the planes of floor and walls: the farthest vertex decides."""
     half = spec.room.floor_size_m / 2.0
     for solid in solids:
         low, high = solid.bounds
@@ -104,7 +104,7 @@ def _collide(a: _Solid, b: _Solid, moved_m: np.ndarray | None = None) -> bool:
 
 
 def _depth(a: _Solid, b: _Solid) -> float:
-    """The shortest of some horizontal and one upward move that free a from b."""
+    """The shortest of several horizontal moves and an upward one that separate a from b."""
     turns = np.arange(SEPARATING_DIRECTIONS) * (2.0 * np.pi / SEPARATING_DIRECTIONS)
     directions = [np.array([np.cos(t), np.sin(t), 0.0]) for t in turns] + [np.array([0.0, 0.0, 1.0])]
     return min(_distance_to_free(a, b, direction) for direction in directions)
@@ -121,23 +121,23 @@ def _distance_to_free(a: _Solid, b: _Solid, direction: np.ndarray) -> float:
 
 
 def _depth_of_containment(inner: _Solid, outer: _Solid) -> float:
-    """The move along an axis that takes the one's box out of the other's."""
+    """The horizontal move along an axis that takes the inner box out of the outer one."""
     (low_in, high_in), (low_out, high_out) = inner.bounds, outer.bounds
     return float(np.minimum(high_out - low_in, high_in - low_out)[:2].min())
 
 
 def _is_inside(inner: _Solid, outer: _Solid) -> bool:
-    """Does a piece of the one lie inside the other? Asked of pairs whose surfaces do not cross.
+    """Is a connected piece of `inner` inside `outer`? For pairs whose surfaces do not cross.
 
-    By the winding number, which open meshes blur but do not break.
+    Decided by the winding number, which also works for meshes that are not quite closed.
     """
     low, high = outer.bounds
-    points = inner.vertices[_one_vertex_a_piece(inner)]
+    points = inner.vertices[_one_vertex_per_piece(inner)]
     points = points[((points > low) & (points < high)).all(axis=1)]
     return any(abs(winding_number(point, outer.vertices[outer.faces])) > INSIDE_WINDING for point in points)
 
 
-def _one_vertex_a_piece(solid: _Solid) -> np.ndarray:
+def _one_vertex_per_piece(solid: _Solid) -> np.ndarray:
     """Indices of one used vertex of each connected piece of the mesh."""
     edges = solid.faces[:, [0, 1, 1, 2]].reshape(-1, 2)
     count = len(solid.vertices)
@@ -148,7 +148,7 @@ def _one_vertex_a_piece(solid: _Solid) -> np.ndarray:
 
 
 def winding_number(point: np.ndarray, triangles: np.ndarray) -> float:
-    """How often triangles (F, 3, 3) wrap around a point (3,): 1 inside of a closed mesh, 0 outside.
+    """How often triangles (F, 3, 3) wrap around a point (3,): 1 inside a closed mesh, 0 outside.
 
     Sum of signed solid angles (Van Oosterom and Strackee 1983) over the full sphere.
     """

@@ -1,4 +1,4 @@
-"""Where cameras stand: the official distribution, and its variations."""
+"""Candidate cameras of a scene: the official distribution, and its variations."""
 
 import math
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from scenegen.layout.spec import CameraSpec
 
 Point = tuple[float, float, float]
 GOLDEN_STEP = (math.sqrt(5.0) - 1.0) / 2.0
-"""Turns between candidates of one view: any number of them covers the circle as evenly as can be."""
+"""Step of the azimuth between candidates of one view, in turns: any number of steps covers the circle evenly."""
 
 
 def radical_inverse_base_2(index: int) -> float:
-    """Van der Corput sequence: the binary digits of the index, mirrored at the point."""
+    """Van der Corput sequence: the binary digits of the index, mirrored at the binary point."""
     result, digit = 0.0, 0.5
     while index:
         result += digit * (index & 1)
@@ -24,11 +24,11 @@ def radical_inverse_base_2(index: int) -> float:
 
 
 def candidate_cameras(config: CameraConfig, rng: np.random.Generator) -> list[Iterator[CameraSpec]]:
-    """For each view an endless stream of candidates; the first ones together are the official set.
+    """For each view an endless stream of candidates; the first ones of all views are the official set.
 
     Directions are a Hammersley set with one random offset for the scene: sin(elevation) is uniform in
-    [0, max_elevation_sin), the azimuth covers the circle. A further candidate keeps its view's distance, field of view
-    and stratum of elevation and goes elsewhere around the scene, so that rejection cannot shift their distributions.
+    [0, max_elevation_sin), the azimuth covers the circle. Further candidates of a view keep its distance, field of view
+    and stratum of elevation and change the azimuth, so that rejection does not change those distributions.
     """
     offset_u, offset_v = rng.random(2)
     streams = rng.spawn(config.num_views)
@@ -52,7 +52,10 @@ def _candidates(
 
 
 def radius_and_fov(config: CameraConfig, rng: np.random.Generator) -> tuple[float, float]:
-    """1/r^2 uniform between the distances at which the framed sphere fills the widest and the narrowest view."""
+    """(distance in metres, horizontal field of view in radians) of a camera.
+
+    1 / distance^2 is uniform between the distances at which the framed sphere fills the widest and the narrowest view.
+    """
     narrow, wide = (math.radians(fov) for fov in config.fov_deg)
     far = config.framed_radius_m / math.sin(narrow / 2.0)
     near = config.framed_radius_m / math.sin(wide / 2.0)
@@ -62,10 +65,10 @@ def radius_and_fov(config: CameraConfig, rng: np.random.Generator) -> tuple[floa
 
 
 def look_at(eye_m: Point, target_m: Point, roll_rad: float = 0.0) -> tuple[tuple[float, ...], ...]:
-    """T_world_cam as rows, OpenCV axes, with the world's z upwards in the image and then turned by the roll.
+    """T_world_cam as rows, OpenCV axes, with the world's z upwards in the image, then rotated by the roll.
 
     Scalar arithmetic, because products of arrays round differently on different processors.
-    Raises ValueError if the view is straight up or down, where "upwards" means nothing.
+    Raises ValueError if the view is straight up or down, where "upwards" is undefined.
     """
     x, y, z = (target - eye for target, eye in zip(target_m, eye_m, strict=True))
     level, length = math.hypot(x, y), math.sqrt(x * x + y * y + z * z)

@@ -1,6 +1,6 @@
-"""Where cameras stand around an asset that is rendered alone: the official distributions, seeded by asset.
+"""Cameras around an asset that is rendered alone: the official distributions, with a seed for each asset.
 
-The world of these cameras is the canonical frame of the asset, and their unit its longest side.
+Their world frame is the canonical frame of the asset, and their unit is its longest side.
 """
 
 import math
@@ -15,13 +15,13 @@ from scenegen.layout.randomness import AssetStage, rng_for_asset
 from scenegen.layout.spec import CameraSpec
 
 CLEAN_VIEW_RULE = 1
-"""Of cameras, light and settings; raise it with any change of what clean views show, so that older ones are remade."""
+"""Version of cameras, light and settings: raise it when clean views change, so that older ones are made again."""
 FEATURE_RADIUS = 2.0
 FEATURE_FOV_RAD = math.radians(40.0)
 CONDITION_FOV_DEG = (10.0, 70.0)
 UNIT_CUBE_RADIUS = math.sqrt(3.0) / 2.0
-"""Of the sphere around the unit cube; condition views frame it exactly."""
-_STEEPEST_SIN = 1.0 - 1e-9  # straight up and down the image has no "upwards"
+"""Radius of the sphere around the unit cube; condition views frame it exactly."""
+_STEEPEST_SIN = 1.0 - 1e-9  # looking straight up or down, "upwards" is undefined
 
 
 def clean_cameras(kind: ViewKind, count: int, size_px: int, seed: int, uid: str) -> tuple[CameraSpec, ...]:

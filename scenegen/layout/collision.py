@@ -1,4 +1,4 @@
-"""Do real shapes touch? Convex parts in Bullet, behind a broad phase of boxes in NumPy."""
+"""Collision tests between convex parts: Bullet, after a broad phase of bounding boxes in NumPy."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ import numpy as np
 from scenegen.bullet import pybullet
 
 BULLET_MARGIN_M = 0.001
-"""pybullet grows every convex mesh by this much: a distance between two of them comes out twice this too small."""
+"""pybullet grows every convex mesh by this much, so that distances between two meshes are too small by twice this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Convex parts as one array.
+    """The convex parts of an asset in one array, canonical frame.
 
     vertices: (V, 3) float64. starts: (P,) int, where each part's vertices begin.
     """
@@ -30,7 +30,7 @@ class Parts:
         return cls(np.concatenate(parts).astype(np.float64), np.cumsum([0, *lengths[:-1]]))
 
     def posed(self, scale: float, yaw_rad: float, translation_m: Sequence[float] = (0.0, 0.0, 0.0)) -> "PosedParts":
-        """Scaled, turned about z, then moved."""
+        """The parts in the world: scaled, rotated about z, then translated."""
         # Term by term: a matrix product rounds differently on different processors, and a scene must not.
         c, s = scale * math.cos(yaw_rad), scale * math.sin(yaw_rad)
         x, y, z = self.vertices.T
@@ -42,7 +42,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class PosedParts:
-    """Convex parts in the world, metres, with the box of each: low and high, (P, 3)."""
+    """Convex parts in the world, metres. low, high: (P, 3), the bounding box of each. For the rest see Parts."""
 
     vertices: np.ndarray
     starts: np.ndarray
@@ -50,7 +50,7 @@ class PosedParts:
     high: np.ndarray
 
     def moved(self, offset_m: np.ndarray) -> "PosedParts":
-        """The same parts elsewhere."""
+        """The parts translated by (3,) metres."""
         return PosedParts(self.vertices + offset_m, self.starts, self.low + offset_m, self.high + offset_m)
 
     def part(self, index: int) -> np.ndarray:
@@ -60,10 +60,10 @@ class PosedParts:
 
 
 class CollisionWorld:
-    """What has been placed so far, and whether something more fits beside it.
+    """The bodies that have been placed, and whether another one fits.
 
-    A physics client of its own (no shared global one); use it as a context manager, or call `close`: Bullet frees
-    the shapes that were made for queries only then.
+    It has a physics client of its own. Use it as a context manager, or call `close`: Bullet frees the shapes that were
+    made for queries only then.
     """
 
     def __init__(self, clearance_m: float) -> None:
@@ -91,7 +91,7 @@ class CollisionWorld:
             self._client = -1
 
     def place(self, body: PosedParts) -> None:
-        """Add a body; whether it fits is not asked again."""
+        """Add a body without testing whether it fits."""
         index = len(self._placed)
         self._placed.append(body)
         parts = np.arange(len(body.starts))
@@ -104,7 +104,7 @@ class CollisionWorld:
         return not self._touches(body, self._clearance_m)
 
     def is_clear(self, point_m: Sequence[float], radius_m: float) -> bool:
-        """Is nothing placed within this distance of a point? False inside of a part."""
+        """Is nothing within this distance of a point (3,)? False inside a part."""
         point = np.asarray(point_m, dtype=np.float64)[None]
         return not self._touches(PosedParts(point, np.zeros(1, dtype=np.int64), point, point), radius_m)
 
@@ -119,7 +119,7 @@ class CollisionWorld:
         return False
 
     def _near_pairs(self, body: PosedParts, distance_m: float) -> list[tuple[int, int]]:
-        """(part of body, placed part) whose boxes come nearer than the distance, the deepest overlap first."""
+        """(part of body, placed part) whose boxes are nearer than the distance, the deepest overlap first."""
         low, high = body.low.min(axis=0) - distance_m, body.high.max(axis=0) + distance_m
         near = np.nonzero(((self._low < high) & (self._high > low)).all(axis=1))[0]
         if not len(near):
@@ -130,14 +130,14 @@ class CollisionWorld:
         return list(zip(own[order].tolist(), near[other[order]].tolist(), strict=True))
 
     def _placed_shape(self, placed_part: int) -> int:
-        """Shapes of placed parts are made when they are first asked for: most never are."""
+        """The Bullet shape of a placed part; made on first use, because most are never used."""
         if placed_part not in self._shapes:
             body, part = self._owner[placed_part]
             self._shapes[placed_part] = self._shape(self._placed[body].part(part))
         return self._shapes[placed_part]
 
     def _shape(self, vertices: np.ndarray) -> int:
-        # pybullet keeps a reference to every vertex it is given, for ever: give it the same rows again and again.
+        # pybullet never releases the vertices that it gets: pass the same row objects every time.
         while len(self._rows) < len(vertices):
             self._rows.append([0.0, 0.0, 0.0])
         for row, vertex in zip(self._rows, vertices.tolist(), strict=False):
@@ -146,7 +146,7 @@ class CollisionWorld:
         return int(pybullet.createCollisionShape(pybullet.GEOM_MESH, vertices=rows, physicsClientId=self._client))
 
     def _closer_than(self, shape_a: int, shape_b: int, distance_m: float) -> bool:
-        # World coordinates are in the vertices, so both shapes stand at the origin.
+        # The vertices are in world coordinates, so both shapes are at the origin.
         origin, upright = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)
         points = pybullet.getClosestPoints(
             bodyA=-1,

@@ -1,4 +1,4 @@
-"""What one rendered view shows of each object: visible and amodal pixels, boxes, truncation, mask components."""
+"""Facts about each object in a rendered view: visible and amodal pixels, boxes, truncation, mask components."""
 
 import numpy as np
 from scipy import ndimage
@@ -9,9 +9,9 @@ from scenegen.layout.visibility import SceneCaster, pixel_centres
 
 EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 OUTSIDE_REACH = 2.0
-"""How far beyond the frame a silhouette is followed, in frame widths: to about 80 degrees off the axis at 70 of fov."""
+"""How far beyond the frame silhouettes are followed, in frame widths: about 80 degrees off axis at a fov of 70."""
 OUTSIDE_CELLS = 4096
-"""Rays for the part of a silhouette that lies outside of the frame."""
+"""The number of rays for the part of a silhouette outside the frame."""
 NEAR_M = 1e-3
 
 Box = tuple[int, int, int, int]
@@ -28,10 +28,10 @@ def object_facts(
     """Facts for every object of the scene in one view, in the order of `spec.objects`.
 
     instance_id_map: (H, W) integer ids as rendered at the camera's full size.
-    Amodal pixels are the visible ones and those where a ray through the pixel centre meets the object behind another
-    one. Nothing hides behind the floor or a wall: cameras are above the one, and see the others from inside only.
-    through_glass: the map shows the first opaque surface, so that clear parts of an object, too, count as amodal alone,
-    whatever is seen through them. A wholly clear object then has no visible pixel, and occlusion 1.
+    Amodal pixels are the visible ones, and those where a ray through the pixel centre meets the object behind another
+    object. Floor and walls hide nothing: cameras are above the floor, and see walls only from inside.
+    through_glass: the map shows the first opaque surface, so that clear parts of an object count as amodal only,
+    whatever is visible through them. A completely clear object then has no visible pixel and occlusion 1.
     An object that is not in the frame has occlusion 0 and truncation 1.
     Raises ValueError if the map's shape is not the camera's.
     """
@@ -40,7 +40,8 @@ def object_facts(
         raise ValueError(f"the id map is {instance_id_map.shape}, the camera's image {camera.size_px[::-1]} (H, W)")
     ids = np.ascontiguousarray(instance_id_map, dtype=np.int32)
     windows = dict(enumerate(ndimage.find_objects(ids), 1))
-    lowest = BACKGROUND_ID if through_glass else FIRST_OBJECT_ID  # what an object may be missing behind, or in front of
+    # The lowest id that may be shown where an object is hidden, or where only clear parts of it are.
+    lowest = BACKGROUND_ID if through_glass else FIRST_OBJECT_ID
     return tuple(
         _facts(placed, camera, ids, windows.get(placed.instance_id), caster, lowest) for placed in spec.objects
     )
@@ -66,7 +67,7 @@ def _facts(
     outside_px = _outside(placed.instance_id, camera, reach, caster)
     if amodal_px:
         truncation = outside_px / (outside_px + amodal_px)
-    else:  # in front of the camera and within the frame, an object of no pixel is only too small to see
+    else:  # an object without pixels, but in front of the camera and within the frame, is only too small
         truncation = 0.0 if reach is not None and _is_within(reach, camera) else 1.0
     return ObjectFacts(
         instance_id=placed.instance_id,
@@ -81,7 +82,7 @@ def _facts(
 
 
 def _reach(vertices: np.ndarray, camera: CameraSpec) -> tuple[float, float, float, float] | None:
-    """Box (x0, y0, x1, y1) in pixels that holds the object's projection, cut off beyond `OUTSIDE_REACH`.
+    """Box (x0, y0, x1, y1) in pixels around the object's projection, clipped at `OUTSIDE_REACH`.
 
     None if the object is behind the camera.
     """
@@ -95,7 +96,7 @@ def _reach(vertices: np.ndarray, camera: CameraSpec) -> tuple[float, float, floa
     if front.all():
         xy = points[:, :2] / points[:, 2:] * K[0, 0] + K[:2, 2]
         low, high = np.maximum(low, xy.min(axis=0)), np.minimum(high, xy.max(axis=0))
-    # An object that reaches behind the camera may be anywhere: its rays will tell.
+    # An object that extends behind the camera may appear anywhere; the rays will find it.
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
@@ -111,7 +112,7 @@ def _hidden(
     caster: SceneCaster,
     lowest_id: int,
 ) -> tuple[int, Box]:
-    """Pixels where the object is met but another id from `lowest_id` up is seen, and their box."""
+    """The number of pixels where the object is hit but another id >= `lowest_id` is visible, and their box."""
     if reach is None:
         return 0, EMPTY_BOX
     width, height = camera.size_px
@@ -132,7 +133,7 @@ def _hidden(
 def _outside(
     instance_id: int, camera: CameraSpec, reach: tuple[float, float, float, float] | None, caster: SceneCaster
 ) -> float:
-    """Area of the silhouette outside of the frame, in pixels, on a grid as coarse as its size asks for."""
+    """Area of the silhouette outside the frame, in pixels, on a grid that is coarser for larger objects."""
     if reach is None or _is_within(reach, camera):
         return 0.0
     extent = np.array([reach[2] - reach[0], reach[3] - reach[1]])

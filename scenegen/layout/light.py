@@ -1,4 +1,4 @@
-"""The light of a scene: an environment map turned and exposed at random, and lamps above the objects."""
+"""The light of a scene: an environment map with random rotation and strength, and lamps above the objects."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from scenegen.errors import UsageError
 from scenegen.layout.spec import LampSpec, LightSpec, RoomSpec
 
 LAMP_LIKELIHOOD = (0.3, 0.7, 0.9, 1.2, 1.3)
-"""How likely lamps are with 0 to 4 walls, relative to each other: closed rooms are lit, fields are not."""
+"""Relative likelihood of lamps with 0 to 4 walls: closed rooms have lamps, open fields rarely."""
 
 # A Lambertian area lamp of P watts gives P / (pi h^2) W/m^2 at h metres below. An HDR map at strength 1 gives about
-# pi, and the official lamps about 3: 30 to 250 W at 2.5 to 5 m is anything from a hint to the main light.
+# pi, and the official lamps about 3: 30 to 250 W at 2.5 to 5 m ranges from barely visible to the main light.
 LAMP_POWER_W = (30.0, 250.0)
 LAMP_HEIGHT_M = (2.8, 5.0)
 LAMP_SIZE_M = (0.3, 1.5)

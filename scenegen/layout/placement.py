@@ -1,4 +1,4 @@
-"""Objects on the floor, one after the other, without interpenetration (supplement section 5)."""
+"""Places objects on the floor, one after the other, without interpenetration (supplement section 5)."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -17,9 +17,9 @@ from scenegen.layout.spec import PlacedObject, RoomSpec
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What stands on the floor, and what it took.
+    """The placed objects, and how many tries they took.
 
-    skipped: (uid, reason) of assets that could not be used; others were taken in their place.
+    requested: how many objects were to be placed. skipped: (uid, reason) of unusable assets; others replaced them.
     """
 
     objects: tuple[PlacedObject, ...]
@@ -30,7 +30,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """An object in its place."""
+    """An object in a pose."""
 
     shape: AssetShape
     pose: PlacedObject
@@ -42,7 +42,7 @@ def sample_assets(
 ) -> tuple[list[AssetShape], tuple[tuple[str, str], ...]]:
     """`count` usable assets, without repetition while there are enough, and the (uid, reason) of unusable ones.
 
-    The order is drawn over all records, so that leaving one out changes nothing but its own place.
+    The order is drawn over all records, so that leaving one out changes only its own position.
     Raises SceneError if no asset can be used.
     """
     skipped: dict[str, str] = {}
@@ -79,9 +79,9 @@ def place_objects(
     rng: np.random.Generator,
     exclude: frozenset[str] = frozenset(),
 ) -> Placement:
-    """Sample assets and put each where it fits: at most `max_attempts` draws of scale, yaw and position.
+    """Sample assets and place each where it fits: at most `max_attempts` draws of scale, yaw and position.
 
-    world: empty; holds the placed bodies afterwards. An asset that never fits is left out, as in the paper.
+    world: empty at first; contains the placed bodies afterwards. An asset that never fits is left out, as in the paper.
     Raises SceneError if no asset can be used.
     """
     count = int(asset_rng.integers(config.num_objects[0], config.num_objects[1] + 1))
@@ -103,7 +103,7 @@ def place_objects(
 
 
 def _fits(candidate: _Standing, world: CollisionWorld, standing: Iterable[_Standing]) -> bool:
-    """Clear of everything that stands there, and neither inside of it nor around it."""
+    """Does it touch nothing that stands there, and is it neither inside nor around anything?"""
     if not world.fits(candidate.body):
         return False
     return not any(
@@ -114,7 +114,7 @@ def _fits(candidate: _Standing, world: CollisionWorld, standing: Iterable[_Stand
 
 
 def _order(shapes: list[AssetShape], kept_scales: np.ndarray, config: PlacementConfig) -> list[int]:
-    """Who is placed when. Instance ids follow the order of sampling in any case, so they say nothing of size."""
+    """The order of placement. Instance ids follow the order of sampling in any case, so they say nothing of size."""
     if config.redraw_scale or not config.largest_first:
         return list(range(len(shapes)))
     sizes = np.array([shape.footprint for shape in shapes]) * kept_scales**2
@@ -128,9 +128,9 @@ def _candidates(
     config: PlacementConfig,
     rng: np.random.Generator,
 ) -> Iterator[_Standing | None]:
-    """Random poses on the floor, wholly inside the area; None where the scale drawn is too large for it.
+    """Random poses on the floor, completely inside the area; None if the drawn scale is too large for it.
 
-    Nothing touches the floor or a wall, and so no face lies in their planes: what a pixel shows there would be chance.
+    Nothing touches the floor or a wall, because pixels of coplanar faces would show one or the other by chance.
     """
     low, high = config.scale
     ground_z_m = room.floor_z_m + config.contact_gap_m
@@ -146,7 +146,7 @@ def _candidates(
             yield None
             continue
         x, y = (-area_m / 2.0 - box_low[:2] + play * (for_x, for_y)).tolist()
-        # The mesh stands there; its parts may be a hair larger.
+        # The mesh stands on the ground; its convex parts may be slightly larger.
         position = (x, y, ground_z_m - scale * shape.lowest)
         pose = PlacedObject(FIRST_OBJECT_ID, shape.uid, scale, yaw, position)
         yield _Standing(shape, pose, body.moved(np.array(position)))

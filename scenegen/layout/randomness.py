@@ -1,4 +1,4 @@
-"""The only door through which randomness enters a dataset: one generator for each (seed, scene or asset, stage)."""
+"""All randomness of a dataset: one generator for each (seed, scene, stage) and each (seed, asset, stage)."""
 
 import hashlib
 from enum import IntEnum
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Stage(IntEnum):
-    """Stages draw from streams of their own, so that a change in one leaves the others as they were."""
+    """The stages of a scene. Each has a random stream of its own, so that a change in one does not affect others."""
 
     ROOM = 0
     LIGHT = 1
@@ -18,7 +18,7 @@ class Stage(IntEnum):
 
 
 class AssetStage(IntEnum):
-    """What is drawn for an asset by itself."""
+    """The stages of an asset that is rendered alone."""
 
     CONDITION_VIEWS = 0
     FEATURE_VIEWS = 1
@@ -31,6 +31,6 @@ def rng_for(dataset_seed: int, scene_index: int, stage: Stage) -> np.random.Gene
 
 
 def rng_for_asset(seed: int, uid: str, stage: AssetStage) -> np.random.Generator:
-    """The generator of one stage of one asset, whichever dataset uses it."""
+    """The generator of one stage of one asset; it does not depend on the dataset."""
     key = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:16], "little")
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key, int(stage))))

@@ -1,4 +1,4 @@
-"""Rays against triangle meshes, with Embree and nothing between."""
+"""Rays against triangle meshes, with Embree."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from scenegen.assets.library import CanonicalMesh
 
 
 def mesh_scene(meshes: Iterable[CanonicalMesh]) -> rtcore_scene.EmbreeScene:
-    """A scene to cast into; meshes are numbered in their order."""
+    """An Embree scene; the meshes are numbered in their order."""
     scene = rtcore_scene.EmbreeScene()
     for mesh in meshes:
         TriangleMesh(scene, mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32))

@@ -11,7 +11,7 @@ from scenegen.layout.spec import WALL_SIDES, MaterialSpec, RoomSpec, WallSpec
 
 EXTERNAL = "external"
 EXTERNAL_SHARE = 0.5
-"""Share of planes with an external material when both kinds are to be had."""
+"""Share of planes with an external material if both kinds are available."""
 
 INDOOR_FLOORS: Mapping[str, float] = {
     "wood_planks": 3.0,
@@ -52,8 +52,8 @@ def sample_room(
 ) -> RoomSpec:
     """A floor and 0 to 4 walls, each with a material of its own (supplement section 5).
 
-    material_uids: external materials that may be used beside, or without `procedural`, the built-in families.
-    Raises UsageError if there is no material at all.
+    material_uids: external materials; they are used in addition to the built-in families, or alone without
+    `procedural`. Raises UsageError if there is no material at all.
     """
     weights = np.asarray(config.wall_count_weights) / sum(config.wall_count_weights)
     count = int(rng.choice(len(weights), p=weights))

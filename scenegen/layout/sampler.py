@@ -1,4 +1,4 @@
-"""(configuration, scene index) -> SceneSpec: the whole scene on paper, before anything is rendered."""
+"""(configuration, scene index) -> SceneSpec: samples the whole scene before anything is rendered."""
 
 from collections.abc import Sequence
 
@@ -24,10 +24,10 @@ def sample_scene(
 ) -> SceneSpec:
     """Scene `scene_index` of a dataset: a pure function of its arguments and the prepared assets.
 
-    hdri_uids: environment maps to choose from. material_uids: external materials, beside the procedural ones
-    if the configuration has them. exclude: assets to leave out, found unusable when rendering; the rest of the
-    scene is drawn from the same streams.
-    Assets that cannot be read are passed over and reported in `stats.assets_skipped`.
+    hdri_uids: environment maps to choose from. material_uids: external materials, in addition to the procedural
+    ones if the configuration has them. exclude: assets that rendering found unusable; they are left out, and the rest
+    of the scene is drawn from the same streams.
+    Assets that cannot be read are skipped and reported in `stats.assets_skipped`.
     Raises UsageError if there are no HDR maps or no materials, SceneError if there is no usable asset.
     """
     seed = config.seed

@@ -1,4 +1,4 @@
-"""What layout needs to know of an asset's shape, and how an asset stands in the world."""
+"""The shape of an asset as layout uses it, and its mesh in the world."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from scenegen.layout.raycast import even_directions, first_hits, mesh_scene
 from scenegen.layout.spec import PlacedObject
 
 ENCLOSED_SHARE = 0.75
-"""An object is inside another one that hides more than this share of the directions above the horizon from it.
+"""An object counts as inside another one that blocks more than this share of the directions above its horizon.
 
-Things stand on the floor, so what is below the horizon is hidden anyway. Under a table about half is hidden, in an oven
-nine tenths. Whether the mesh is closed or turned inside out does not matter.
+Objects stand on the floor, so that directions below the horizon are blocked anyway. A table blocks about half for what
+stands under it, an oven nine tenths. It does not matter whether the mesh is closed, or its faces point inwards.
 """
 PROBES = 256
 BOX_SLACK = 0.25
-"""A thing may stick out of its host by this share of its length and still count as inside: a tray in a low oven."""
+"""An object inside another may extend beyond the other's box by this share of its length: a tray in a low oven."""
 
 
 class Library(Protocol):
-    """What layout asks of a library of assets."""
+    """What layout needs of an asset library."""
 
     @property
     def records(self) -> Mapping[str, AssetRecord]: ...
@@ -36,7 +36,7 @@ class Library(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AssetShape:
-    """An asset's mesh and parts, the height of its lowest vertex and the area of its box on the floor; canonical."""
+    """An asset in its canonical frame. lowest: z of the lowest vertex. footprint: area of its box on the floor."""
 
     uid: str
     mesh: CanonicalMesh
@@ -54,13 +54,13 @@ class AssetShape:
 
 
 def world_mesh(mesh: CanonicalMesh, placed: PlacedObject) -> CanonicalMesh:
-    """The mesh as it stands in the scene, vertices (V, 3) float64 in metres."""
+    """The mesh in the scene, vertices (V, 3) float64 in metres."""
     T = placed.T_world_obj
     return CanonicalMesh(mesh.vertices.astype(np.float64) @ T[:3, :3].T + T[:3, 3], mesh.faces)
 
 
 def is_enclosed(inner: PosedParts, outer: PosedParts, outer_mesh: CanonicalMesh, outer_pose: PlacedObject) -> bool:
-    """Is one inside a hollow of the other, out of sight? Their surfaces do not cross."""
+    """Is `inner` inside a hollow of `outer` and hidden by it? For objects whose surfaces do not cross."""
     low, high = inner.low.min(axis=0), inner.high.max(axis=0)
     slack = BOX_SLACK * (high - low)
     if (low < outer.low.min(axis=0) - slack).any() or (high > outer.high.max(axis=0) + slack).any():

@@ -1,4 +1,4 @@
-"""What a scene is: plain frozen data, independent of the renderer that draws it.
+"""The description of a scene: plain frozen data, independent of the renderer.
 
 World frame: metres, z up; the object area is centred on the z axis and the floor lies at `RoomSpec.floor_z_m`.
 Camera frame: OpenCV (x right, y down, z forward). Poses are 4x4, column vectors, "to" frame first: T_world_cam.
@@ -18,12 +18,12 @@ WALL_SIDES = ("x+", "x-", "y+", "y-")
 
 @dataclass(frozen=True, slots=True)
 class MaterialSpec:
-    """The look of one plane.
+    """The material of one plane.
 
     family: a procedural family ("wood_planks"), or "external" for an entry of a materials manifest.
     uid: the manifest entry when family is "external", else "".
     seed: every parameter of a procedural family is a pure function of it.
-    scale: texture size multiplier; 1 is the family's believable size in metres.
+    scale: multiplies the size of the texture; 1 is the family's realistic size in metres.
     rotation_rad: rotation of the texture in its plane.
     """
 
@@ -88,7 +88,7 @@ class PlacedObject:
 
     @property
     def T_world_obj(self) -> np.ndarray:
-        """(4, 4) float64, canonical object coordinates to world: scale, then turn about z, then move."""
+        """(4, 4) float64, canonical object coordinates to world: scale, then rotate about z, then translate."""
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         T = np.eye(4)
         T[:3, :3] = self.scale * np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
@@ -124,7 +124,7 @@ class CameraSpec:
 
 @dataclass(frozen=True, slots=True)
 class ViewSpec:
-    """A camera, and the walls that stand between it and the scene: unseen by it, but still there for the light."""
+    """A camera, and the walls between it and the scene: invisible to it, but still there for light and shadow."""
 
     camera: CameraSpec
     unseen_walls: tuple[str, ...] = ()
@@ -132,7 +132,7 @@ class ViewSpec:
 
 @dataclass(frozen=True, slots=True)
 class SamplingStats:
-    """How hard it was to sample the scene.
+    """How many tries the sampling of the scene took.
 
     views_rejected: (reason, candidates). assets_skipped: (uid, reason) of assets that could not be used.
     """
@@ -145,7 +145,7 @@ class SamplingStats:
 
 @dataclass(frozen=True, slots=True)
 class SceneSpec:
-    """Everything that is needed to render one scene, and nothing about how."""
+    """Everything that is needed to render one scene, and nothing about the renderer."""
 
     dataset_seed: int
     scene_index: int

@@ -1,4 +1,4 @@
-"""Which candidate cameras become views: a cheap ray-cast look before anything expensive is rendered."""
+"""Selects which candidate cameras become views, with a cheap ray cast before anything is rendered."""
 
 import math
 from collections import Counter
@@ -37,8 +37,8 @@ def choose_views(
 ) -> tuple[tuple[ViewSpec, ...], tuple[tuple[str, int], ...]]:
     """The views of a scene, and how many candidates were rejected for which reason.
 
-    A view takes its first candidate that is clear of the objects in `world` and shows enough of them; when none of
-    `max_candidates` does, the best of them, which is counted as "best of the rejected taken".
+    A view takes its first candidate that is clear of the objects in `world` and shows enough of them. If none of
+    `max_candidates` does, it takes the best of them, which is counted as "best of the rejected taken".
     """
     rejected: Counter[str] = Counter()
     placed = len(caster.objects)
@@ -63,7 +63,7 @@ def _choose(
         position = tuple(row[3] for row in camera.T_world_cam[:3])
         view = ViewSpec(camera, unseen_walls(caster.room, position, wall_margin_m))
         clear = world.is_clear(position, config.min_clearance_m)
-        # A camera inside of an object is not worth a cast while there may be a better one.
+        # A camera inside an object is not worth a ray cast.
         candidate = _Candidate(view, clear, usable_objects(caster, view, config) if clear else -1)
         if clear and candidate.usable >= wanted:
             return view
@@ -74,7 +74,7 @@ def _choose(
 
 
 def usable_objects(caster: SceneCaster, view: ViewSpec, config: VisibilityConfig) -> int:
-    """Objects that cover at least the usable share of the pixels, at the resolution of the pre-pass."""
+    """The number of objects that cover at least the usable share of the pixels, at the resolution of the pre-pass."""
     ids, _ = caster.view(view, (config.prepass_px, config.prepass_px))
     counts = np.bincount(ids.ravel(), minlength=FIRST_OBJECT_ID)[FIRST_OBJECT_ID:]
     return int((counts >= config.usable_share * ids.size).sum())

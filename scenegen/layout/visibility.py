@@ -1,4 +1,4 @@
-"""What a view sees, by casting rays: instance ids, depth, and objects as if each stood alone."""
+"""What a view shows, by ray casting: instance ids, depth, and the silhouette of each object as if it were alone."""
 
 from collections.abc import Sequence
 
@@ -12,20 +12,20 @@ from scenegen.layout.spec import CameraSpec, PlacedObject, RoomSpec, SceneSpec, 
 
 
 def unseen_walls(room: RoomSpec, position_m: Sequence[float], margin_m: float) -> tuple[str, ...]:
-    """Sides whose wall the camera is beyond, or nearer to than the margin (the official rule)."""
+    """Sides of the walls that the camera is behind, or closer to than the margin (the official rule)."""
     limit = room.floor_size_m / 2.0 - margin_m
     return tuple(wall.side for wall in room.walls if _along(wall.side, np.asarray(position_m)) > limit)
 
 
 def _along(side: str, points: np.ndarray) -> np.ndarray:
-    """Coordinate of points (..., 3) towards a side."""
+    """Coordinate of points (..., 3) along the direction of a side."""
     return (1.0 if side[1] == "+" else -1.0) * points[..., "xy".index(side[0])]
 
 
 def pixel_rays(camera: CameraSpec, xy_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Origin (3,) and directions (N, 3) in the world of rays through image points (N, 2) in pixels.
 
-    A direction is one metre long along the optical axis, so that a distance in its units is a planar depth.
+    Directions have length 1 along the optical axis, so that a distance in their units is a planar depth.
     """
     K, T = camera.K_px, camera.matrix_world
     directions = np.ones((len(xy_px), 3))
@@ -87,7 +87,7 @@ class SceneCaster:
         return ids, np.where(np.isfinite(depth), depth, np.nan).astype(np.float32)
 
     def hits_alone(self, instance_id: int, camera: CameraSpec, xy_px: np.ndarray) -> np.ndarray:
-        """(N,) bool: would the object be seen through these image points if it stood alone?"""
+        """(N,) bool: would the object be visible at these image points (N, 2) if it were alone?"""
         if instance_id not in self._alone:
             placed = self.objects[int(np.nonzero(self._ids == instance_id)[0][0])]
             self._alone[instance_id] = mesh_scene([world_mesh(self._library.mesh(placed.asset_uid), placed)])

@@ -1,4 +1,4 @@
-"""What is known of each finished shard: one JSON file a shard, so that nothing grows with the number of scenes."""
+"""Ledgers: what is known of each finished shard, one JSON file each, so that no file grows with the dataset."""
 
 import json
 from collections import Counter
@@ -20,11 +20,11 @@ _LOOKS_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class ShardLedger:
-    """A finished shard: its files, its failures, and what it took.
+    """A finished shard: its files, its failures, and how long it took.
 
     scenes: first scene and the one after the last. failed: (scene, reason). quarantined: (scene, asset uid, reason).
-    counts, views_rejected, licences: totals over the shard's scenes. hosts and seconds differ from run to run and
-    therefore live here and not in rows.
+    counts, views_rejected, licences: totals over the shard's scenes. hosts, seconds, cpu_seconds: they differ from run
+    to run and are therefore here and not in rows.
     """
 
     shard: int
@@ -43,7 +43,7 @@ class ShardLedger:
 
     @property
     def entry(self) -> ShardEntry:
-        """What dataset.json says of it."""
+        """The entry of dataset.json."""
         return ShardEntry(self.shard, self.views, self.scenes_file)
 
     def to_json(self) -> str:
@@ -70,7 +70,7 @@ def ledger_file(shard: int) -> str:
 
 
 def shard_statistics(scenes: Sequence[Scene], records: Sequence[SceneRecord], num_views: int) -> dict[str, Any]:
-    """The fields of a ledger that follow from the scenes and from how they were made."""
+    """The fields of a ledger that are totals over scenes and their records."""
     good = [scene for scene in scenes if scene.status == "ok"]
     rejected: Counter[str] = Counter()
     for scene in good:
@@ -117,7 +117,7 @@ def read_ledger(root: Root, shard: int) -> ShardLedger | None:
 
 
 def finished_shard(root: Root, config: DatasetConfig, shard: int) -> ShardLedger | None:
-    """The ledger of a shard whose files are there with the bytes that it promises; None if it has to be made.
+    """The ledger of a shard whose files exist with the sizes that it states; None if the shard has to be made.
 
     Cheap, for resuming: `scenegen verify` also checks every hash and row.
     """

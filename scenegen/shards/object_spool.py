@@ -1,6 +1,6 @@
-"""Finished assets of an unfinished objects file: one small Parquet file each, put in place in one step.
+"""The spool of objects: finished assets of an unfinished file, one small Parquet file each, put in place in one step.
 
-Renders of one asset may take long, and a shard has several; what is finished survives a stop.
+Renders of one asset may take long, and a shard has several assets; finished ones survive a stop.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ from scenegen.contract.storage import Root
 from scenegen.errors import CannotStoreError
 from scenegen.shards.objects import MAY_DIFFER, ObjectShard, uids_of
 from scenegen.shards.parquet import RowWriter
-from scenegen.shards.tables import says_the_same
+from scenegen.shards.tables import has_schema
 
 SPOOL = "_objects_spool"
 
 
 def spool_asset(root: Root, shard: ObjectShard, meta: StepMeta, uid: str, rows: Sequence[pa.RecordBatch]) -> int:
-    """Keep the finished rows of one asset; returns their bytes. Raises CannotStoreError."""
+    """Store the finished rows of one asset; returns their bytes. Raises CannotStoreError."""
     size = 0
 
     def write(path: Path) -> None:
@@ -39,7 +39,7 @@ def spool_asset(root: Root, shard: ObjectShard, meta: StepMeta, uid: str, rows: 
 
 
 def is_spooled(root: Root, shard: ObjectShard, meta: StepMeta, uid: str) -> bool:
-    """True if the asset's rows are there, whole, and made with these settings."""
+    """True if the asset's rows are complete and were made with these settings."""
     try:
         return bool([*spooled_rows(root, shard, meta, uid)])
     except (FileNotFoundError, ValueError, OSError):
@@ -54,7 +54,7 @@ def spooled_rows(root: Root, shard: ObjectShard, meta: StepMeta, uid: str) -> It
     name = _file(shard, meta, uid)
     with root.open_input(name) as source:
         file = pq.ParquetFile(source, page_checksum_verification=True)
-        if not says_the_same(file.schema_arrow, objects.object_schema(meta.step, meta), MAY_DIFFER):
+        if not has_schema(file.schema_arrow, objects.object_schema(meta.step, meta), MAY_DIFFER):
             raise ValueError(f"{name} was made with other settings")
         for number in range(file.num_row_groups):
             yield from file.read_row_group(number).to_batches()
@@ -63,12 +63,12 @@ def spooled_rows(root: Root, shard: ObjectShard, meta: StepMeta, uid: str) -> It
 def reopen(root: Root, shard: ObjectShard, meta: StepMeta) -> None:
     """Put the assets of a finished file with the same settings back into the spool, so that none is made twice.
 
-    For a file that has to be made again because an asset failed, or is to be tried again. A damaged file is left out.
+    For a file that has to be made again because an asset failed or is tried again. A damaged file is ignored.
     """
     try:
         with root.open_input(shard.file(meta.step)) as source:
             file = pq.ParquetFile(source, page_checksum_verification=True)
-            if not says_the_same(file.schema_arrow, objects.object_schema(meta.step, meta), MAY_DIFFER):
+            if not has_schema(file.schema_arrow, objects.object_schema(meta.step, meta), MAY_DIFFER):
                 return
             numbers: dict[str, list[int]] = {}
             for number, uid in enumerate(uids_of(file)):
@@ -81,12 +81,12 @@ def reopen(root: Root, shard: ObjectShard, meta: StepMeta) -> None:
 
 
 def num_spooled(root: Root, table: str, num_shards: int) -> int:
-    """Assets in the spool of a table, by name alone."""
+    """The number of assets in the spool of a table, by file names alone."""
     return sum(len(root.list(f"{SPOOL}/{table}-{shard:05d}")) for shard in range(num_shards))
 
 
 def discard_spool(root: Root, shard: ObjectShard, meta: StepMeta) -> None:
-    """Forget a shard's spool of one table."""
+    """Remove a shard's spool of one table."""
     root.remove_folder(_folder(shard, meta))
 
 

@@ -1,4 +1,4 @@
-"""Objects tables as files: how assets are cut into shards, what is written, and when it counts as made."""
+"""Objects tables as files: how assets are divided into shards, how files are written, and when they count as made."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from scenegen.contract.index import list_tables, shard_name
 from scenegen.contract.objects import ObjectGeometry, StepMeta
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
-from scenegen.shards.tables import Written, columns_of_rows, says_the_same, write_table
+from scenegen.shards.tables import Written, columns_of_rows, has_schema, write_table
 
 MAY_DIFFER = ("code_version",)
 _THIN_GEOMETRY = ["asset_uid", "asset_sha256", "status"]
@@ -34,7 +34,7 @@ class ObjectShard:
 
 @dataclass(frozen=True, slots=True)
 class AssetCut:
-    """All assets of the tables, sorted by uid, and how many are in a shard."""
+    """The division of assets into shards: all assets, sorted by uid, and how many are in a shard."""
 
     assets: tuple[tuple[str, str], ...]
     per_shard: int
@@ -45,7 +45,7 @@ class AssetCut:
 
     @property
     def digest(self) -> str:
-        """Of the list and the cut: equal digests mean that shard n holds the same assets."""
+        """sha256 of the list and the shard size: equal digests mean that shard n holds the same assets."""
         return hashlib.sha256(json.dumps([self.per_shard, self.assets]).encode()).hexdigest()
 
     @property
@@ -56,7 +56,7 @@ class AssetCut:
 
 
 def tables_of(root: Root) -> dict[str, int]:
-    """Name of every objects table that has a file to the number of its files."""
+    """Every objects table that has a file -> the number of its files."""
     return {table: files for table, files in list_tables(root).items() if table.startswith(objects.OBJECTS)}
 
 
@@ -82,10 +82,10 @@ def uids_of(file: pq.ParquetFile) -> list[str]:
 
 
 def is_made(root: Root, shard: ObjectShard, meta: StepMeta) -> bool:
-    """True if the table's file is there, readable, made with these settings, and holds the right assets.
+    """True if the table's file exists, is readable, was made with these settings, and holds the right assets.
 
-    The right ones are all for the objects table, and those that have not failed for the others; latents may lack
-    assets of too many voxels. Cheap, for resuming: `scenegen verify` also reads every row.
+    These are all assets for the objects table, and those that have not failed for the others; latents may lack assets
+    with too many voxels. Cheap, for resuming: `scenegen verify` also reads every row.
     """
     try:
         wanted = [uid for uid, _ in shard.assets] if meta.step == objects.OBJECTS else good_assets(root, shard)
@@ -93,7 +93,7 @@ def is_made(root: Root, shard: ObjectShard, meta: StepMeta) -> bool:
             file = pq.ParquetFile(source)
             found = [*dict.fromkeys(uids_of(file))]
             as_wanted = set(found) <= set(wanted) if meta.step.startswith(objects.LATENTS_PREFIX) else found == wanted
-            return as_wanted and says_the_same(file.schema_arrow, objects.object_schema(meta.step, meta), MAY_DIFFER)
+            return as_wanted and has_schema(file.schema_arrow, objects.object_schema(meta.step, meta), MAY_DIFFER)
     except (pa.ArrowInvalid, OSError):
         return False
 
@@ -124,7 +124,7 @@ def failures_of(root: Root, shard: ObjectShard) -> dict[str, str]:
 
 
 def record_failures(root: Root, shard: ObjectShard, failures: Mapping[str, str]) -> None:
-    """Make assets failed ones, whichever step they failed in: a reason in the objects table, no row in any other."""
+    """Record assets as failed: the reason goes into the objects table, and other tables lose their rows."""
     if not failures:
         return
 
@@ -152,19 +152,19 @@ def _drop_rows(root: Root, shard: ObjectShard, table: str, uids: Collection[str]
 
 
 def failed_geometry(uid: str, sha256: str, reason: str, licence: str = "", split: str = "") -> ObjectGeometry:
-    """The row of an asset that cannot be used; without licence and split if not even those are known."""
+    """The row of an asset that cannot be used; licence and split are empty if they are unknown."""
     nothing = np.empty((0, 3))
     return ObjectGeometry(uid, sha256, licence, split, nothing, nothing, nothing.astype(np.uint8), "failed", reason)
 
 
 def read_meta(root: Root, name: str) -> StepMeta:
-    """What a file says of its rows. Raises FileNotFoundError, ValueError for a file of another version."""
+    """The metadata of a file. Raises FileNotFoundError, ValueError for a file of another version."""
     with root.open_input(name) as source:
         return meta_of(pq.read_schema(source))
 
 
 def meta_of(schema: pa.Schema) -> StepMeta:
-    """Raises ValueError for a file of another version."""
+    """The metadata in a file's schema. Raises ValueError for a file of another version."""
     return StepMeta.from_metadata({key.decode(): value.decode() for key, value in (schema.metadata or {}).items()})
 
 

@@ -1,4 +1,4 @@
-"""How our Parquet files are written: one row a row group, checksummed pages, bytes that depend on the rows alone."""
+"""How Parquet files are written: one row a row group, checksummed pages, and bytes that depend only on the rows."""
 
 import os
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 
 class RowWriter:
-    """Writes rows to a new local file and syncs it to the disk when closed without an error.
+    """Writes rows to a new local file, and syncs it to disk when it is closed without an error.
 
-    Images are compressed already: their columns are stored as they are and get no min/max statistics.
+    Images are already compressed, so that their columns are stored as they are and get no min/max statistics.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, extra: Mapping[str, str] | None = None) -> None:
@@ -51,7 +51,7 @@ class RowWriter:
 
 
 def _leaf_columns(field: pa.Field) -> list[str]:
-    """Parquet's names of the leaf columns of a field, e.g. objects.list.element.visible_px."""
+    """Parquet's names for the leaf columns of a field, e.g. objects.list.element.visible_px."""
 
     def walk(kind: pa.DataType, path: str) -> list[str]:
         if pa.types.is_struct(kind):

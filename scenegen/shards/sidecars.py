@@ -11,14 +11,14 @@ from scenegen.contract.index import list_shards, list_tables, parse_shard_name, 
 from scenegen.contract.sidecar import PREFIX, EstimatorMeta, sidecar_schema, sidecar_table
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
-from scenegen.shards.tables import columns_of_rows, says_the_same, write_table
+from scenegen.shards.tables import columns_of_rows, has_schema, write_table
 
 _KEYS = ["scene_index", "view_index"]
 
 
 @dataclass(frozen=True, slots=True)
 class SidecarFile:
-    """One sidecar: the views it belongs to, and its own name."""
+    """One sidecar. views: the views shard that it belongs to. name: its own file name."""
 
     shard: int
     views: str
@@ -26,7 +26,7 @@ class SidecarFile:
 
 
 def sidecar_files(root: Root, estimator: str) -> list[SidecarFile]:
-    """The sidecar of each finished views shard, whether it is there or not."""
+    """The sidecar of each finished views shard, whether it exists or not."""
     files = []
     for shard, views in list_shards(root, "views"):
         parsed = parse_shard_name(views)
@@ -46,7 +46,7 @@ def row_keys(file: pq.ParquetFile) -> list[tuple[Any, ...]]:
 
 
 def config_digest(root: Root, views: str) -> str:
-    """Of the dataset that a views shard belongs to."""
+    """The config digest of the dataset that a views shard belongs to."""
     with root.open_input(views) as source:
         metadata = pq.read_schema(source).metadata or {}
     return metadata.get(b"config_digest", b"").decode()
@@ -55,7 +55,8 @@ def config_digest(root: Root, views: str) -> str:
 def write_sidecar(root: Root, file: SidecarFile, meta: EstimatorMeta, rows: Iterator[pa.RecordBatch]) -> int:
     """Write the rows of a sidecar, in the order of the views, read it back and put it in place; returns its bytes.
 
-    Nothing is left behind when `rows` raises. Raises CannotStoreError, SceneGenError if it is read back changed.
+    Nothing is left behind if `rows` raises. Raises CannotStoreError, and SceneGenError if it does not read back as
+    written.
     """
     with root.open_input(file.views) as source:
         wanted = row_keys(pq.ParquetFile(source))
@@ -68,20 +69,20 @@ def write_sidecar(root: Root, file: SidecarFile, meta: EstimatorMeta, rows: Iter
 
 
 def is_current(root: Root, file: SidecarFile, meta: EstimatorMeta) -> bool:
-    """True if the sidecar is there, readable, made by this estimator with these settings, for these views.
+    """True if the sidecar exists, is readable, and was made by this estimator with these settings for these views.
 
     Cheap, for resuming: `scenegen verify` also reads every map.
     """
     try:
         with root.open_input(file.name) as source, root.open_input(file.views) as views:
             found, wanted = pq.ParquetFile(source), sidecar_schema(meta, config_digest(root, file.views))
-            return says_the_same(found.schema_arrow, wanted) and row_keys(found) == row_keys(pq.ParquetFile(views))
+            return has_schema(found.schema_arrow, wanted) and row_keys(found) == row_keys(pq.ParquetFile(views))
     except (FileNotFoundError, pa.ArrowInvalid, OSError):
         return False
 
 
 def missing_shards(root: Root, estimator: str, meta: EstimatorMeta, shards: Sequence[int]) -> list[SidecarFile]:
-    """Sidecars of these shards that have to be made; shards that are not rendered yet are left out."""
+    """The sidecars of these shards that have to be made; shards that are not rendered yet are left out."""
     wanted = set(shards)
     return [
         file for file in sidecar_files(root, estimator) if file.shard in wanted and not is_current(root, file, meta)

@@ -1,7 +1,7 @@
-"""Finished scenes of an unfinished shard: one small Parquet file each, put in place in one step.
+"""The spool: finished scenes of an unfinished shard, one small Parquet file each, put in place in one step.
 
-The rows of the views are the file's rows; the row of the scenes table and the record of how the making went are in
-its key-value metadata, so that a scene is there whole or not at all.
+The rows of the views are the file's rows. The row of the scenes table and the record of how the scene was made are in
+the file's key-value metadata, so that a scene is there whole or not at all.
 """
 
 import base64
@@ -26,7 +26,7 @@ _SCENE_NAME = re.compile(r"scene-(\d+)\.parquet")
 
 @dataclass(frozen=True, slots=True)
 class SceneRecord:
-    """How the making of a scene went. Never in rows: two runs differ here.
+    """How a scene was made. This is never in rows, because it differs between two runs.
 
     quarantined: (asset uid, reason) of assets that could not be used. host: the machine that made it.
     """
@@ -39,7 +39,7 @@ class SceneRecord:
 
 @dataclass(frozen=True, slots=True)
 class SpooledScene:
-    """A scene as the spool holds it. views: its rows, in the order of the views."""
+    """A scene in the spool. views: its rows, in the order of the views."""
 
     scene: Scene
     record: SceneRecord
@@ -47,7 +47,7 @@ class SpooledScene:
 
 
 class DamagedSceneError(SceneGenError):
-    """A spooled scene cannot be trusted; it has to be made again."""
+    """A spooled scene is damaged, or was made for another dataset; it has to be made again."""
 
 
 def shard_folder(shard: int) -> str:
@@ -77,7 +77,7 @@ def write_scene(
 
 
 def finished_scenes(root: Root, shard: int) -> set[int]:
-    """The scenes of a shard that the spool holds, by name alone; reading one checks it."""
+    """The scenes of a shard that are in the spool, by file names alone; reading a scene checks it."""
     matches = (_SCENE_NAME.fullmatch(name) for name in root.list(shard_folder(shard)))
     return {int(match[1]) for match in matches if match}
 
@@ -91,7 +91,7 @@ def read_record(root: Root, meta: ShardMeta, shard: int, scene_index: int) -> tu
 def read_scene(root: Root, meta: ShardMeta, shard: int, scene_index: int) -> SpooledScene:
     """A scene with its rows, checksums verified.
 
-    Raises FileNotFoundError if it is not there, DamagedSceneError if it is broken or was made for something else.
+    Raises FileNotFoundError if it is not there, DamagedSceneError if it is damaged or was made for another dataset.
     """
     with _open(root, meta, shard, scene_index) as file:
         scene, record = _unpack(file)
@@ -103,13 +103,13 @@ def read_scene(root: Root, meta: ShardMeta, shard: int, scene_index: int) -> Spo
 
 
 def discard_scenes(root: Root, shard: int, scenes: Iterable[int]) -> None:
-    """Forget scenes, so that they are made again."""
+    """Remove scenes, so that they are made again."""
     for scene_index in scenes:
         root.remove(scene_file(shard, scene_index))
 
 
 def discard_failed(root: Root, meta: ShardMeta, shard: int) -> None:
-    """Forget the scenes of a shard that are spooled as failed, and those that cannot be read."""
+    """Remove the scenes of a shard that are spooled as failed, and those that cannot be read."""
     for scene_index in sorted(finished_scenes(root, shard)):
         try:
             good = read_record(root, meta, shard, scene_index)[0].status == "ok"
@@ -120,7 +120,7 @@ def discard_failed(root: Root, meta: ShardMeta, shard: int) -> None:
 
 
 def discard_shard(root: Root, shard: int) -> None:
-    """Forget a shard's spool, unfinished temporary files included."""
+    """Remove a shard's spool, unfinished temporary files included."""
     root.remove_folder(shard_folder(shard))
 
 

@@ -17,7 +17,7 @@ _DEAD_AFTER_S = 3600.0
 
 
 class Written(NamedTuple):
-    """What a new file holds."""
+    """The size of a new file."""
 
     rows: int
     bytes: int
@@ -28,8 +28,8 @@ def write_table(
 ) -> Written:
     """Write the rows of a file, read them back and put it in place.
 
-    check: looks at the written file and raises what is wrong with it. Nothing is left behind when `rows` or `check`
-    raises. Raises CannotStoreError when the place does not take it.
+    check: gets the written file and raises an error if it is wrong. Nothing is left behind if `rows` or `check` raises.
+    Raises CannotStoreError if the file cannot be stored.
     """
     _remove_leftovers(root, name)
     written = Written(0, 0)
@@ -53,21 +53,21 @@ def write_table(
 
 
 def columns_of_rows(file: pq.ParquetFile, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The values of thin columns, row by row."""
+    """The values of scalar columns, row by row."""
     table = file.read(columns=list(columns))
     return [*zip(*(table[name].to_pylist() for name in columns), strict=True)]
 
 
-def says_the_same(found: pa.Schema, wanted: pa.Schema, apart_from: Sequence[str] = ()) -> bool:
-    """True if a file has the columns, conventions left aside, and the metadata that are wanted."""
-    says = found.metadata or {}
+def has_schema(found: pa.Schema, wanted: pa.Schema, apart_from: Sequence[str] = ()) -> bool:
+    """True if a file has the wanted columns and the wanted metadata. Conventions of columns are not compared."""
+    metadata = found.metadata or {}
     return found.equals(wanted, check_metadata=False) and all(
-        says.get(key) == value for key, value in wanted.metadata.items() if key.decode() not in apart_from
+        metadata.get(key) == value for key, value in wanted.metadata.items() if key.decode() not in apart_from
     )
 
 
 def _remove_leftovers(root: Root, name: str) -> None:
-    """Unfinished files of killed writers. A live one adds a row every few seconds, so an old file has no writer."""
+    """Remove unfinished files of killed writers. A writer adds a row every few seconds, so an old file has none."""
     if not root.is_local:
         return
     for path in Path(root.path("")).glob(f".{name}.*.tmp"):

@@ -1,4 +1,4 @@
-"""From the spooled scenes of a shard to its files: assembled in order, read back, verified, then put in place."""
+"""Writes the files of a shard from its spooled scenes: assembled in order, read back, verified, then put in place."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,8 +38,8 @@ class MissingScenes:
 def assemble_shard(root: Root, config: DatasetConfig, meta: ShardMeta, shard: int) -> ShardLedger | MissingScenes:
     """Make the files of a shard from its spool, then drop the spool.
 
-    The bytes depend on the spooled rows alone, so that two workers that do this at once leave the same files. A damaged
-    scene is dropped from the spool and reported as missing. Raises OSError when the shard cannot be stored.
+    The bytes depend only on the spooled rows, so that two workers that do this at the same time leave the same files. A
+    damaged scene is dropped from the spool and reported as missing. Raises OSError when the shard cannot be stored.
     """
     done = finished_shard(root, config, shard)
     if done:
@@ -60,9 +60,10 @@ def assemble_shard(root: Root, config: DatasetConfig, meta: ShardMeta, shard: in
 
 
 def reopen_failed(root: Root, config: DatasetConfig, meta: ShardMeta, ledger: ShardLedger) -> None:
-    """Put the good scenes of a finished shard back into the spool and forget its ledger: the failed ones are missing.
+    """Put the good scenes of a finished shard back into the spool and remove its ledger, so that only failed ones are
+    made.
 
-    Stopped in the middle, it can be done again.
+    If it is interrupted, it can be done again.
     """
     failed = {scene for scene, _ in ledger.failed}
     good = max(ledger.scenes[1] - ledger.scenes[0] - len(failed), 1)
@@ -88,7 +89,7 @@ def reopen_failed(root: Root, config: DatasetConfig, meta: ShardMeta, ledger: Sh
 def _look_into_spool(
     root: Root, config: DatasetConfig, meta: ShardMeta, shard: int
 ) -> tuple[list[tuple[Scene, SceneRecord]], tuple[int, ...]]:
-    """(what the spool holds, the scenes that it does not hold); damaged ones are dropped."""
+    """(scenes and records in the spool, missing scenes); damaged scenes are removed and count as missing."""
     spooled, missing = [], []
     for scene_index in config.shard_scenes(shard):
         try:
@@ -130,7 +131,7 @@ class _Assembly:
         )
 
     def _view_rows(self, scenes: Sequence[Scene]) -> Iterator[pa.RecordBatch]:
-        """The rows in order, one scene in memory at a time; all damaged scenes are found before it gives up."""
+        """The rows in order, one scene in memory at a time; raises _DamagedSpoolError with all damaged scenes."""
         damaged = []
         for scene in scenes:
             try:
@@ -162,7 +163,7 @@ class _Assembly:
 
 
 def row_digest(row: pa.RecordBatch) -> bytes:
-    """A digest of the values of one row, whatever buffers hold them."""
+    """A digest of the values of one row, whatever the layout of its buffers."""
     digest = hashlib.blake2b(digest_size=16)
     for column in row.columns:
         value = column[0].as_buffer() if pa.types.is_large_binary(column.type) and column[0].is_valid else None

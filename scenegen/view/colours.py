@@ -1,4 +1,4 @@
-"""Exact arrays as pictures for people."""
+"""Depth, ids, normals and errors as images for people."""
 
 import colorsys
 
@@ -12,7 +12,7 @@ _FIXED_ID_COLOURS = {0: (12, 12, 16), 1: (92, 92, 96), 2: (140, 140, 146)}
 
 
 def depth_span(depth_m: np.ndarray) -> tuple[float, float]:
-    """(near, far) in metres that pictures are scaled to: the 1st and 99th percentile; (0, 1) when nothing is valid."""
+    """(near, far) in metres for the colour scale: the 1st and 99th percentile; (0, 1) if nothing is valid."""
     valid = np.isfinite(depth_m)
     if not valid.any():
         return 0.0, 1.0
@@ -21,7 +21,7 @@ def depth_span(depth_m: np.ndarray) -> tuple[float, float]:
 
 
 def depth_picture(depth_m: np.ndarray, span: tuple[float, float] | None = None) -> np.ndarray:
-    """(H, W) metres, NaN invalid, to (H, W, 3) uint8; invalid is black. span: near and far, by default its own."""
+    """(H, W) metres, NaN invalid, to (H, W, 3) uint8; invalid is black. span: (near, far), by default its own."""
     valid = np.isfinite(depth_m)
     near, far = span or depth_span(depth_m)
     position = np.clip((np.nan_to_num(depth_m) - near) / max(far - near, 1e-6), 0, 1) * (len(_DEPTH_ANCHORS) - 1)
@@ -32,9 +32,10 @@ def depth_picture(depth_m: np.ndarray, span: tuple[float, float] | None = None) 
 
 
 def error_picture(depth_m: np.ndarray, truth_m: np.ndarray, worst: float = 0.25) -> np.ndarray:
-    """(H, W, 3) uint8: grey where right, orange where too far, blue where too near, full at the relative error `worst`.
+    """(H, W, 3) uint8: grey where right, orange where too far, blue where too near, saturated at a relative error
+    `worst`.
 
-    Black where either has no value.
+    Black where either depth has no value.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.clip((depth_m - truth_m) / truth_m / worst, -1, 1)
@@ -63,7 +64,7 @@ def id_picture(instance_id: np.ndarray) -> np.ndarray:
 
 
 def normal_picture(normal_cam: np.ndarray) -> np.ndarray:
-    """(H, W, 3) camera normals (OpenCV axes) in the usual look: red right, green up, blue towards the camera."""
+    """(H, W, 3) camera normals (OpenCV axes) as the usual colours: red right, green up, blue towards the camera."""
     shown = (np.nan_to_num(normal_cam, nan=0.0) * [1, -1, -1] + 1) / 2
     shown[np.isnan(normal_cam).any(axis=-1)] = 0
     return (np.clip(shown, 0, 1) * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The gallery's page of completed scenes: what `fixer-complete` left, and what is known of the model that did it."""
+"""The gallery's page of completed scenes: the outputs of `fixer-complete`, and the evaluation of the model."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ EVALUATION, CURVES = "evaluation", "curves"
 
 @dataclass(frozen=True, slots=True)
 class Completions:
-    """What a folder of completions holds.
+    """The content of a folder of completions.
 
     scenes: folders of completed scenes. evaluation: the folder of a report of `fixer-evaluate`, if there is one.
     curves: pictures of training runs, each named after its stage.
@@ -30,7 +30,7 @@ class Completions:
 
 
 def find_completions(folder: Path) -> Completions:
-    """What is in this folder: scenes here or anywhere below, the rest in folders of their names.
+    """Find completed scenes anywhere below a folder, and the evaluation and training curves in its subfolders.
 
     Raises UsageError if there is no completed scene.
     """
@@ -84,7 +84,7 @@ def _scenes(completions: Sequence[Path], copies: Path) -> Iterator[dict[str, Any
 
 
 def _evaluation(source: Path, copies: Path) -> dict[str, Any]:
-    """Its first table, and where its plots and files are in the gallery."""
+    """The first table of an evaluation, and the paths of its plots and files in the gallery."""
     reports = [file for file in (source / "report.md", source / REPORT) if file.is_file()]
     return read_comparison(source).to_dict() | {
         "plots": _copied(sorted(source.glob("*.png")), copies / EVALUATION),
@@ -93,7 +93,7 @@ def _evaluation(source: Path, copies: Path) -> dict[str, Any]:
 
 
 def _copied(files: Sequence[Path], target: Path) -> dict[str, str]:
-    """Name of each file to its place in the gallery."""
+    """Copy files; name of each file -> its path in the gallery."""
     target.mkdir(parents=True, exist_ok=True)
     for file in files:
         shutil.copyfile(file, target / file.name)

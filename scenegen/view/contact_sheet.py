@@ -1,4 +1,4 @@
-"""Many views in one picture: RGB large, depth, ids and normals beside it."""
+"""Many views in one image: RGB large, depth, ids and normals small beside it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def write_contact_sheet(dataset: Dataset, path: Path, views: Sequence[int], colu
 
 
 def _tile(view: View, tile_px: int) -> np.ndarray:
-    """(tile_px, tile_px * 4 / 3, 3): the image, and three small ones in a column at its right."""
+    """(tile_px, tile_px * 4 / 3, 3): the RGB image, and three small images in a column at its right."""
     assert view.rgb is not None and view.depth_m is not None
     assert view.instance_id is not None and view.normal_cam is not None
     small = tile_px // 3

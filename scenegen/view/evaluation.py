@@ -1,4 +1,4 @@
-"""The report of `fixer-evaluate` as a small table; read as data, since scenegen knows no pipelines."""
+"""The report of `fixer-evaluate` as a small table. It is read as data, because scenegen does not import pipelines."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ REPORT = "report.json"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A column. key: in the report. digits: after the point."""
+    """A column of the table. key: of the report. digits: after the decimal point."""
 
     key: str
     label: str
@@ -30,12 +30,12 @@ FIGURES = (
     Figure("views", "views"),
     Figure("seconds", "T-S s", 1),
 )
-"""What is shown of a comparison, where any of its rows has it; the report itself has more."""
+"""The columns of a comparison; those that no row has are left out. The report itself has more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """cells: as text, one a column; ranges: the 95 % interval of each, empty where there is none."""
+    """A row of the table. cells: the text of each column. ranges: its 95 % interval, empty if there is none."""
 
     label: str
     cells: tuple[str, ...]
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The first table of a report, of the systems that were judged. facts: what was judged and how, a line each."""
+    """The first table of a report: the systems that were evaluated. facts: lines about what was evaluated, and how."""
 
     title: str
     columns: tuple[str, ...]
@@ -56,7 +56,7 @@ class Comparison:
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Raises UsageError for what is no report of fixer-evaluate."""
+    """Read the report in a folder. Raises UsageError if it is no report of fixer-evaluate."""
     path = folder / REPORT
     try:
         report = json.loads(path.read_text())
@@ -84,7 +84,7 @@ def _row(row: dict[str, Any], figures: list[Figure]) -> Row:
 
 
 def _text(value: Any, digits: int) -> str:
-    """A number, or the mean of an estimate; a dash for nothing."""
+    """A number, or the mean of an estimate, as text; a dash for None."""
     number = value["mean"] if isinstance(value, dict) else value
     return "–" if number is None else f"{number:.{digits}f}"
 

@@ -1,4 +1,4 @@
-"""A dataset as a folder of static files: open index.html, no server and no network needed."""
+"""A dataset as a folder of static files: index.html opens from disk, without a server or a network."""
 
 import contextlib
 import json
@@ -33,11 +33,11 @@ def write_gallery(
     max_objects: int = 200,
     completions: Completions | None = None,
 ) -> Path:
-    """Write the gallery of up to `max_views` views, spread evenly over the dataset. Returns the page's path.
+    """Write a gallery of up to `max_views` views, evenly spread over the dataset. Returns the path of its first page.
 
-    objects: the assets that are known by themselves, on a page of their own; up to `max_objects`, spread as well.
-    completions: completed scenes and what is known of their model (`find_completions`), also on a page of their own.
-    Files of an older gallery in `folder` are replaced; nothing else there is touched.
+    objects: the dataset's objects tables, shown on a page of their own; up to `max_objects` assets, evenly spread.
+    completions: completed scenes and their evaluation (`find_completions`), also on a page of their own.
+    Files of an older gallery in `folder` are replaced; nothing else there is changed.
     """
     images = folder / "images"
     if images.exists():
@@ -49,7 +49,7 @@ def write_gallery(
         "has_completions": completions is not None,
     }
     content = {"dataset": facts, "views": list(_views(dataset, images, max_views))}
-    # A script instead of a JSON file: browsers do not let a page from disk fetch its neighbours.
+    # A script instead of a JSON file, because browsers do not let a page from disk fetch other files.
     (folder / "data.js").write_text(f"const GALLERY = {json.dumps(content)};\n")
     if objects:
         _copy_page(_OBJECTS_FILES, folder)
@@ -67,7 +67,7 @@ def _copy_page(names: Sequence[str], folder: Path) -> None:
 
 
 def spread(views: int, wanted: int) -> list[int]:
-    """At most `wanted` of the numbers 0 to views - 1, evenly spread."""
+    """At most `wanted` of the numbers from 0 to views - 1, evenly spread."""
     return np.unique(np.linspace(0, views - 1, min(wanted, views)).round().astype(int)).tolist()
 
 

@@ -41,7 +41,7 @@ def _tables(objects: ObjectDataset) -> dict[str, Any]:
 
 
 def _colours(objects: ObjectDataset, uids: Sequence[str], extractor: str) -> PrincipalColours:
-    """One choice of colours for all assets, so that like parts look alike."""
+    """One colour mapping for all assets, so that similar parts have similar colours."""
     samples = []
     for uid in uids[:: max(1, len(uids) // _SAMPLED_ASSETS)]:
         feats = _features(objects, uid, extractor)
@@ -89,7 +89,7 @@ def _pictures(
 
 
 def _features(objects: ObjectDataset, uid: str, extractor: str) -> np.ndarray | None:
-    """None for an asset whose shard of this table is not made yet."""
+    """(N, C) features; None if this table has no row of the asset yet."""
     try:
         return objects.features(uid, extractor).feats
     except KeyError:

@@ -1,4 +1,4 @@
-"""Voxels as a picture: small cubes seen from above and aside, lit by the side that they show."""
+"""Voxels as an image: small cubes seen obliquely from above, with a brightness for each of their sides."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ _WIDTH = np.abs(np.array([_RIGHT, _UP])).sum(axis=1).max()  # of the unit cube o
 
 
 def voxel_picture(voxels_N3: np.ndarray, colours_N3: np.ndarray, size_px: int) -> np.ndarray:
-    """(size, size, 3) uint8 of voxels of the 64^3 grid, z up, on black. colours: uint8, one a voxel."""
+    """(size, size, 3) uint8 image of voxels of the 64^3 grid, z up, on black. colours_N3: uint8, one for each voxel."""
     pixels_per_voxel = size_px / (_WIDTH * GRID)
     steps = int(np.ceil(1.5 * pixels_per_voxel))  # points along a side, so that none leaves a gap
     inside = (np.arange(steps) + 0.5) / steps
@@ -33,7 +33,7 @@ def voxel_picture(voxels_N3: np.ndarray, colours_N3: np.ndarray, size_px: int) -
 
 
 class PrincipalColours:
-    """Features to colours by their three main directions, the same for all that it is asked to colour."""
+    """Maps features to colours by their three principal components, which are fitted to samples once."""
 
     def __init__(self, samples_MC: np.ndarray) -> None:
         samples = samples_MC.astype(np.float32)
@@ -43,7 +43,7 @@ class PrincipalColours:
         self._low, self._high = np.percentile((samples - self._mean) @ self._directions.T, [2, 98], axis=0)
 
     def __call__(self, feats_NC: np.ndarray) -> np.ndarray:
-        """(N, C) to (N, 3) uint8, bright enough to be seen on black."""
+        """(N, C) features to (N, 3) uint8 colours, bright enough to be visible on black."""
         along = (feats_NC.astype(np.float32) - self._mean) @ self._directions.T
         share = np.clip((along - self._low) / np.maximum(self._high - self._low, 1e-6), 0, 1)
         return (60 + 195 * share).astype(np.uint8)

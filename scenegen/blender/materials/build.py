@@ -14,7 +14,7 @@ from scenegen.blender.runtime import version
 from scenegen.errors import SceneError
 from scenegen.layout.spec import MaterialSpec
 
-OFFSET_M = 20.0  # where on its endless pattern a plane lies
+OFFSET_M = 20.0  # largest offset of a plane on the endless pattern
 
 
 class MaterialSource(Protocol):
@@ -30,12 +30,12 @@ class MaterialBuilder:
         self._source = source
 
     def build_for_wall(self, spec: MaterialSpec) -> "bpy.types.Material":
-        """As `build`, but courses of bricks lie and paper hangs, whatever quarter turn the spec has."""
+        """Like `build`, but brick courses stay horizontal and wallpaper vertical, whatever rotation the spec has."""
         family = FAMILIES.get(spec.family)
         return self.build(replace(spec, rotation_rad=0.0) if family and family.upright else spec)
 
     def build(self, spec: MaterialSpec) -> "bpy.types.Material":
-        """Raises SceneError for an unknown family, AssetError if an external material cannot be used."""
+        """The material of a spec. Raises SceneError for an unknown family, AssetError for a bad external material."""
         if spec.family == "external":
             if self._source is None:
                 raise SceneError(f"material {spec.uid} is external, but no materials folder is configured")
@@ -53,7 +53,7 @@ class MaterialBuilder:
 
 
 def plane_coordinates(canvas: Canvas, spec: MaterialSpec, offset_m: np.ndarray) -> Signal:
-    """Metres in the plane, turned by the spec's rotation, divided by its scale, moved by the offset."""
+    """Metres in the plane, rotated as the spec says, divided by its scale, shifted by the offset."""
     coordinates = canvas.node("TexCoord")
     mapping = canvas.node("Mapping", vector_type="POINT")
     canvas.feed(mapping.inputs["Vector"], canvas.out(coordinates, "Object"))
@@ -64,7 +64,7 @@ def plane_coordinates(canvas: Canvas, spec: MaterialSpec, offset_m: np.ndarray) 
 
 
 def finish(canvas: Canvas, surface: Surface, scale: float) -> None:
-    """Join a surface to a principled shader and the material output; relief grows with the pattern."""
+    """Link a surface to a principled shader and the material output; relief scales with the pattern."""
     shader, output = canvas.node("BsdfPrincipled"), canvas.node("OutputMaterial")
     canvas.feed(shader.inputs["Base Color"], surface.color)
     canvas.feed(shader.inputs["Roughness"], surface.roughness)

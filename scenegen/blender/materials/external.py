@@ -1,6 +1,6 @@
 """External materials: folders of PBR texture sets and .blend files.
 
-Their textures lie on the plane's UV map, which repeats every TILE_M metres at scale 1 (see room.py).
+Their textures use the plane's UV map, which repeats every TILE_M metres at scale 1 (see room.py).
 """
 
 import re
@@ -28,7 +28,7 @@ CHANNELS = {
 
 
 def load_external(path: Path, spec: MaterialSpec) -> "bpy.types.Material":
-    """A folder becomes a principled material from its maps, a .blend gives its first material.
+    """The material of a folder, from its maps, or the first material of a .blend file.
 
     Raises AssetError if it is neither, too large, or an image of it cannot be read.
     """
@@ -40,7 +40,7 @@ def load_external(path: Path, spec: MaterialSpec) -> "bpy.types.Material":
 
 
 def find_maps(folder: Path) -> dict[str, Path]:
-    """Channel to image file by the usual name endings, e.g. oak_Color.jpg, oak_NormalGL.png."""
+    """Channel -> image file, by the usual endings of names, e.g. oak_Color.jpg, oak_NormalGL.png."""
     maps: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() not in IMAGE_SUFFIXES or not file.is_file():

@@ -1,4 +1,4 @@
-"""The procedural families by name, and where each is at home."""
+"""The procedural material families by name, and where each is believable."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from scenegen.blender.materials.shader_nodes import Canvas, Surface
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """build: draws the node tree; its random parameters come from the generator alone.
+    """A family of materials.
 
-    floor, wall, indoor, outdoor: where it is believable. upright: on a wall it must not be turned by a quarter.
+    build: adds the nodes; its random parameters come from the generator only. floor, wall, indoor, outdoor: where it is
+    believable. upright: on a wall it must not be rotated by a quarter turn.
     """
 
     build: Callable[[Canvas, np.random.Generator], Surface]

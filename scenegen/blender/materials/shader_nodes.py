@@ -1,6 +1,6 @@
-"""Shader nodes as arithmetic: a Signal is an output socket that can be added, multiplied and fed to textures.
+"""Shader nodes as arithmetic: a Signal is an output socket that can be added, multiplied and used by textures.
 
-Nothing here imports bpy; a Canvas is given the node tree it draws in.
+Nothing here imports bpy; a Canvas gets the node tree to which it adds nodes.
 """
 
 from dataclasses import dataclass
@@ -78,12 +78,12 @@ class Signal:
         return self.canvas.remap(self, low, high, to_low, to_high)
 
     def edge_distance(self) -> "Signal":
-        """For a fraction in [0, 1]: distance to the nearer end."""
+        """Of a fraction in [0, 1]: the distance to the nearer end."""
         return self.minimum(1.0 - self)
 
 
 class Canvas:
-    """Draws nodes into a shader node tree.
+    """Adds nodes to a shader node tree.
 
     x, y: the plane's own coordinates in metres, after the material's scale, rotation and a random offset.
     uv: the same as a vector.
@@ -152,7 +152,7 @@ class Canvas:
     def random(self, *ids: Number) -> Signal:
         """White noise in [0, 1] of up to three whole numbers (the id of a plank, a tile, a brick)."""
         node = self.node("TexWhiteNoise", noise_dimensions="3D")
-        # Whole numbers sit on the cells' borders, where rounding could flip a bit of the hash.
+        # Whole numbers are on the borders of cells, where rounding could change the hash.
         shifted = [i + 0.37 for i in (*ids, 0.0, 0.0, 0.0)[:3]]
         self.feed(node.inputs["Vector"], self.vector(*shifted))
         return self.out(node, "Value")
@@ -226,7 +226,7 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What a family gives: inputs of a principled shader, and relief.
+    """What a material family returns: the inputs of a principled shader, and relief.
 
     color: linear RGB. height_m: relief along the normal, metres, for bump.
     """

@@ -25,7 +25,7 @@ def parquet(canvas: Canvas, rng: np.random.Generator) -> Surface:
 
 
 def _herringbone(canvas: Canvas, width: float, count: int) -> tuple[Signal, Signal, tuple[Number, ...], Signal]:
-    """Blocks of `count` x 1 cells; each diagonal of cells meets `count` of a lying block, then of a standing one."""
+    """Blocks of `count` x 1 cells; diagonals alternate between `count` cells of horizontal and of vertical blocks."""
     u, v = canvas.x / width, canvas.y / width
     i, j = u.floor(), v.floor()
     step = (i - j).modulo(2.0 * count)
@@ -39,7 +39,7 @@ def _herringbone(canvas: Canvas, width: float, count: int) -> tuple[Signal, Sign
 
 
 def _mosaic(canvas: Canvas, width: float, count: int) -> tuple[Signal, Signal, tuple[Number, ...], Signal]:
-    """Squares of `count` parallel blocks, turned by a quarter from square to square."""
+    """Squares of `count` parallel blocks, rotated by a quarter turn from square to square."""
     side = width * count
     u, v = canvas.x / side, canvas.y / side
     standing = (u.floor() + v.floor()).modulo(2.0)

@@ -1,4 +1,4 @@
-"""Which devices Cycles can use here, and the one a person asked for."""
+"""The devices that Cycles can use on this machine, and the choice of one."""
 
 from dataclasses import dataclass
 
@@ -23,16 +23,16 @@ class RenderDevice:
 
 
 def found() -> tuple[RenderDevice, ...]:
-    """Every kind of device that Cycles finds on this machine, the quickest first; the CPU is always there."""
+    """Every kind of device that Cycles finds on this machine, the fastest first; the CPU is always there."""
     kinds = {kind: [d.name for d in _of_kind(kind) if d.type == kind] for kind in _GPU_KINDS}
     gpus = tuple(RenderDevice(kind, tuple(names)) for kind, names in kinds.items() if names)
     return (*gpus, RenderDevice("CPU", ("CPU",)))
 
 
 def choose(wanted: str) -> RenderDevice:
-    """The device to render on: "auto" takes the first that is found, a name takes that or nothing.
+    """The device to render on: the first that is found for "auto", else the one of that name.
 
-    Raises UsageError for an unknown word, SceneGenError if the device asked for is not there.
+    Raises UsageError for an unknown name, SceneGenError if the device is not there.
     """
     if wanted not in CHOICES:
         raise UsageError(f"device is {wanted!r}; choose one of {', '.join(CHOICES)}")

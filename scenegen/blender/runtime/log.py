@@ -1,4 +1,4 @@
-"""What Blender and Cycles print, caught at the file descriptors, because they print from C++."""
+"""Captures what Blender and Cycles print, at the file descriptors, because they print from C++."""
 
 import os
 import re
@@ -15,19 +15,19 @@ _TROUBLE = re.compile(
 
 
 class RenderLog:
-    """The text printed since the log was opened."""
+    """The text that was printed within `captured`."""
 
     def __init__(self) -> None:
         self.text = ""
 
     def troubles(self) -> list[str]:
-        """Lines that tell of a missing texture, a shader that did not compile or another error."""
+        """Lines that report a missing texture, a shader that did not compile, or another error."""
         return [line.strip() for line in self.text.splitlines() if _TROUBLE.search(line)]
 
 
 @contextmanager
 def captured() -> Iterator[RenderLog]:
-    """Catch everything written to the process's stdout and stderr; the text is there when the block ends."""
+    """Capture everything written to the process's stdout and stderr; the text is set when the block ends."""
     log = RenderLog()
     sys.stdout.flush()
     sys.stderr.flush()

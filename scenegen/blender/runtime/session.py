@@ -1,4 +1,4 @@
-"""The one Blender of this process: factory settings, one scene that is emptied and filled again."""
+"""The one Blender of this process: factory settings, and one scene that is emptied and filled again."""
 
 import shutil
 import tempfile
@@ -47,10 +47,10 @@ class Session:
         return bpy.context.scene
 
     def clear(self) -> None:
-        """Take everything of the last scene away; what carries a fake user (cached assets) stays.
+        """Remove everything of the last scene; data with a fake user (cached assets) stays.
 
-        Cycles' persistent data go as well: they know an image by its address, and a new image at the address of one
-        that was freed would be shown with the old one's pixels.
+        Cycles' persistent data is freed as well: it identifies an image by its address, and a new image at the address
+        of a freed one would be rendered with the old pixels.
         """
         self.scene.render.use_persistent_data = False  # frees them
         self.scene.render.use_persistent_data = True
@@ -64,7 +64,7 @@ class Session:
             file.unlink()
 
     def render(self, name: str) -> Path:
-        """Render the scene's camera with the present settings into scratch/name. Raises SceneError if none came."""
+        """Render the scene's camera with the current settings into scratch/name. Raises SceneError if that fails."""
         path = self.scratch / name
         self.scene.render.filepath = str(path)
         try:
