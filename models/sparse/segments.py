@@ -201,7 +201,8 @@ class VarlenAttention:
         from torch.nn.attention.varlen import varlen_attn  # CUDA only, and only in recent releases of PyTorch
 
         q, k, v = (x.contiguous() for x in (q, k, v))
-        return varlen_attn(q, k, v, starts, key_starts, longest, longest_key)
+        attended: Tensor = varlen_attn(q, k, v, starts, key_starts, longest, longest_key)
+        return attended
 
 
 def contexts_given(contexts: int, items: int) -> int:

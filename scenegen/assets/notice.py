@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from scenegen.assets.manifest import AssetRecord
+from scenegen.assets.sources.raw import RawAsset
 
 LICENCE_URLS = {
     "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
@@ -18,12 +19,12 @@ UNKNOWN = "NOASSERTION"
 CHANGES = "The models were brought into one frame and size, simplified where heavy, and given new material parameters."
 
 
-def notice(records: Iterable[AssetRecord]) -> str:
+def notice(records: Iterable[AssetRecord | RawAsset]) -> str:
     """A plain text with every asset under its licence, those without commercial use marked.
 
     The same records give the same text, whatever their order.
     """
-    by_licence: dict[str, list[AssetRecord]] = defaultdict(list)
+    by_licence: dict[str, list[AssetRecord | RawAsset]] = defaultdict(list)
     for record in records:
         by_licence[record.licence].append(record)
     lines = ["This dataset shows the following works.", CHANGES, ""]

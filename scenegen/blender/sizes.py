@@ -1,7 +1,7 @@
 """What 32-bit coordinates do to a mesh that is tiny, huge, or far from the origin: mended, or refused."""
 
 import math
-from collections.abc import Sequence
+from typing import Any
 
 import bpy
 import mathutils
@@ -68,7 +68,7 @@ def forget_custom_normals(mesh: bpy.types.Mesh) -> None:
         mesh.set_sharp_from_angle(angle=math.radians(40))
 
 
-def read(collection: Sequence, name: str, width: int, dtype: type) -> np.ndarray:
-    flat = np.empty(len(collection) * width, dtype)
+def read(collection: Any, name: str, width: int, dtype: type) -> np.ndarray:
+    flat: np.ndarray = np.empty(len(collection) * width, dtype)
     collection.foreach_get(name, flat)
     return flat.reshape(-1, width)

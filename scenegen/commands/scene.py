@@ -63,11 +63,11 @@ class SceneCommand:
         from PIL import Image
 
         from scenegen.assets.hdris import HdriLibrary
+        from scenegen.assets.library import AssetLibrary
         from scenegen.assets.materials import MaterialLibrary
         from scenegen.blender.renderer import BlenderRenderer
-        from scenegen.scenes.factory import open_library
 
-        library, hdris = open_library(config), HdriLibrary.open(config.assets)
+        library, hdris = AssetLibrary.open(config.assets), HdriLibrary.open(config.assets)
         renderer = BlenderRenderer(library, hdris, MaterialLibrary.open(config.assets), config, self.device)
         if self.save_blend:
             self.save_blend.parent.mkdir(parents=True, exist_ok=True)

@@ -2,10 +2,11 @@
 
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from scenegen.assets.library import AssetLibrary
 from scenegen.config import DatasetConfig
 from scenegen.contract.crops import object_crop
 from scenegen.contract.objects import VIEW_KINDS, ObjectGeometry, ObjectView, StepMeta, ViewKind, encode_object_view
@@ -16,7 +17,6 @@ from scenegen.errors import AssetError, SceneError, SceneGenError
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
 from scenegen.jobs.restarts import Patience
 from scenegen.layout.clean_cameras import clean_cameras
-from scenegen.layout.placement import Library
 from scenegen.objects.options import ObjectOptions
 from scenegen.scenes.box_renderer import BoxLibrary, BoxViewRenderer
 from scenegen.scenes.factory import open_library
@@ -96,7 +96,8 @@ def _asset_error(uid: str, step: str, error: Exception) -> SceneGenError:
 
 def serve(step: str, *args: Any) -> Any:
     """What the child process answers."""
-    return {"geometry": make_geometry, "views": render_views}[step](*args)
+    steps: dict[str, Callable[..., Any]] = {"geometry": make_geometry, "views": render_views}
+    return steps[step](*args)
 
 
 def make_geometry(config: DatasetConfig, uid: str, sha256: str) -> ObjectGeometry:
@@ -148,7 +149,7 @@ def _count_and_size(options: ObjectOptions, kind: ViewKind) -> tuple[int, int]:
 
 
 @functools.cache
-def _library(config: DatasetConfig) -> Library:
+def _library(config: DatasetConfig) -> AssetLibrary | BoxLibrary:
     return open_library(config)
 
 

@@ -141,7 +141,7 @@ def _conclude(
         progress.say(f"{root.location} is complete: {config.num_shards} shards, {config.num_scenes} scenes")
     else:
         progress.say(f"{len(finished)} of {config.num_shards} shards are finished; the last task to end merges them")
-    return _judge([ledgers[shard] for shard in shards if ledgers[shard]], job)
+    return _judge([ledger for shard in shards if (ledger := ledgers[shard])], job)
 
 
 def _judge(mine: Sequence[ShardLedger], job: JobConfig) -> RunResult:

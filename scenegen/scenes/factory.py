@@ -10,7 +10,6 @@ from scenegen.assets.materials import MaterialLibrary
 from scenegen.config import DatasetConfig
 from scenegen.contract.schema import ShardMeta
 from scenegen.errors import SceneGenError
-from scenegen.layout.placement import Library
 from scenegen.scenes.box_renderer import BoxLibrary, BoxRenderer
 from scenegen.scenes.maker import Studio
 from scenegen.scenes.worker_job import WorkerJob
@@ -44,7 +43,7 @@ def renderer_name(config: DatasetConfig) -> str:
         raise SceneGenError("Blender is not installed; run: pip install 'fixer3d[render]' (Python 3.11)") from None
 
 
-def open_library(config: DatasetConfig) -> Library:
+def open_library(config: DatasetConfig) -> AssetLibrary | BoxLibrary:
     """The objects that the scenes may use. Raises UsageError if the filters leave none."""
     library = AssetLibrary.open(config.assets)
     return BoxLibrary(library) if config.renderer == "boxes" else library

@@ -1,8 +1,10 @@
 """The heavy steps of preparing an asset, each in a killable child process with a time limit."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +37,8 @@ def check_pose_in_child(uid: str, path: Path) -> float:
 
 def blender_step(name: str, *args: object) -> object:
     """What the Blender child serves: one process for both steps, so that Blender starts once for many assets."""
-    return {"bake": bake_in_child, "check_pose": check_pose_in_child}[name](*args)
+    steps: dict[str, Callable[..., object]] = {"bake": bake_in_child, "check_pose": check_pose_in_child}
+    return steps[name](*args)
 
 
 def parts_step(vertices: np.ndarray, faces: np.ndarray) -> ConvexParts:
@@ -73,7 +76,7 @@ class ChildTools:
         except (ChildDiedError, ValueError, RuntimeError) as error:
             return fallback_parts(vertices, faces, f"CoACD: {str(error).splitlines()[-1][:120]}")
 
-    def _in_blender(self, uid: str, step: str, *args: object):
+    def _in_blender(self, uid: str, step: str, *args: object) -> Any:
         try:
             return self._blender.call(self._limits.bake_s, step, *args)
         except ChildTimeoutError as error:
