@@ -7,6 +7,7 @@ Source: DINOv2 (Oquab et al. 2023; registers: Darcet et al. 2023); key names of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -170,6 +171,7 @@ class DinoVisionTransformer(nn.Module):
             return self.pos_embed
         grid = self.pos_embed[:, 1:].float().unflatten(1, (M, M)).permute(0, 3, 1, 2)
         offset = self.config.interpolate_offset
+        target: dict[str, Any]
         if offset:  # the released scale factors; the offset keeps rounding from losing a row
             target = {"scale_factor": ((height + offset) / M, (width + offset) / M)}
         else:
@@ -196,5 +198,5 @@ def dino_config(name: str) -> DinoConfig:
         raise ValueError(f"unknown DINOv2 model {name!r}; known are {', '.join(HUB_MODELS)}")
     size, _, suffix = name.removeprefix("dinov2_").partition("_")
     width, depth, heads = _SIZES[size]
-    registers = {"num_register_tokens": 4, "interpolate_antialias": True, "interpolate_offset": 0.0}
+    registers: dict[str, Any] = {"num_register_tokens": 4, "interpolate_antialias": True, "interpolate_offset": 0.0}
     return DinoConfig(embed_dim=width, depth=depth, num_heads=heads, **(registers if suffix else {}))

@@ -109,6 +109,8 @@ class Gaussians:
 class GaussianDecoder(SLatTrunk):
     """Latent [N, Z] -> K Gaussians per voxel, one `Gaussians` per batch item."""
 
+    config: GaussianDecoderConfig
+
     def __init__(self, config: GaussianDecoderConfig, execution: Execution = DEFAULT_EXECUTION) -> None:
         super().__init__(config, config.latent_channels, execution)
         rep = config.representation

@@ -101,6 +101,9 @@ class MogeOutput:
 class MogeEncoder(nn.Module):
     """DINOv2 with its intermediate patch tokens projected and summed into one map."""
 
+    image_mean: Tensor
+    image_std: Tensor
+
     def __init__(self, config: MogeConfig, execution: Execution) -> None:
         super().__init__()
         self.config = config
@@ -155,7 +158,7 @@ class Moge(nn.Module):
     def forward(self, image_B3HW: Tensor, num_tokens: int | None = None) -> MogeOutput:
         """All heads, for an RGB image in [0, 1]."""
         levels, class_BC = self.features(image_B3HW, num_tokens)
-        size = tuple(image_B3HW.shape[-2:])
+        size = (image_B3HW.shape[-2], image_B3HW.shape[-1])
         points, normal, mask = (
             None if head is None else resize(head(levels)[-1].float(), size)
             for head in (self.points_head, self.normal_head, self.mask_head)

@@ -144,7 +144,10 @@ def metric_geometry(
 
     fov_x_rad: a known horizontal field of view; otherwise it is recovered.
     force_projection: put every point on the ray of its pixel, keeping its depth.
+    Raises ValueError if the estimator has no head for points.
     """
+    if output.points_BHW3 is None:
+        raise ValueError("a network without a head for points has no geometry")
     points = output.points_BHW3.float()
     _, H, W, _ = points.shape
     aspect = W / H

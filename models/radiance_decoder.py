@@ -38,6 +38,8 @@ class RadianceField:
 class RadianceFieldDecoder(SLatTrunk):
     """Latent [N, Z] -> one `RadianceField` per batch item."""
 
+    config: RadianceDecoderConfig
+
     def __init__(self, config: RadianceDecoderConfig, execution: Execution = DEFAULT_EXECUTION) -> None:
         super().__init__(config, config.latent_channels, execution)
         self.widths = (config.rank * 3 * config.dim, config.rank, config.rank * 3)

@@ -45,6 +45,7 @@ class SparseResBlock(nn.Module):
         if self.resample == "down":
             x = downsample(x)
         elif self.resample == "up":
+            assert fine is not None, "an upsampling block needs the voxels to return to"
             x = upsample(x, fine)
         scale, shift = (x.voxels.spread(part) for part in self.emb_layers(emb_BE).chunk(2, dim=-1))
         h = self.conv1(x.replace(nn.functional.silu(self.norm1(x.feats))))

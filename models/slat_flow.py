@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -118,7 +118,7 @@ class SLatFlow(nn.Module):
 def input_blocks(config: SLatFlowConfig, execution: Execution) -> nn.ModuleList:
     """Per stage `num_io_res_blocks - 1` residual blocks, then one that halves the resolution."""
     widths = (*(config.io_block_channels or ()), config.model_channels)
-    args = {"emb_channels": config.model_channels, "backend": execution.sparse_conv}
+    args: dict[str, Any] = {"emb_channels": config.model_channels, "backend": execution.sparse_conv}
     blocks: list[nn.Module] = []
     for width, next_width in pairwise(widths):
         blocks += [SparseResBlock(width, width, **args) for _ in range(config.num_io_res_blocks - 1)]
@@ -129,7 +129,7 @@ def input_blocks(config: SLatFlowConfig, execution: Execution) -> nn.ModuleList:
 def output_blocks(config: SLatFlowConfig, execution: Execution) -> nn.ModuleList:
     """The mirror image: per stage one block that doubles the resolution, then the residual blocks."""
     widths = (*(config.io_block_channels or ()), config.model_channels)
-    args = {"emb_channels": config.model_channels, "backend": execution.sparse_conv}
+    args: dict[str, Any] = {"emb_channels": config.model_channels, "backend": execution.sparse_conv}
     factor = 2 if config.use_skip_connection else 1
     blocks: list[nn.Module] = []
     for width, previous in reversed(list(pairwise(widths))):

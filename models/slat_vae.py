@@ -57,7 +57,12 @@ class SLatEncoderConfig(SLatTrunkConfig):
 
 
 class SLatTrunk(nn.Module):
-    """Input linear, position embedding and (windowed) transformer blocks on sparse voxels."""
+    """Input linear, position embedding and (windowed) transformer blocks on sparse voxels.
+
+    out_layer: the head, which each network adds by itself.
+    """
+
+    out_layer: Linear32
 
     def __init__(self, config: SLatTrunkConfig, in_channels: int, execution: Execution) -> None:
         super().__init__()
@@ -79,6 +84,7 @@ class SLatTrunk(nn.Module):
         kernel, window = self.execution.attention, self.config.window_size
         if self.config.attn_mode == "full":
             return SparseTokens.full(x.voxels, kernel)
+        assert window is not None, "windows need a size"
         return SparseTokens.windowed(x.voxels, window, window // 2 * (block % 2), kernel)
 
     def initialise(self) -> None:

@@ -61,6 +61,8 @@ class FlowConfig:
 class SparseStructureFlow(nn.Module):
     """v(x, t, context) on dense latent grids. `t` comes multiplied by 1000."""
 
+    pos_emb: Tensor
+
     def __init__(self, config: FlowConfig, execution: Execution = DEFAULT_EXECUTION) -> None:
         super().__init__()
         c = config

@@ -97,13 +97,15 @@ class SparseStructureEncoder(nn.Module):
 
     def forward(self, occupancy: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latent, each [B, C, r, r, r] float32. The mean is the latent in use."""
-        first, *others = (self.input_layer, *self.blocks, *self.middle_block)
-        if isinstance(others[0], Downsample3d):
-            first, others = _as_one(first, others[0].conv), others[1:]
+        first: Callable[[Tensor], Tensor] = self.input_layer
+        blocks = [*self.blocks, *self.middle_block]
+        if isinstance(halving := blocks[0], Downsample3d):
+            first, blocks = _as_one(self.input_layer, halving.conv), blocks[1:]
         x = first(occupancy.float())
-        for block in others:
+        for block in blocks:
             x = block(x)
-        return _float32(self.out_layer, x).chunk(2, dim=1)
+        mean, logvar = _float32(self.out_layer, x).chunk(2, dim=1)
+        return mean, logvar
 
 
 class SparseStructureDecoder(nn.Module):
@@ -136,6 +138,7 @@ def _as_one(first: nn.Conv3d, halving: nn.Conv3d) -> Callable[[Tensor], Tensor]:
 
     What lies between them is the largest array of the network, and on a CPU most of its time.
     """
+    assert first.bias is not None and halving.bias is not None
     taps = first.weight.shape[-1] + 1
     weight = halving.weight.new_zeros(len(halving.weight), first.in_channels, taps, taps, taps)
     for x, y, z in product(range(2), repeat=3):

@@ -165,7 +165,7 @@ class Texturer(nn.Module):
         teach: bool,
     ) -> tuple[Tensor, Tensor]:
         run, tokens = self.execution.run_block, base.tokens(h)
-        feats, control = base.place(h), base.place(control)
+        feats, branch = base.place(h), base.place(control)
         teach_with_gradient = self.reference_compat.teacher_with_gradient
         teacher = feats if teach_with_gradient else feats.detach()
         losses = []
@@ -173,8 +173,8 @@ class Texturer(nn.Module):
             feats = run(base_block, feats, emb, of_block(cond.instance_masked_BTC, i), tokens)
             if i < len(self.blocks):
                 contexts = of_block(cond.instance_BTC, i), of_block(cond.scene_BTC, i)
-                control = run(self.blocks[i], control, emb, ratio, *contexts, tokens)
-                feats = feats + self.control_path[i](control)
+                branch = run(self.blocks[i], branch, emb, ratio, *contexts, tokens)
+                feats = feats + self.control_path[i](branch)
             if teach:
                 with torch.set_grad_enabled(teach_with_gradient and torch.is_grad_enabled()):
                     teacher = base_block(teacher, emb, cond.clean_instance_BTC, tokens)

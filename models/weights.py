@@ -33,7 +33,7 @@ def initialise_transformer(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     for module in network.modules():
         if isinstance(module, TimestepEmbedder):
-            for layer in (module.mlp[0], module.mlp[2]):
+            for layer in _linears(module.mlp):
                 nn.init.normal_(layer.weight, std=0.02)
         elif isinstance(module, CrossBlock) and not module.share_mod:
             zero_(module.adaLN_modulation[1])
@@ -41,19 +41,25 @@ def initialise_transformer(network: nn.Module) -> None:
             zero_(module.ratio_modulation[1])
 
 
-def open_gates_(blocks: Iterable[CrossBlock], embedder: TimestepEmbedder) -> None:
+def _linears(part: nn.Module) -> list[nn.Linear]:
+    """The linear layers of a part of a network, in order."""
+    return [layer for layer in part.modules() if isinstance(layer, nn.Linear)]
+
+
+def open_gates_(blocks: Iterable[nn.Module], embedder: TimestepEmbedder) -> None:
     """Let blocks with a modulation of their own work from the first step, for runs of some hundreds of steps.
 
     In TRELLIS' start the gates are closed and the time is embedded as almost nothing; a learning rate a step, they take
     a thousand steps to open. What the blocks then add at first is kept small.
     """
-    for layer in (embedder.mlp[0], embedder.mlp[2]):
+    for layer in _linears(embedder.mlp):
         layer.weight.data.mul_(_EMBEDDING_GAIN)
     for block in blocks:
+        assert isinstance(block, CrossBlock)
         _, _, gate_a, _, _, gate_m = block.adaLN_modulation[1].bias.data.chunk(6)
         gate_a.fill_(1.0)
         gate_m.fill_(1.0)
-        for layer in (block.self_attn.to_out, block.cross_attn.to_out, block.mlp.mlp[2]):
+        for layer in (block.self_attn.to_out, block.cross_attn.to_out, _linears(block.mlp)[-1]):
             layer.weight.data.mul_(_FIRST_ADDITIONS)
 
 
@@ -79,6 +85,7 @@ def grow_scene_blocks_(blocks: nn.ModuleList, base_blocks: nn.ModuleList, compat
     if len(blocks) > len(base_blocks):
         raise ValueError(f"{len(blocks)} control blocks need as many base blocks, the base has {len(base_blocks)}")
     for block, base_block in zip(blocks, base_blocks, strict=False):
+        assert isinstance(block, SceneBlock) and isinstance(base_block, CrossBlock)
         grow_scene_block_(block, base_block, compat)
 
 

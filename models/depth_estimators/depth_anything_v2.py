@@ -111,6 +111,7 @@ class DepthAnythingV2:
         pixels_B3hw = torch.stack([self.prepare(rgb) for rgb in rgbs]).to(device_of(self.network))
         with precision(self.network, self.half):
             predicted_Bhw = self.network(pixel_values=pixels_B3hw).predicted_depth
-        inverse_BHW = resized(predicted_Bhw, rgbs[0].shape[:2], "bicubic")
+        height, width = rgbs[0].shape[:2]
+        inverse_BHW = resized(predicted_Bhw, (height, width), "bicubic")
         # The cubic overshoots at edges; the network's own output is never negative.
         return [DepthMap(one) for one in inverse_BHW.clamp(min=0).cpu().numpy()]

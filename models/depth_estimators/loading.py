@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from models.checkpoints import CheckpointError
 
 TRANSFORMERS_FILE = "model.safetensors"
 
 
-def from_transformers(name: str, kind: Any, weights: Path) -> nn.Module:
+def from_transformers(name: str, kind: Any, weights: Path) -> Any:
     """A network of the transformers library from the folder of its weights, in float32 and eval mode.
 
     kind: its class. Raises CheckpointError; the library alone would only warn of weights that are left at random.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class Moge2:
         network = read_network(weights, Runtime(device=device), ignore_unexpected=True)
         if not isinstance(network, Moge) or network.scale_head is None or network.config.points_head is None:
             raise CheckpointError(f"{weights} holds no MoGe with points and metric scale (version 2)")
-        last = network.points_head.output_blocks
+        last: Any = network.points_head.output_blocks
         last[-1] = InFloat32(last[-1])
         return cls(network, half, batch_size)
 

@@ -69,7 +69,7 @@ def share_corners(feats_QF: Tensor, cubes_Q3: Tensor, resolution: int, use_color
 
 def corner_disagreement(field: CornerField, feats_QF: Tensor, resolution: int, use_color: bool) -> Tensor:
     """Mean squared difference between the values that cubes propose for a corner and the shared ones."""
-    shared = (field.sdf_V[:, None], field.deform_V3, field.color_V6)
+    shared = [field.sdf_V[:, None], field.deform_V3, *([] if field.color_V6 is None else [field.color_V6])]
     total, count = feats_QF.new_zeros(()), 0
     for value_Q8A, mean_VA in zip(corner_values(feats_QF, resolution, use_color), shared, strict=False):
         total = total + (value_Q8A - mean_VA[field.row_Q8]).square().sum()

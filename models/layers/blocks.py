@@ -126,7 +126,7 @@ class SceneBlock(CrossBlock):
     def ratio_modulation(self) -> nn.Sequential:
         return getattr(self, f"adaLN_modulation_{self.ratio}")
 
-    def forward(
+    def forward(  # type: ignore[override]  # two more inputs than the block that it extends
         self, x: Tensor, emb_BC: Tensor, ratio_BC: Tensor, context: Tensor, scene_context: Tensor, tokens: TokenLayout
     ) -> Tensor:
         attend, feed = self.modulations(emb_BC, tokens)

@@ -114,17 +114,19 @@ class _GatherMatmul(torch.autograd.Function):
         needs_feats, needs_weight = ctx.needs_input_grad[:2]
         grad_feats = (grad_NO @ kernel_27OI[CENTRE]).to(_accumulator(feats_NI)) if needs_feats else None
         grad_27OI = torch.empty_like(kernel_27OI, memory_format=torch.contiguous_format) if needs_weight else None
-        if needs_weight:
+        if grad_27OI is not None:
             grad_27OI[CENTRE] = grad_NO.T @ feats_NI
         for k, rows, sources in ctx.neighbours.pairs:
             grad_rows = grad_NO.index_select(0, rows)
-            if needs_feats:
+            if grad_feats is not None:
                 grad_feats.index_add_(0, sources, (grad_rows @ kernel_27OI[k]).to(grad_feats.dtype))
-            if needs_weight:
+            if grad_27OI is not None:
                 grad_27OI[k] = grad_rows.T @ feats_NI.index_select(0, sources)
-        grad_feats = grad_feats.to(feats_NI.dtype) if needs_feats else None
-        grad_weight = grad_27OI.transpose(0, 1).reshape(weight.shape) if needs_weight else None
-        return grad_feats, grad_weight, None
+        return (
+            None if grad_feats is None else grad_feats.to(feats_NI.dtype),
+            None if grad_27OI is None else grad_27OI.transpose(0, 1).reshape(weight.shape),
+            None,
+        )
 
 
 def _accumulator(x: Tensor) -> torch.dtype:

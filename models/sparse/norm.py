@@ -14,7 +14,7 @@ from models.sparse.voxels import SparseTensor
 class SparseGroupNorm32(nn.GroupNorm):
     """GroupNorm per batch item over (voxels x channels of a group), in float32, for all items at once."""
 
-    def forward(self, x: SparseTensor) -> SparseTensor:
+    def forward(self, x: SparseTensor) -> SparseTensor:  # type: ignore[override]  # sparse where PyTorch's is dense
         voxels = x.voxels
         feats_NGc = x.feats.float().unflatten(1, (self.num_groups, -1))
         count_B = torch.tensor(voxels.lengths, dtype=torch.float32, device=x.feats.device) * feats_NGc.shape[-1]

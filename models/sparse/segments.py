@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -201,7 +201,7 @@ class VarlenAttention:
         from torch.nn.attention.varlen import varlen_attn  # CUDA only, and only in recent releases of PyTorch
 
         q, k, v = (x.contiguous() for x in (q, k, v))
-        return varlen_attn(q, k, v, starts, key_starts, longest, longest_key)
+        return cast(Tensor, varlen_attn(q, k, v, starts, key_starts, longest, longest_key))  # a pair only on request
 
 
 def contexts_given(contexts: int, items: int) -> int:

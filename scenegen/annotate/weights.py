@@ -19,15 +19,32 @@ class MissingWeightsError(SceneGenError):
 class WeightsRecord(Protocol):
     """The part of a manifest record that is about weights; see EstimatorRecord, ExtractorRecord."""
 
-    name: str
-    hub_id: str
-    revision: str
-    config_files: tuple[str, ...]
-    weights_files: tuple[str, ...]
-    megabytes: int
-    package: str
-    weights_licence: str
-    needs_weights: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hub_id(self) -> str: ...
+
+    @property
+    def revision(self) -> str: ...
+
+    @property
+    def config_files(self) -> tuple[str, ...]: ...
+
+    @property
+    def weights_files(self) -> tuple[str, ...]: ...
+
+    @property
+    def megabytes(self) -> int: ...
+
+    @property
+    def package(self) -> str: ...
+
+    @property
+    def weights_licence(self) -> str: ...
+
+    @property
+    def needs_weights(self) -> bool: ...
 
 
 def with_tuples(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,8 +63,8 @@ class FileLibrary:
 def content_sha256(path: Path) -> str:
     """The sha256 of a file, or of a folder's files and their names."""
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
     total = hashlib.sha256()
     for file in sorted(p for p in path.iterdir() if p.is_file() and p.name != MANIFEST):
         total.update(f"{file.name}\0{content_sha256(file)}\n".encode())

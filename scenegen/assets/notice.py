@@ -40,7 +40,7 @@ def notice(records: Iterable[AssetRecord]) -> str:
 
     The same records give the same text, whatever their order.
     """
-    by_licence: dict[str, list[AssetRecord]] = defaultdict(list)
+    by_licence: dict[str, list[AssetRecord | RawAsset]] = defaultdict(list)
     for record in records:
         by_licence[record.licence].append(record)
     lines = ["This dataset shows the following works.", CHANGES, ""]

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from scenegen.config import JobConfig
 from scenegen.errors import EXIT_INTERRUPTED, SceneGenError
@@ -72,7 +73,7 @@ def _begin(job: JobConfig, log: Path) -> None:
     """Raises SceneGenError that names the cause."""
     import ray
 
-    quiet = {"logging_level": "ERROR", "log_to_driver": False}
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     try:
         if not job.ray_address:
             ray.init(

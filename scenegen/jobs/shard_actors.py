@@ -148,7 +148,8 @@ class _LateMaker:
     """Opens the maker when its first shard comes: Ray keeps only the text of an error in an actor's constructor."""
 
     def __init__(self, maker: type, work: Any, threads: int) -> None:
-        self._open, self._maker = partial(maker, work, threads), None
+        self._open = partial(maker, work, threads)
+        self._maker: Any = None
 
     def make(self, piece: Any) -> Iterator[Event]:
         if self._maker is None:
@@ -196,7 +197,7 @@ class _Run:
 
     def _actor(self) -> ray.actor.ActorHandle:
         named = type(self._kind.maker.__name__, (_LateMaker,), {})  # the name is what `ps` and Ray show
-        remote = ray.remote(num_cpus=self._plan.num_cpus, num_gpus=self._plan.num_gpus)(named)
+        remote: Any = ray.remote(num_cpus=self._plan.num_cpus, num_gpus=self._plan.num_gpus)(named)
         return remote.remote(self._kind.maker, self._kind.work, self._plan.threads)
 
     def _start(self, actor: ray.actor.ActorHandle) -> None:

@@ -5,10 +5,11 @@
 
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from scenegen.assets.library import AssetLibrary
 from scenegen.config import DatasetConfig
 from scenegen.contract.crops import object_crop
 from scenegen.contract.objects import VIEW_KINDS, ObjectGeometry, ObjectView, StepMeta, ViewKind, encode_object_view
@@ -19,7 +20,6 @@ from scenegen.errors import AssetError, SceneError, SceneGenError
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
 from scenegen.jobs.restarts import RetryBudget
 from scenegen.layout.clean_cameras import clean_cameras
-from scenegen.layout.placement import Library
 from scenegen.objects.options import ObjectOptions
 from scenegen.scenes.box_renderer import BoxLibrary, BoxViewRenderer
 from scenegen.scenes.factory import open_library
@@ -152,7 +152,7 @@ def _count_and_size(options: ObjectOptions, kind: ViewKind) -> tuple[int, int]:
 
 
 @functools.cache
-def _library(config: DatasetConfig) -> Library:
+def _library(config: DatasetConfig) -> AssetLibrary | BoxLibrary:
     return open_library(config)
 
 

@@ -83,8 +83,8 @@ def calibrate(config: DatasetConfig, device: str, setup: Setup) -> Calibration:
     try:
         bench.make(WARM_UP)
         trials = [*_trials(bench)]
-    except ChildTimeoutError as error:
-        raise SceneGenError(f"a trial scene {error}, so nothing can be forecast") from None
+    except ChildTimeoutError as timeout:
+        raise SceneGenError(f"a trial scene {timeout}, so nothing can be forecast") from None
     finally:
         bench.close()
     share = sum(trial.cpu_s for trial in trials) / sum(trial.wall_s for trial in trials)

@@ -139,8 +139,8 @@ class _Run:
             self._making[events] = chunk
 
     def _step(self) -> None:
-        waiting = [*self._making, *self._assembling]
-        ready, _ = ray.wait(waiting, num_returns=1, timeout=_WAIT_S, fetch_local=False)
+        waiting: list[Any] = [*self._making, *self._assembling]
+        ready: list[Any] = ray.wait(waiting, num_returns=1, timeout=_WAIT_S, fetch_local=False)[0]
         for one in ready:
             try:
                 if one in self._assembling:

@@ -10,7 +10,6 @@ from scenegen.assets.materials import MaterialLibrary
 from scenegen.config import AssetsConfig, DatasetConfig
 from scenegen.contract.schema import ShardMeta
 from scenegen.errors import SceneGenError
-from scenegen.layout.placement import Library
 from scenegen.scenes.box_renderer import BoxLibrary, BoxRenderer
 from scenegen.scenes.maker import SceneTools
 from scenegen.scenes.worker_job import WorkerJob

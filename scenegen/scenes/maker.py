@@ -11,8 +11,8 @@ from scenegen.contract.schema import decode_facts, decode_view, encode_view
 from scenegen.contract.validate import scene_problems, view_problems
 from scenegen.errors import AssetError, SceneError
 from scenegen.layout.facts import object_facts
-from scenegen.layout.placement import Library
 from scenegen.layout.sampler import sample_scene
+from scenegen.layout.shapes import Library
 from scenegen.layout.spec import PlacedObject, SceneSpec
 from scenegen.layout.visibility import SceneCaster
 from scenegen.scenes.renderer import Renderer

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from scenegen.contract.records import Scene
 from scenegen.contract.storage import Root
 from scenegen.errors import AssetError
-from scenegen.layout.placement import Library
+from scenegen.layout.shapes import Library
 from scenegen.layout.spec import SceneSpec
 from scenegen.objects.wanted_assets import used_assets
 from scenegen.scenes.factory import open_library

@@ -43,9 +43,10 @@ def with_full_paths(text: bytes, names: re.Pattern[bytes], folder: Path, root: P
 def _walk(folder: Path, parts: tuple[str, ...], root: Path) -> Path | None:
     here = folder.resolve()
     for part in parts:
-        here = here.parent if part == ".." else _child(here, part)
-        if here is None or not here.is_relative_to(root):
+        found = here.parent if part == ".." else _child(here, part)
+        if found is None or not found.is_relative_to(root):
             return None
+        here = found
     return here if here.is_file() else None
 
 

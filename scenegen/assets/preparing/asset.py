@@ -125,6 +125,7 @@ def _record(
     raw: RawAsset, file: str, data: bytes, baked: BakedAsset, vertices: np.ndarray, parts: ConvexParts
 ) -> AssetRecord:
     extents = vertices.max(axis=0) - vertices.min(axis=0)
+    x, y, z = (round(float(side), 6) for side in extents)
     return AssetRecord(
         uid=raw.uid,
         source=raw.source,
@@ -140,7 +141,7 @@ def _record(
         category=raw.category,
         faces=baked.faces,
         textured=baked.textured,
-        extents=tuple(round(float(side), 6) for side in extents),
+        extents=(x, y, z),
         aesthetic_score=raw.aesthetic_score,
         parts=len(parts.vertices),
         parts_method=parts.method,

@@ -1,8 +1,10 @@
 """Blender and CoACD in killable child processes with time limits, for the steps of preparing an asset."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +76,7 @@ class ChildTools:
         except (ChildDiedError, ValueError, RuntimeError) as error:
             return fallback_parts(vertices, faces, f"CoACD: {str(error).splitlines()[-1][:120]}")
 
-    def _in_blender(self, uid: str, step: str, *args: object):
+    def _in_blender(self, uid: str, step: str, *args: object) -> Any:
         try:
             return self._blender.call(self._limits.bake_s, step, *args)
         except ChildTimeoutError as error:

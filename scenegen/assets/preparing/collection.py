@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from scenegen.assets.files import MANIFEST
 from scenegen.assets.manifest import AssetRecord, write_manifest
@@ -174,7 +175,7 @@ def _in_parallel(
     """Results as they become ready. Few assets are in flight: neither Ray nor the driver grows with them."""
     import ray
 
-    remote = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=3)(Preparer)
+    remote: Any = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=3)(Preparer)
     actors = [remote.remote(job.store.resolve(), job.options, job.limits) for _ in range(job.workers)]
     running: dict[ray.ObjectRef, tuple[int, RawAsset]] = {}
     killed = 0  # assets in a row whose processes were killed as they started; they are tried again

@@ -59,12 +59,12 @@ def solidity(pieces_N33: np.ndarray) -> float:
     """
     corners = pieces_N33.reshape(-1, 3)
     low, cell = corners.min(axis=0), float(np.ptp(corners, axis=0).max()) / SOLIDITY_CELLS
-    shape = np.ceil(np.ptp(corners, axis=0) / cell).astype(int) + 1
+    shape = tuple((np.ceil(np.ptp(corners, axis=0) / cell).astype(int) + 1).tolist())
     filled = np.zeros(shape, bool)
     for weights in SURFACE_SAMPLES:  # dense enough, because a piece spans only a few cells
         filled[tuple(((np.einsum("k,nkx->nx", weights, pieces_N33) - low) / cell).astype(int).T)] = True
     filled = binary_fill_holes(filled)
-    centres = low + (np.stack(np.indices(shape), axis=-1).reshape(-1, 3) + 0.5) * cell
+    centres = low + (np.moveaxis(np.indices(shape), 0, -1).reshape(-1, 3) + 0.5) * cell
     planes = _hull(corners).equations
     inside = np.ones(len(centres), bool)
     for plane in planes:

@@ -151,7 +151,8 @@ def looks_from_mtl(text: str) -> dict[str, PrincipledLook]:
     exponent to roughness equation). A strong grey highlight over a dark diffuse colour reads as metal.
     """
     looks: dict[str, PrincipledLook] = {}
-    name, values = "", {}
+    name = ""
+    values: dict[str, list[str]] = {}
     for line in [*text.splitlines(), "newmtl "]:
         words = line.split()
         if not words:
@@ -178,8 +179,8 @@ def _look(values: dict[str, list[str]]) -> PrincipledLook:
     # colour.
     color = tuple(0.35 + 0.65 * channel if metallic else channel for channel in diffuse)
     glow = max(_rgb(values, "ke", 0.0))
-    linear = tuple(_linear(min(max(channel, 0.02), 0.92)) for channel in color)
-    return PrincipledLook(linear, metallic, roughness, max(alpha, 0.12), 2.0 if glow > 0.5 else 0.0)
+    red, green, blue = (_linear(min(max(channel, 0.02), 0.92)) for channel in color)
+    return PrincipledLook((red, green, blue), metallic, roughness, max(alpha, 0.12), 2.0 if glow > 0.5 else 0.0)
 
 
 def _grey(color: tuple[float, ...]) -> bool:

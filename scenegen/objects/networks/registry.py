@@ -1,5 +1,7 @@
 """From a manifest record to a loaded extractor. Networks are imported when they are loaded, and not before."""
 
+from typing import Any
+
 from scenegen.annotate.weights import Weights
 from scenegen.errors import UsageError
 from scenegen.objects.networks.manifest import ExtractorRecord
@@ -13,7 +15,7 @@ def load_extractor(
 
     Raises UsageError for a record without an adapter, and whatever loading raises.
     """
-    batch = {} if batch_size is None else {"batch_size": batch_size}
+    batch: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
     if record.name == "dinov2":
         from scenegen.objects.networks.dinov2 import DinoV2
 
