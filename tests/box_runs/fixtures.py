@@ -65,7 +65,13 @@ def drive(ray_address: str) -> Iterator[Callable[..., subprocess.Popen]]:
     def start(folder: Path, num_scenes: int = 8, own_ray: bool = False, environment: dict | None = None, **troubles):
         driver = [sys.executable, "-m", "tests.box_runs.driver"]
         process = subprocess.Popen(
-            [*driver, folder, str(num_scenes), "" if own_ray else ray_address, json.dumps(troubles)],
+            [
+                *driver,
+                folder,
+                str(num_scenes),
+                "" if own_ray else ray_address,
+                json.dumps({"of": str(folder), **troubles}),
+            ],
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stderr=subprocess.PIPE,
