@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Protocol
 
 from scenegen.assets.hdris import HdriLibrary
 from scenegen.assets.library import AssetLibrary
@@ -35,12 +36,34 @@ def records_of_scenes(scenes: Iterable[Scene], config: AssetsConfig) -> list[Ass
     return [known[uid] for uid in sorted(used) if uid in known]
 
 
-def notice(records: Iterable[AssetRecord]) -> str:
+class Credited(Protocol):
+    """What the attribution of an asset says: a record of a manifest has it, and so has a raw asset."""
+
+    @property
+    def uid(self) -> str: ...
+
+    @property
+    def licence(self) -> str: ...
+
+    @property
+    def author(self) -> str: ...
+
+    @property
+    def attribution(self) -> str: ...
+
+    @property
+    def commercial_use(self) -> bool: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+def notice(records: Iterable[Credited]) -> str:
     """A plain text that lists every asset under its licence; those without commercial use are marked.
 
     The same records give the same text, whatever their order.
     """
-    by_licence: dict[str, list[AssetRecord | RawAsset]] = defaultdict(list)
+    by_licence: dict[str, list[Credited]] = defaultdict(list)
     for record in records:
         by_licence[record.licence].append(record)
     lines = ["This dataset shows the following works.", CHANGES, ""]

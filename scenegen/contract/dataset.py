@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scenegen.contract import schema, sidecar
+from scenegen.contract import schema, sidecar, sidecar_columns
 from scenegen.contract.cache import cached
 from scenegen.contract.index import DatasetIndex, list_shards, parse_shard_name, read_index
 from scenegen.contract.records import BOTH, FIRST, OPAQUE, OPAQUE_IMAGES, Scene, View, ViewObject
@@ -199,7 +199,7 @@ class Dataset:
         if not name.startswith(sidecar.PREFIX) or not files:
             known = ["views", "scenes", "instances", *map(sidecar.sidecar_table, self.estimators(complete=False))]
             raise ValueError(f"no table {name!r}; choose one of {', '.join(known)}")
-        return sidecar.SIDECAR_FIELDS, [files[number] for number, _, _ in self._shards if number in files]
+        return sidecar_columns.SIDECAR_FIELDS, [files[number] for number, _, _ in self._shards if number in files]
 
     def _sidecar_files(self) -> dict[str, dict[int, str]]:
         """Estimator to shard number to file; listed once."""

@@ -100,7 +100,8 @@ def _asset_error(uid: str, step: str, error: Exception) -> SceneGenError:
 
 def serve(step: str, *args: Any) -> Any:
     """The function that the child process serves. step: "geometry" or "views"."""
-    return {"geometry": make_geometry, "views": render_views}[step](*args)
+    steps: dict[str, Callable[..., Any]] = {"geometry": make_geometry, "views": render_views}
+    return steps[step](*args)
 
 
 def make_geometry(config: DatasetConfig, uid: str, sha256: str) -> ObjectGeometry:

@@ -40,7 +40,7 @@ def plan(
     lines = [*_machine_lines(devices, machine, root, free), *_work_lines(config, workers)]
     setup = Setup.here(config, devices, job.device, machine, workers)
     store = CalibrationStore.of_this_user(lines.append)
-    costs = None if measure_anew else store.load(setup, config)
+    costs: Calibration | Estimate | None = None if measure_anew else store.load(setup, config)
     if costs is None and (measure_anew or config.renderer == "boxes"):  # measuring takes seconds with boxes
         costs = measure(config, job, setup, store)
     if costs is None and workers.num_gpus:

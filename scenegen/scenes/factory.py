@@ -52,7 +52,7 @@ def renderer_name(config: DatasetConfig) -> str:
         raise SceneGenError("Blender is not installed; run: pip install 'fixer3d[render]' (Python 3.11)") from None
 
 
-def open_library(config: DatasetConfig) -> Library:
+def open_library(config: DatasetConfig) -> AssetLibrary | BoxLibrary:
     """The objects that the scenes may use; boxes in their place for the box renderer.
 
     Raises UsageError if the filters leave none.

@@ -95,12 +95,18 @@ def test_two_tasks_share_the_shards_and_give_what_one_gives(annotated, folder):
     assert files_of(folder) == files_of(annotated)
 
 
-def test_a_cut_sidecar_is_made_again_byte_for_byte(annotated, folder):
+def test_a_cut_sidecar_is_made_again_and_what_a_killed_writer_left_is_cleared_away(annotated, folder):
+    """Byte for byte; the file that a writer which lives has begun stays."""
     content = (annotated / FIRST).read_bytes()
     shutil.copy(annotated / SECOND, folder / SECOND)
     (folder / FIRST).write_bytes(content[: len(content) // 2])
+    dead, alive = (folder / f".{FIRST}.{name}.tmp" for name in ("dead", "alive"))
+    for path in (dead, alive):
+        path.write_bytes(b"half")
+    os.utime(dead, (0, 0))
     run(folder)
     assert (folder / FIRST).read_bytes() == content
+    assert not dead.exists() and alive.exists()
 
 
 def test_verify_finds_a_flipped_bit_in_a_map_and_a_shard_without_its_sidecar(annotated, folder):
@@ -197,15 +203,6 @@ def test_being_stopped_leaves_whole_sidecars_or_none(folder, ray_address):
     tally = make_shards(kind, ActorPlan(1, 1, 1.0, 0.0), files, lambda event: None, stop)
     assert tally.interrupted
     assert [name for name in files_of(folder) if "depth_" in name or name.endswith(".tmp")] == []
-
-
-def test_what_a_killed_writer_left_is_cleared_away_and_a_live_ones_file_is_not(folder):
-    dead, alive = (folder / f".{FIRST}.{name}.tmp" for name in ("dead", "alive"))
-    for path in (dead, alive):
-        path.write_bytes(b"half")
-    os.utime(dead, (0, 0))
-    run(folder)
-    assert not dead.exists() and alive.exists()
 
 
 def test_views_are_small(annotated):

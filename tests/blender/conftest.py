@@ -50,13 +50,24 @@ class ShapeLibrary:
         return self._folder / f"{uid}.glb"
 
 
-class BpyMaps:
-    """The environment maps inside the bpy wheel, by file name."""
+class SmallMaps:
+    """The environment maps inside the bpy wheel, by file name, small: Cycles weighs each pixel in each render."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def path(self, uid: str) -> Path:
         import bpy
 
-        return Path(bpy.utils.resource_path("LOCAL")) / "datafiles/studiolights/world" / f"{uid}.exr"
+        small = self._folder / f"{uid}.exr"
+        if not small.exists():
+            world = Path(bpy.utils.resource_path("LOCAL")) / "datafiles/studiolights/world"
+            image = bpy.data.images.load(str(world / small.name))
+            image.scale(128, 64)
+            image.filepath_raw, image.file_format = str(small), "OPEN_EXR"
+            image.save()
+            bpy.data.images.remove(image)
+        return small
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +79,13 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> ShapeLibrary:
     return library
 
 
+@pytest.fixture(scope="session")
+def maps(tmp_path_factory: pytest.TempPathFactory) -> SmallMaps:
+    return SmallMaps(tmp_path_factory.mktemp("maps"))
+
+
 @pytest.fixture(scope="module")
-def make_renderer(shapes: ShapeLibrary):
+def make_renderer(shapes: ShapeLibrary, maps: SmallMaps):
     """make_renderer(**render settings); closed when the next is made or the module ends."""
     from scenegen.blender.renderer import BlenderRenderer
 
@@ -80,7 +96,7 @@ def make_renderer(shapes: ShapeLibrary):
         config = DatasetConfig(num_scenes=1, render=render)
         while made:  # one Blender in a process: a new renderer ends the one before
             made.pop().close()
-        made.append(BlenderRenderer(library, BpyMaps(), materials, config, "cpu", threads=1))
+        made.append(BlenderRenderer(library, maps, materials, config, "cpu", threads=1))
         return made[-1]
 
     yield make

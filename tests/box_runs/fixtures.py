@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sharing import made_once
+
 ROOT = Path(__file__).resolve().parents[2]
 
 if TYPE_CHECKING:  # most tests need nothing of this
@@ -39,7 +41,9 @@ def ray_address() -> Iterator[str]:
     import ray
 
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
-    ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=100 << 20, **quiet)
+    small = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 << 20}
+    waiting = {"idle_worker_killing_time_threshold_ms": 600_000}  # the tasks of the next test need no new process
+    ray.init(address="local", _system_config=waiting, **small, **quiet)
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
 
@@ -64,7 +68,13 @@ def drive(ray_address: str) -> Iterator[Callable[..., subprocess.Popen]]:
     def start(folder: Path, num_scenes: int = 8, own_ray: bool = False, environment: dict | None = None, **troubles):
         driver = [sys.executable, "-m", "tests.box_runs.driver"]
         process = subprocess.Popen(
-            [*driver, folder, str(num_scenes), "" if own_ray else ray_address, json.dumps(troubles)],
+            [
+                *driver,
+                folder,
+                str(num_scenes),
+                "" if own_ray else ray_address,
+                json.dumps({"of": str(folder), **troubles}),
+            ],
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stderr=subprocess.PIPE,
@@ -87,9 +97,10 @@ def uninterrupted_run(ray_address: str, tmp_path_factory: pytest.TempPathFactory
     from scenegen.contract.storage import Root
     from tests.box_runs.harness import PLAIN, render, stored_config, worker_command
 
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    assert render(Root.open(folder), stored_config(), PLAIN, command=worker_command()).exit_code == 0
-    return folder
+    def run(folder: Path) -> None:
+        assert render(Root.open(folder), stored_config(), PLAIN, command=worker_command()).exit_code == 0
+
+    return made_once(tmp_path_factory, "uninterrupted", run)
 
 
 @pytest.fixture(scope="session")

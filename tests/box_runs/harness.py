@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from scenegen.config import CameraConfig, DatasetConfig, JobConfig, PlacementConfig
 from scenegen.contract.schema import ShardMeta
 from scenegen.contract.storage import Root
@@ -16,7 +18,7 @@ from scenegen.jobs.reporting import RunResult
 from scenegen.rendering import run as rendering
 from scenegen.shards.config_file import StoredConfig
 
-PLAIN = JobConfig(start_pause_s=0.05)
+PLAIN = JobConfig(workers=1, start_pause_s=0.05)  # every worker is a process more to start
 HERE = Path(__file__).parent
 SMALL = DatasetConfig(
     num_scenes=8,
@@ -51,7 +53,17 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+        time.sleep(0.01)
+
+
+def children_at_work(folder: Path) -> list[psutil.Process]:
+    """The scene workers of the drivers of this folder, wherever Ray started them."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or ()
+        if any(part == str(HERE / "worker.py") for part in command) and str(folder) in command[-1]:
+            found.append(process)
+    return found
 
 
 def spooled(folder: Path) -> int:

@@ -30,6 +30,12 @@ def scene():
 
 
 @pytest.fixture(scope="session")
+def one_completed(pipe, scene):
+    """The first sphere alone."""
+    return pipe(scene.rgb_HW3, scene.ids_HW, scene.depth_HW, scene.camera, instances=[1], depth_ratio=0.0, seed=4)
+
+
+@pytest.fixture(scope="session")
 def completion(pipe, scene):
-    """All five spheres at once."""
+    """All five spheres at once: seconds, so only for tests that need all of them."""
     return pipe(scene.rgb_HW3, scene.ids_HW, scene.depth_HW, scene.camera, depth_ratio=0.0, seed=4)

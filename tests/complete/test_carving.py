@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.complete import Settings
 from pipelines.complete.steps.carving import SeenSurface, without_floaters
 from pipelines.complete.view import Camera, SceneView, level_camera
 from pipelines.frames import Cube
@@ -76,15 +75,3 @@ def test_floaters_go_but_for_those_that_are_clearly_seen_and_components_of_some_
     shown = VoxelGrid(torch.tensor([[8, 50, 8], [8, 8, 50], [60, 60, 60]]), torch.tensor([1.0, 0.5, 1.0]), 64)
     kept = without_floaters(torch.cat([body, touching, part, floater, seen, doubtful]), shown)
     assert torch.equal(kept, torch.cat([body, touching, part, seen]))
-
-
-def test_a_completion_is_carved_where_it_is_asked_for_and_not_by_a_checkpoint_that_says_nothing(
-    pipe, scene, completion
-) -> None:
-    assert not pipe.networks.carve
-    settings = Settings(gaussians=False, carve=True)
-    carved = pipe(scene.rgb_HW3, scene.ids_HW, scene.depth_HW, scene.camera, depth_ratio=0.0, seed=4, settings=settings)
-    assert carved.instances[0].outcome == "completed"
-    for before, after in zip(completion.instances, carved.instances, strict=True):
-        assert len(after.coarse_V3) < len(before.coarse_V3), "random networks fill the air"
-        assert {tuple(v) for v in after.coarse_V3.tolist()} < {tuple(v) for v in before.coarse_V3.tolist()}

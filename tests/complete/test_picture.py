@@ -25,9 +25,9 @@ def test_objects_in_their_place_cover_their_masks(scene) -> None:
     assert (covered & masked).sum() / (covered | masked).sum() > 0.95
 
 
-def test_the_picture_names_its_maker_and_has_three_panes(scene, completion, tmp_path) -> None:
+def test_the_picture_names_its_maker_and_has_three_panes(scene, one_completed, tmp_path) -> None:
     masks = {i: scene.ids_HW == i for i in range(1, 6)}
-    write_picture(tmp_path / "p.png", scene.rgb_HW3, masks, completion, scene_objects(completion))
+    write_picture(tmp_path / "p.png", scene.rgb_HW3, masks, one_completed, scene_objects(one_completed))
     picture = Image.open(tmp_path / "p.png")
     assert picture.width > 3 * EDGE_PX
     unnamed = np.asarray(picture)[: picture.height - 22]

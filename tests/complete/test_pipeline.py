@@ -54,6 +54,26 @@ def test_another_seed_gives_another_completion_and_the_same_seed_the_same(pipe, 
     assert again.gaussians is None
 
 
+def test_voxels_are_carved_and_thinned_where_it_is_asked_for_and_not_by_a_checkpoint_that_says_nothing(
+    pipe, scene, completion, monkeypatch
+) -> None:
+    assert not pipe.networks.carve and not pipe.networks.thin
+    carved = run(pipe, scene, instances=[1, 3], settings=Settings(gaussians=False, carve=True))
+    assert carved[1].outcome == "completed"
+    for after in carved.instances:
+        left, all_of_them = (
+            {tuple(voxel) for voxel in one.coarse_V3.tolist()} for one in (after, completion[after.instance_id])
+        )
+        assert left < all_of_them, "random networks fill the air"
+    # Random networks have no walls to thin.
+    monkeypatch.setattr(structure, "ridge", lambda logits_RRR, voxels_V3: voxels_V3[::2])
+    thin = run(pipe, scene, instances=[1, 3], settings=Settings(gaussians=False, thin=True))
+    for after in thin.instances:
+        before = completion[after.instance_id]
+        assert np.array_equal(before.coarse_V3, after.coarse_V3)
+        assert np.array_equal(before.fine_V3[::2], after.fine_V3)
+
+
 def test_what_cannot_be_completed_is_named_and_the_rest_goes_on(pipe, scene, monkeypatch) -> None:
     real = scene_run.complete_structure
 

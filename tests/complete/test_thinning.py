@@ -7,9 +7,7 @@ import torch
 import trimesh
 from scipy.ndimage import label
 
-from pipelines.complete import Settings
 from pipelines.complete.results import ColouredMesh
-from pipelines.complete.steps import structure
 from pipelines.complete.steps.thinning import ridge
 from pipelines.complete.surface.smooth import smoothed
 
@@ -59,16 +57,3 @@ def test_a_rough_ball_is_smoothed_and_neither_shrinks_nor_loses_faces_and_colour
     assert error < before_error / 2
     surface = trimesh.Trimesh(after.vertices_V3, after.faces_F3, process=False)
     assert abs(surface.volume / even.volume - 1) < 0.01
-
-
-def test_fine_voxels_are_thinned_where_it_is_asked_for_and_not_by_a_checkpoint_that_says_nothing(
-    pipe, scene, completion, monkeypatch
-) -> None:
-    assert not pipe.networks.thin
-    # Random networks have no walls to thin.
-    monkeypatch.setattr(structure, "ridge", lambda logits_RRR, voxels_V3: voxels_V3[::2])
-    settings = Settings(gaussians=False, thin=True)
-    thin = pipe(scene.rgb_HW3, scene.ids_HW, scene.depth_HW, scene.camera, depth_ratio=0.0, seed=4, settings=settings)
-    for before, after in zip(completion.instances, thin.instances, strict=True):
-        assert np.array_equal(before.coarse_V3, after.coarse_V3)
-        assert np.array_equal(before.fine_V3[::2], after.fine_V3)

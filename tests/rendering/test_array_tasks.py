@@ -1,13 +1,12 @@
 """Array tasks share the work without talking to each other, and getting in each other's way is harmless."""
 
+import signal
 from pathlib import Path
-
-import pytest
 
 from scenegen.contract.storage import Root
 from scenegen.jobs.assignment import KUBERNETES_SIZE
 from scenegen.verify.views import verify_dataset
-from tests.box_runs.harness import files_of, stored_config
+from tests.box_runs.harness import children_at_work, files_of, spooled, stored_config, wait_until
 
 
 def slurm(task: int) -> dict[str, str]:
@@ -23,11 +22,11 @@ def shard_numbers(folder: Path) -> list[int]:
     return sorted(int(path.name.split("-")[1]) for path in folder.glob("views-*.parquet"))
 
 
-@pytest.mark.parametrize("environments", [[slurm(i) for i in (1, 2, 3)], [kubernetes(i) for i in range(3)]])
-def test_three_tasks_make_every_shard_once_and_the_last_one_merges(make, monkeypatch, tmp_path: Path, environments):
+def test_three_tasks_make_every_shard_once_and_the_last_one_merges(make, monkeypatch, tmp_path: Path):
+    """Whoever says which task it is; a real array has one scheduler for all."""
     num_scenes = 17  # five shards, the last of one scene
     seen: list[int] = []
-    for environment in environments:
+    for environment in (slurm(1), kubernetes(1), slurm(3)):
         with monkeypatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
@@ -41,8 +40,12 @@ def test_three_tasks_make_every_shard_once_and_the_last_one_merges(make, monkeyp
     assert [*verify_dataset(Root.open(tmp_path), stored.config, stored.meta)] == []
 
 
-def test_two_drivers_on_the_same_shards_at_once_leave_one_good_dataset(drive, uninterrupted, tmp_path: Path):
-    drivers = [drive(tmp_path, seconds=0.1), drive(tmp_path, seconds=0.1)]
+def test_two_drivers_at_once_and_a_worker_killed_in_the_middle_leave_one_good_dataset(
+    drive, uninterrupted, tmp_path: Path
+):
+    drivers = [drive(tmp_path, seconds=0.2), drive(tmp_path, seconds=0.2)]
+    wait_until(lambda: spooled(tmp_path) >= 1 and bool(children_at_work(tmp_path)))
+    children_at_work(tmp_path)[0].send_signal(signal.SIGKILL)
     assert [driver.wait(90) for driver in drivers] == [0, 0]
     assert files_of(tmp_path) == uninterrupted
     stored = stored_config()

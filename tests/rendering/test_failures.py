@@ -1,8 +1,10 @@
 """What goes wrong with one scene stays with that scene; what goes wrong with all of them stops the run at once."""
 
 import json
+import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,31 +16,33 @@ from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
 from scenegen.verify.views import verify_dataset
 from tests.box_runs.harness import PLAIN, files_of, render, stored_config, worker_command
 
-LENIENT = JobConfig(max_failed=1.0)
+LENIENT = replace(PLAIN, max_failed=1.0)
 
 
 def failures(folder: Path) -> dict[int, str]:
     return {scene.scene_index: scene.failure for scene in Dataset.open(folder).scenes() if scene.status == "failed"}
 
 
-def problems(folder: Path, num_scenes: int = 8) -> list:
-    stored = stored_config(num_scenes)
+def problems(folder: Path) -> list:
+    stored = stored_config()
     return [*verify_dataset(Root.open(folder), stored.config, stored.meta)]
 
 
-def test_a_scene_that_hangs_is_stopped_at_its_timeout_and_recorded(make, tmp_path: Path):
+def test_scenes_that_hang_crash_are_killed_or_meet_a_bug_are_recorded_and_the_others_are_made(make, tmp_path: Path):
     started = time.monotonic()
-    assert make(tmp_path, 4, JobConfig(scene_timeout_s=2.0, max_failed=1.0), hang=[2]).exit_code == EXIT_DONE
-    assert time.monotonic() - started < 40
-    assert failures(tmp_path) == {2: "timeout: not finished after 2 s"}
-    assert len(Dataset.open(tmp_path)) == 3 * 2
-    assert problems(tmp_path, 4) == []
-
-
-def test_a_scene_that_kills_its_process_twice_is_recorded_and_the_others_are_made(make, tmp_path: Path):
-    assert make(tmp_path, 4, LENIENT, crash=[1]).exit_code == EXIT_DONE
-    assert failures(tmp_path) == {1: "crash: the renderer's process was ended by SIGSEGV"}
-    assert problems(tmp_path, 4) == []
+    troubles = {"raise": [0], "crash": [1], "hang": [2], "killed": [5]}
+    result = make(tmp_path, 8, replace(LENIENT, scene_timeout_s=2.0), **troubles)
+    assert result.exit_code == EXIT_DONE and "4 failed" in result.summary
+    assert time.monotonic() - started < 60
+    recorded = failures(tmp_path)
+    assert re.match(r"crash: the renderer's process was ended by SIGKILL at every try; its memory", recorded.pop(5))
+    assert recorded == {
+        0: "KeyError: 'a bug'",
+        1: "crash: the renderer's process was ended by SIGSEGV",
+        2: "timeout: not finished after 2 s",
+    }
+    assert len(Dataset.open(tmp_path)) == 4 * 2
+    assert problems(tmp_path) == []
 
 
 def test_a_process_that_dies_once_gets_a_second_try(make, uninterrupted, tmp_path: Path):
@@ -61,17 +65,12 @@ def test_a_corrupt_asset_is_left_out_and_the_scene_made_from_others(make, tmp_pa
     assert problems(tmp_path) == []
 
 
-def test_a_bug_in_one_scene_does_not_stop_the_others(make, tmp_path: Path):
-    assert make(tmp_path, 4, LENIENT, **{"raise": [0]}).exit_code == EXIT_DONE
-    assert failures(tmp_path) == {0: "KeyError: 'a bug'"}
-
-
 def test_more_failures_than_allowed_give_3_and_can_be_tried_again(make, uninterrupted, tmp_path: Path):
-    result = make(tmp_path, 8, JobConfig(max_failed=0.2), fail=[1, 6])
+    result = make(tmp_path, 8, replace(PLAIN, max_failed=0.2), fail=[1, 6])
     assert result.exit_code == EXIT_TOO_MANY_FAILURES
     assert "2 of 8 scenes failed" in result.summary and "--retry-failed" in result.summary
     assert failures(tmp_path) == {1: "nothing to see", 6: "nothing to see"}
-    assert make(tmp_path, 8, JobConfig(retry_failed=True)).exit_code == EXIT_DONE
+    assert make(tmp_path, 8, replace(PLAIN, retry_failed=True)).exit_code == EXIT_DONE
     assert files_of(tmp_path) == uninterrupted
 
 

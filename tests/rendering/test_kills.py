@@ -46,8 +46,3 @@ def test_when_every_start_is_killed_the_run_ends_and_names_memory_not_the_set_up
     with pytest.raises(SceneGenError, match=r"kills the processes of workers.*SIGKILL.*memory.*kept") as caught:
         run(tmp_path, 8, HASTY, killed)
     assert "does not start" not in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_a_scene_whose_process_is_killed_at_every_try_is_recorded_and_the_others_are_made(make, tmp_path: Path):
-    result = make(tmp_path, 4, JobConfig(start_pause_s=0.02, max_failed=1.0), killed=[1])
-    assert result.exit_code == EXIT_DONE and "1 failed" in result.summary

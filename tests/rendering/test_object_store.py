@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_a_dataset_in_s3_resumes_verifies_and_reads_like_one_in_a_folder(ray_add
     root, stored = Root.open(bucket), stored_config()
     lenient = worker_command(fail=[5])
     assert render(root, stored, PLAIN, command=lenient).exit_code == 3
-    retry = type(PLAIN)(retry_failed=True)
+    retry = replace(PLAIN, retry_failed=True)
     assert render(root, stored, retry, command=worker_command()).exit_code == 0
     assert [*verify_dataset(root, stored.config, stored.meta)] == []
     in_folder = {name: content for name, content in uninterrupted.items() if name.endswith(".parquet")}

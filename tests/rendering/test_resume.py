@@ -5,20 +5,10 @@ import signal
 import threading
 from pathlib import Path
 
-import psutil
 import pytest
 
 from scenegen.jobs.signals import stop_on_signal
-from tests.box_runs.harness import files_of, spooled, wait_until, worker_command
-
-
-def children_at_work() -> list[psutil.Process]:
-    """The scene workers on this machine, wherever Ray started them."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any(worker_command()[1] in part for part in process.info["cmdline"] or ()):
-            found.append(process)
-    return found
+from tests.box_runs.harness import children_at_work, files_of, spooled, wait_until
 
 
 def spool_times(folder: Path) -> dict[Path, int]:
@@ -34,14 +24,6 @@ def damage_two_scenes(folder: Path) -> None:
     second.write_bytes(content)
 
 
-def test_a_worker_killed_in_the_middle_of_a_shard_leaves_no_trace(make, drive, uninterrupted, tmp_path: Path):
-    driver = drive(tmp_path, seconds=0.2)
-    wait_until(lambda: spooled(tmp_path) >= 1)
-    children_at_work()[0].send_signal(signal.SIGKILL)
-    assert driver.wait(60) == 0
-    assert files_of(tmp_path) == uninterrupted
-
-
 def test_a_driver_killed_in_the_middle_of_a_shard_resumes(make, drive, uninterrupted, tmp_path: Path):
     driver = drive(tmp_path, seconds=0.3)
     wait_until(lambda: spooled(tmp_path) >= 2)
@@ -49,7 +31,7 @@ def test_a_driver_killed_in_the_middle_of_a_shard_resumes(make, drive, uninterru
     driver.wait(10)
     finished = spooled(tmp_path)
     assert finished < 8
-    wait_until(lambda: not children_at_work(), 20)
+    wait_until(lambda: not children_at_work(tmp_path), 20)
     assert make(tmp_path).exit_code == 0
     assert files_of(tmp_path) == uninterrupted
 
@@ -61,7 +43,7 @@ def test_a_signal_to_stop_gives_75_and_loses_no_finished_scene(make, drive, unin
     driver.send_signal(signal.SIGTERM)
     assert driver.wait(30) == 75
     assert before.items() <= spool_times(tmp_path).items() or [*tmp_path.glob("views-*.parquet")]
-    assert not children_at_work()
+    assert not children_at_work(tmp_path)
     damage_two_scenes(tmp_path)
     assert make(tmp_path).exit_code == 0
     assert files_of(tmp_path) == uninterrupted

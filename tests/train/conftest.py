@@ -13,13 +13,14 @@ from tiny_dataset import write_tiny_dataset
 
 from pipelines.train.loop.loop import train_stage
 from pipelines.train.outputs.result import StageResult
+from tests.sharing import made_once
 from tests.train.loop.spheres import ALONE, OPTIONS, RealLoader, SphereStage
 
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with views, depth estimates and all objects tables; see tiny_dataset.py. Do not write into it."""
-    return write_tiny_dataset(tmp_path_factory.mktemp("tiny_data"))
+    return made_once(tmp_path_factory, "tiny_data", write_tiny_dataset)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def check_gltf(path: Path, root: Path, limits: Limits, missing_ok: bool) -> None
         document = json.loads(path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnsafeFileError(f"bad glTF JSON ({error})") from None
-    buffers = [None] * len(document.get("buffers", []))
+    buffers: list[bytes | None] = [None] * len(document.get("buffers", []))
     _check_gltf_document(document, buffers, path, root, limits, missing_ok)
 
 

@@ -37,7 +37,8 @@ def check_pose_in_child(uid: str, path: Path) -> float:
 
 def blender_step(name: str, *args: object) -> object:
     """The function that the Blender child serves, for both steps, so that Blender starts once for many assets."""
-    return {"bake": bake_in_child, "check_pose": check_pose_in_child}[name](*args)
+    steps: dict[str, Callable[..., object]] = {"bake": bake_in_child, "check_pose": check_pose_in_child}
+    return steps[name](*args)
 
 
 def parts_step(vertices: np.ndarray, faces: np.ndarray) -> ConvexParts:

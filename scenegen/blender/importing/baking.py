@@ -3,6 +3,7 @@
 V: vertices. F: triangles. L: loops (Blender's name of polygon corners).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import bpy
@@ -97,7 +98,7 @@ def _take_rest_pose() -> None:
     scene.frame_set(max(scene.frame_start, 1))
 
 
-def _visible_instances():
+def _visible_instances() -> Iterator[bpy.types.DepsgraphObjectInstance]:
     depsgraph = bpy.context.evaluated_depsgraph_get()
     rendered = _rendered_objects(bpy.context.view_layer.layer_collection)
     for instance in depsgraph.object_instances:

@@ -149,8 +149,9 @@ def _ply(path: Path, folder: Path, root: Path) -> None:
                 shutil.copyfileobj(rest, copy)
         bpy.ops.wm.ply_import(filepath=str(source))
     image = find_file(texture, folder, root) if texture and names else None
-    for mesh in bpy.data.meshes if image is not None else ():
-        mesh.materials.append(textured_material(image))
+    if image is not None:
+        for mesh in bpy.data.meshes:
+            mesh.materials.append(textured_material(image))
 
 
 def _stl(path: Path, folder: Path, root: Path) -> None:

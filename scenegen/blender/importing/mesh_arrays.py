@@ -1,14 +1,14 @@
 """Blender's mesh data as NumPy arrays."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import bpy
 import numpy as np
 
 
-def read_attribute(collection: Sequence, name: str, width: int, dtype: type) -> np.ndarray:
+def read_attribute(collection: Any, name: str, width: int, dtype: type) -> np.ndarray:
     """(len(collection), width) array of one attribute of all items of a Blender collection."""
-    flat = np.empty(len(collection) * width, dtype)
+    flat: np.ndarray = np.empty(len(collection) * width, dtype)
     collection.foreach_get(name, flat)
     return flat.reshape(-1, width)
 

@@ -64,9 +64,7 @@ class Browser:
         size = {"width": width, "height": height}
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context, **size)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = Page(self, session, url, width, height)
-        page.context = context
-        return page
+        return Page(self, session, context, url, width, height)
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
         """Raises AssertionError when the browser refuses or is ignore."""
@@ -102,14 +100,16 @@ class Browser:
 class Page:
     """What a visitor sees and does. context: whose. `problems`: the browser's own complaints."""
 
-    context = ""
-
-    def __init__(self, browser: Browser, session: str, url: str, width: int, height: int) -> None:
-        self._browser, self._session = browser, session
+    def __init__(self, browser: Browser, session: str, context: str, url: str, width: int, height: int) -> None:
+        self._browser, self._session, self.context = browser, session, context
         for domain in ("Page", "Runtime", "Log", "Network", "DOM"):
             self._call(f"{domain}.enable")
         self.resize(width, height)
         self._call("Page.navigate", url=url)
+
+    def close(self) -> None:
+        """A browser takes drawing contexts away from the oldest pages when there are too many."""
+        self._browser.call("Target.disposeBrowserContext", browserContextId=self.context)
 
     def resize(self, width: int, height: int) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}

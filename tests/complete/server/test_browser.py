@@ -34,6 +34,7 @@ def page(browser, address):
     yield page
     assert page.problems() == []
     assert {url.split("/")[2] for url in page.requests() if url.startswith("http")} == {address.split("/")[2]}
+    page.close()
 
 
 def upload(page, tmp_path, scene, name="image") -> None:
