@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from scenegen.assets.hdris import HdriLibrary
+from scenegen.assets.library import AssetLibrary
 from scenegen.assets.materials import MaterialLibrary
 from scenegen.config import DatasetConfig
 from scenegen.layout.sampler import sample_scene
@@ -49,7 +50,7 @@ def draw(
     """
     from scenegen.blender.renderer import BlenderRenderer
 
-    library, hdris = open_library(config), HdriLibrary.open(config.assets)
+    library, hdris = AssetLibrary.open(config.assets), HdriLibrary.open(config.assets)
     renderer = BlenderRenderer(library, hdris, MaterialLibrary.open(config.assets), config, device)
     if blend:
         blend.parent.mkdir(parents=True, exist_ok=True)

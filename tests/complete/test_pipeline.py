@@ -12,6 +12,7 @@ from pipelines.complete.results import STEPS, ColouredMesh
 from pipelines.complete.run import scene_run
 from pipelines.complete.run.batches import OutOfMemory, in_batches
 from pipelines.complete.run.memory import MemoryBudget
+from pipelines.complete.steps import structure
 from pipelines.complete.steps.observe import observe
 from pipelines.complete.view import Frame, SceneView
 from pipelines.errors import PipelineError, UsageError
