@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipelines.complete.export.glb import write_scene
     from pipelines.complete.pipeline import FixerPipeline
-    from pipelines.complete.records import Completion, InstanceCompletion, Samplers, Settings
+    from pipelines.complete.results import Completion, InstanceCompletion
+    from pipelines.complete.settings import Samplers, Settings
     from pipelines.complete.view import Camera, SceneView
     from pipelines.errors import PipelineError, UsageError
     from pipelines.samplers import SamplerConfig
@@ -34,7 +35,8 @@ __all__ = [
 _MODULES = {
     "pipelines.complete.export.glb": ("write_scene",),
     "pipelines.complete.pipeline": ("FixerPipeline",),
-    "pipelines.complete.records": ("Completion", "InstanceCompletion", "Samplers", "Settings"),
+    "pipelines.complete.results": ("Completion", "InstanceCompletion"),
+    "pipelines.complete.settings": ("Samplers", "Settings"),
     "pipelines.complete.view": ("Camera", "SceneView"),
     "pipelines.errors": ("PipelineError", "UsageError"),
     "pipelines.samplers": ("SamplerConfig",),

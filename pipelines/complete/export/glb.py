@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.complete.export.scene import ROOT_QUATERNION_XYZW, SceneObject, Texture, scene_objects
-from pipelines.complete.records import Completion
+from pipelines.complete.results import Completion
 
 MAGIC, VERSION = 0x46546C67, 2
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
