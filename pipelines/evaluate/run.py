@@ -164,13 +164,13 @@ def _aggregation(options: EvaluationOptions, rules: Rules, penalised: bool) -> A
 def _paired_tables(options: EvaluationOptions, systems: Sequence[Judged], baselines: Sequence[Judged]) -> list[Table]:
     """Systems against baselines, also by occlusion if that is swept; none without both, or without objects."""
     given = [one.evaluation for one in systems]
-    rivals = [one.evaluation for one in baselines if not one.is_ceiling]
-    if not given or not rivals or not rivals[0].objects:
+    compared = [one.evaluation for one in baselines if not one.is_ceiling]
+    if not given or not compared or not compared[0].objects:
         return []
-    tables = [paired_table(given, rivals, options.seed)]
+    tables = [paired_table(given, compared, options.seed)]
     if "occlusion" in options.sweeps:
         parts = [(step.label, step.keep) for step in steps("occlusion", options.depth) if step.keep is not None]
-        tables.append(paired_by_step(given, rivals, parts, options.seed))
+        tables.append(paired_by_step(given, compared, parts, options.seed))
     return tables
 
 
