@@ -76,7 +76,7 @@ PRINTED_BY = {
     "pipelines/pretrained": SYSTEMS,
     "pipelines/evaluate": ("fixer-evaluate",),
     "pipelines/train": ("train-fixer",),
-    "pipelines/train/settings/datasets.py": ("scenegen objects",),
+    "pipelines/train/data/tables.py": ("scenegen objects",),
 }
 NO_MESSAGES = ("build_starter.py", "command_line.py")  # a script of ours; what reads the command line
 
