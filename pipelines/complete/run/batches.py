@@ -13,6 +13,8 @@ from pipelines.complete.run.tracker import InstanceTracker
 
 
 class OfInstance(Protocol):
+    """What a step works on: something of one instance."""
+
     @property
     def instance_id(self) -> int: ...
 
