@@ -33,7 +33,7 @@ class EvaluateCommand:
 
     Writes tables as Markdown and JSON, and plots as PNG. For instance:
 
-        fixer-evaluate --shards data/ --predictions runs/x/test --baseline visible_points convex_hull
+        fixer-evaluate --shards data/ --predictions runs/x --baseline convex_hull
     """
 
     predictions: tuple[str, ...] = ()

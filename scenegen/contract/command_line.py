@@ -26,6 +26,7 @@ from scenegen.contract.help_page import command_page, first_line, subcommand_pag
 
 VERSION = "--version"
 HELP = ("-h", "--help")
+COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
 _EXIT_USAGE = 2
 _PACKAGES = ("bpy", "torch", "ray")
 _OPTION = re.compile(r"--?[A-Za-z]")
@@ -68,6 +69,8 @@ class CommandLine:
             self._answer(describe_versions(self.program))
         if any(flag in arguments for flag in HELP):
             self._answer(self.help_page(arguments))
+        if arguments[:1] and arguments[0] in COMPLETION and len(arguments) > COMPLETION.index(arguments[0]) + 1:
+            self._complete(*arguments[1:3])
         program, command = self._named(arguments)
         if isinstance(command, Subcommands) and program.split()[1:] == [*arguments]:  # no command was named
             sys.stderr.write(command.help_page(program) + "\n")
@@ -130,6 +133,16 @@ class CommandLine:
 
     def _ask_tyro(self, arguments: Sequence[str]) -> Any:
         return tyro.cli(_form(self.command), prog=self.program, args=arguments, description=_summary(self.command))
+
+    def _complete(self, shell: str, file: str = "-") -> NoReturn:
+        """Print or write the completion script of a shell; its texts without line ends, which shells take for more."""
+        with contextlib.redirect_stdout(io.StringIO()) as script, contextlib.suppress(SystemExit):
+            self._ask_tyro([COMPLETION[0], shell])
+        text = re.sub(r"^COMPLETION_SPEC = .*", lambda line: line[0].replace(r"\n", " "), script.getvalue(), flags=re.M)
+        if file == "-":
+            self._answer(text.rstrip("\n"))
+        Path(file).write_text(text)
+        raise SystemExit(0)
 
     @staticmethod
     def _answer(text: str) -> NoReturn:

@@ -95,8 +95,10 @@ def _is_required(action: argparse.Action) -> bool:
 
 def _row(action: argparse.Action) -> tuple[str, str]:
     """(option with its value, what it does)."""
-    negated = [_NEGATION.sub("[no-]", name) for name in action.option_strings if _NEGATION.search(name)]
-    names = negated or action.option_strings[::-1]
+    names = action.option_strings[::-1]  # aliases come first
+    if any(map(_NEGATION.search, names)):
+        off = (action.help or "").endswith("(default: False)")  # then the negation says nothing new
+        names = [name for name in action.option_strings if not (off and _NEGATION.search(name))]
     text = " ".join((action.help or "").replace("%%", "%").split())
     return " ".join([*filter(None, [", ".join(names), _value(action)])]), _NO_DEFAULT.sub("", text)
 

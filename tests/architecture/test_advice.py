@@ -87,8 +87,8 @@ def known_options() -> dict[str, set[str]]:
     lines = (TRAIN_LINE, COMPLETE_LINE, SERVE_LINE, EVALUATE_LINE)
     known = {line.program: {*options(line.parser()), *line.switches, VERSION} for line in lines}
     for name, parser in subcommands(command_line().parser()).items():
-        known[f"scenegen {name}"] = options(parser)
-        known |= {f"scenegen {name} {each}": options(inner) for each, inner in subcommands(parser).items()}
+        known[f"scenegen {name}"] = options(parser) | {VERSION}
+        known |= {f"scenegen {name} {each}": options(inner) | {VERSION} for each, inner in subcommands(parser).items()}
     known["fixer-complete"] |= known["fixer-complete --serve"]
     return known
 
