@@ -1,6 +1,5 @@
 """`scenegen assets prepare` from beginning to end: a Ray session, signals, progress, and the summary of the run."""
 
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,6 +11,7 @@ from scenegen.assets.preparing.ledgers import Quarantined
 from scenegen.assets.sources.raw import RawAsset
 from scenegen.config import JobConfig
 from scenegen.jobs.cluster import ray_session
+from scenegen.jobs.reporting import say
 from scenegen.jobs.signals import stop_on_signal
 
 SAY_EVERY_S = 20.0
@@ -25,7 +25,7 @@ def run_prepare(assets: Iterable[RawAsset], job: PrepareJob, ray_address: str, s
         sized = replace(job, workers=job.workers or max(1, machine.cpus))
         tally = prepare_collection(assets, sized, stop, progress.on_result)
     for line in summary(tally):
-        progress.say(line)
+        say(line)
     return tally
 
 
@@ -61,16 +61,12 @@ class _Progress:
 
     def on_result(self, result: AssetRecord | Quarantined | Duplicate) -> None:
         if isinstance(result, Duplicate):
-            self.say(f"duplicate {result.label}: the same as {result.of}")
+            say(f"duplicate {result.label}: the same as {result.of}")
             return
         self._count += 1
         if isinstance(result, Quarantined):
-            self.say(f"refused {result.shown}: {result.reason} (uid {result.uid})")
+            say(f"refused {result.shown}: {result.reason} (uid {result.uid})")
         now = time.monotonic()
         if now - self._last > SAY_EVERY_S:
             self._last = now
-            self.say(f"{self._count} assets, {self._count / (now - self._started):.2f} a second")
-
-    def say(self, line: str) -> None:
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+            say(f"{self._count} assets, {self._count / (now - self._started):.2f} a second")
