@@ -62,7 +62,7 @@ def test_every_room_of_scenegen_imports_only_floors_below():
         f"{module} ({room_of(module)}) imports {target} ({room_of(target)})"
         for module, targets in project_imports().items()
         for target in sorted(targets)
-        if module.startswith("scenegen") and target.startswith("scenegen")
+        if module.startswith("scenegen.") and target.startswith("scenegen")  # the front door itself opens rooms, lazily
         if room_of(module) != room_of(target) and floor_of[room_of(target)] >= floor_of[room_of(module)]
     ]
     assert upwards == [], "\n".join(["imports of the same or a higher floor:", *upwards])
