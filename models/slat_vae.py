@@ -107,7 +107,7 @@ class SLatEncoder(SLatTrunk):
         self.initialise()
 
     def start_quickly(self) -> Self:
-        """For short runs of some hundreds of steps: latents are a random projection of the features, of unit deviation."""
+        """For short runs of some hundreds of steps: latents are a random projection of the features, unit deviation."""
         mean_weight = self.out_layer.weight.data[: self.config.latent_channels]
         nn.init.normal_(mean_weight, std=self.config.model_channels**-0.5)
         return self

@@ -83,7 +83,7 @@ class SparseStructureFlow(nn.Module):
 
     @torch.no_grad()
     def start_quickly(self) -> Self:
-        """Initialise for short runs: open gates, and v near x_t / t, the velocity of noise, which long runs learn first.
+        """Initialise for short runs: open gates, and v near x_t / t, the velocity of noise, learned first by long runs.
 
         For the latter, input and output layer share an orthonormal basis, orthogonal to the constant that the last norm
         removes and, as far as the width allows, to the position embeddings. Networks too narrow for a token's latents

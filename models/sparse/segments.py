@@ -66,7 +66,7 @@ def resolve_kernel(kernel: AttentionKernel, device: torch.device, dtype: torch.d
 
 
 class AttentionPlan(Protocol):
-    """Attention with everything that depends on the coordinates computed before, so that a block that uses it compiles."""
+    """Attention with all that depends on coordinates computed before, so that a block that uses it compiles."""
 
     def self_attention(self, q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor) -> Tensor:
         """Softmax attention of every row to the rows of its own segment, in the rows' own order."""
