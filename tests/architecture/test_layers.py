@@ -9,10 +9,7 @@ from source_imports import modules, project_imports
 # From the ground up: (rooms of one floor, why they stand there). A room imports itself and floors below, never a
 # neighbour on its floor. Rooms below a room belong to it, unless they stand here themselves.
 FLOORS = (
-    (
-        ("", "errors", "bullet"),
-        "what every room may need: the version, errors for people, a quiet pybullet",
-    ),
+    (("", "errors", "bullet"), "what every room may need: version, errors for people, a quiet pybullet"),
     (("config",), "what a dataset is made of and how it is computed"),
     (("contract",), "the format is the seam to the training half, and knows nothing of how rows are made"),
     (("assets",), "prepared models are read and verified without a scene"),
