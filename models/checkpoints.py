@@ -183,7 +183,7 @@ def read_state(file: Path) -> tuple[dict[str, Tensor], Description | None]:
     """
     try:
         content = _content(file)
-    except Exception as error:  # both readers stumble over damage in many ways
+    except Exception as error:  # damaged files raise many kinds of errors in both readers
         raise CheckpointError(
             f"{file} cannot be read as weights ({type(error).__name__}); it is damaged, cut short or of another kind"
         ) from error

@@ -1,4 +1,4 @@
-"""The bugs of the released 3D-Fixer code, mended by default and reproducible on request.
+"""The bugs of the released 3D-Fixer code, fixed by default and reproducible on request.
 
 One value of this class is passed when a network or an inference helper is built (`reference_compat=`);
 there is no other switch. `MENDED` is the default everywhere, `OFFICIAL` reproduces the released numbers,
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ReferenceCompat:
-    """Which of the official bugs to reproduce. True = as released, False = mended.
+    """Which of the official bugs to reproduce. True = as released, False = fixed ("mended").
 
     dead_second_attention: the scene block's second self-attention starts with both its gate and its output
         projection at zero, so no gradient ever reaches it and the depth ratio never acts. Mended: only the

@@ -49,10 +49,10 @@ class CompleterCondition(Condition):
     clean_instance_BMC: Tensor | None = None
 
     def with_negative(self) -> Self:
-        """These items, and behind them as many without condition, for guidance in one pass.
+        """These items followed by as many unconditional ones, so that guidance takes one pass.
 
-        All unconditional items see the same nothing, so one row of zeros stands for them: the control branch runs once
-        for all of them, at the time and depth ratio of the first, which must be those of all.
+        All unconditional items have the same condition, zeros, so one row stands for all of them: the control branch
+        runs once, at the time and depth ratio of the first of them, which must be those of all.
         """
         latent, mask = self.partial_latent_BCRRR, self.partial_mask_B64RRR
         return replace(
@@ -106,7 +106,7 @@ class StructureCompleter(nn.Module):
         return base.project(h)
 
     def prepare(self, cond: CompleterCondition, base: SparseStructureFlow) -> CompleterCondition:
-        """The same condition with every block's keys and values worked out: once for all steps of a sampler."""
+        """The same condition with every block's keys and values computed: once for all steps of a sampler."""
         return replace(
             cond,
             scene_BMC=tuple(block.cross_attn_extra.keys_values(cond.scene_BMC) for block in self.blocks),
@@ -165,5 +165,5 @@ class StructureCompleter(nn.Module):
 
 
 def _repeat_last(x: Tensor, count: int) -> Tensor:
-    """`count` items: the last one again and again behind the others."""
+    """Pad a batch to `count` items by repeating its last one."""
     return x if len(x) == count else torch.cat([x, x[-1:].expand(count - len(x), *x.shape[1:])])

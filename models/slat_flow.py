@@ -80,7 +80,7 @@ class SLatFlow(nn.Module):
         zero_(self.out_layer)
 
     def start_quickly(self) -> Self:
-        """Start with open gates, for runs of some hundreds of steps."""
+        """Initialise for short runs of some hundreds of steps: open gates."""
         open_gates_(self.blocks, self.t_embedder)
         return self
 

@@ -92,8 +92,8 @@ class SLatTrunk(nn.Module):
         zero_(self.out_layer)
 
     def start_quickly(self) -> Self:
-        """For runs of some hundreds of steps: what goes in outweighs the positions, which are much the same everywhere
-        and would be all that the first steps learn from."""
+        """For short runs of some hundreds of steps: the input outweighs the position embedding, which is almost the
+        same for every sample and would otherwise be all that the first steps learn from."""
         self.input_layer.weight.data.mul_(_INPUT_GAIN)
         return self
 
@@ -107,7 +107,7 @@ class SLatEncoder(SLatTrunk):
         self.initialise()
 
     def start_quickly(self) -> Self:
-        """For runs of some hundreds of steps: latents are a random projection of the features, of unit deviation."""
+        """For short runs of some hundreds of steps: latents are a random projection of the features, unit deviation."""
         mean_weight = self.out_layer.weight.data[: self.config.latent_channels]
         nn.init.normal_(mean_weight, std=self.config.model_channels**-0.5)
         return self

@@ -83,10 +83,11 @@ class SparseStructureFlow(nn.Module):
 
     @torch.no_grad()
     def start_quickly(self) -> Self:
-        """Start with open gates, and near v = x_t / t, the velocity of noise: what a long run learns first.
+        """Initialise for short runs: open gates, and v near x_t / t, the velocity of noise, learned first by long runs.
 
-        For the latter, input and output layer are one orthonormal basis, across the constant that the last norm takes
-        out and, as far as the width allows, the positions. A width that cannot hold a token's latents goes without.
+        For the latter, input and output layer share an orthonormal basis, orthogonal to the constant that the last norm
+        removes and, as far as the width allows, to the position embeddings. Networks too narrow for a token's latents
+        keep their initialisation.
         """
         open_gates_(self.blocks, self.t_embedder)
         width, size = self.input_layer.weight.shape

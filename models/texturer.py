@@ -107,7 +107,7 @@ class Texturer(nn.Module):
         return base.project(h.replace(feats), skips, emb)
 
     def prepare(self, cond: TexturerCondition, base: SLatFlow) -> TexturerCondition:
-        """The same condition with every block's keys and values worked out: once for all steps of a sampler."""
+        """The same condition with every block's keys and values computed: once for all steps of a sampler."""
         return replace(
             cond,
             scene_BTC=tuple(block.cross_attn_extra.keys_values(cond.scene_BTC) for block in self.blocks),

@@ -23,7 +23,7 @@ def zero_(module: nn.Module) -> None:
 
 
 def initialise_transformer(network: nn.Module) -> None:
-    """TRELLIS' start: Xavier-uniform linears, zero biases, N(0, 0.02) time embedders, zero modulations.
+    """TRELLIS' initialisation: Xavier-uniform linears, zero biases, N(0, 0.02) time embedders, zero modulations.
 
     The zero output head is left to the caller, since its name differs between networks.
     """
@@ -47,10 +47,10 @@ def _linears(part: nn.Module) -> list[nn.Linear]:
 
 
 def open_gates_(blocks: Iterable[nn.Module], embedder: TimestepEmbedder) -> None:
-    """Let blocks with a modulation of their own work from the first step, for runs of some hundreds of steps.
+    """Open the gates of blocks that have their own modulation, for short runs of some hundreds of steps.
 
-    In TRELLIS' start the gates are closed and the time is embedded as almost nothing; a learning rate a step, they take
-    a thousand steps to open. What the blocks then add at first is kept small.
+    TRELLIS initialises gates to zero and the time embedding to almost zero. AdamW moves a weight by about the learning
+    rate a step, so that gates would take a thousand steps to open. What the blocks add at first is kept small.
     """
     for layer in _linears(embedder.mlp):
         layer.weight.data.mul_(_EMBEDDING_GAIN)

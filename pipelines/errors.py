@@ -13,12 +13,12 @@ class PipelineError(Exception):
 
 
 class UsageError(PipelineError, ValueError):
-    """The command or the configuration cannot be meant. Exit code 2."""
+    """The command or the configuration makes no sense. Exit code 2."""
 
     exit_code = EXIT_USAGE
 
 
 class Interrupted(PipelineError):
-    """Stopped by a signal with everything saved; the same command goes on from there. Exit code 75."""
+    """Stopped by a signal with everything saved; the same command resumes from there. Exit code 75."""
 
     exit_code = EXIT_INTERRUPTED

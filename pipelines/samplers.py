@@ -28,8 +28,8 @@ class SamplerConfig:
 
     guidance_interval: times (inclusive) at which the velocity is (1 + guidance) v - guidance v_negative.
     noise_scale: of the noise that sampling starts from. Officially 1; towards 0, samples come nearer to the mean of all
-        answers, and a small network's error in taking the noise away is not in them.
-    Raises UsageError for what is no way to sample.
+        solutions, and contain less of a small network's error in removing the noise.
+    Raises UsageError for values that cannot be sampled with.
     """
 
     steps: int = 25

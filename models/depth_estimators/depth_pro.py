@@ -1,4 +1,4 @@
-"""Depth Pro through `transformers`: metric depth and the focal length that it believes in.
+"""Depth Pro through `transformers`: metric depth and an estimated focal length.
 
 The library's own image processor needs torchvision; its pre- and post-processing are redone here and checked against
 recorded outputs of it.
@@ -93,9 +93,9 @@ def finish(
     """
     width = size[1]
     focal_B = 0.5 * width / torch.tan(fov_deg_B * (math.pi / 360))
-    believable_B = (fov_deg_B > 1) & (fov_deg_B < 179)  # else focal length and scale mean nothing
+    plausible_B = (fov_deg_B > 1) & (fov_deg_B < 179)  # otherwise focal length and scale have no meaning
     if focal_px is not None:
-        focal_B, believable_B = torch.full_like(focal_B, focal_px), torch.ones_like(believable_B)
+        focal_B, plausible_B = torch.full_like(focal_B, focal_px), torch.ones_like(plausible_B)
     inverse_BHW = resized(inverse_Bhw * (width / focal_B)[:, None, None], size, "bilinear")
-    depth_BHW = torch.where(believable_B[:, None, None], 1 / inverse_BHW.clamp(*_INVERSE_LIMITS), torch.nan)
-    return depth_BHW, torch.where(believable_B, focal_B, torch.nan)
+    depth_BHW = torch.where(plausible_B[:, None, None], 1 / inverse_BHW.clamp(*_INVERSE_LIMITS), torch.nan)
+    return depth_BHW, torch.where(plausible_B, focal_B, torch.nan)

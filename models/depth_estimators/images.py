@@ -56,7 +56,7 @@ def precision(network: nn.Module, half: bool) -> contextlib.AbstractContextManag
 class InFloat32(nn.Module):
     """A part of a network that computes in float32 where the rest runs in bfloat16.
 
-    For heads: bfloat16 knows 128 numbers between 1 and 2, which would be terraces in depth and half a degree in a
+    For heads: bfloat16 knows 128 numbers between 1 and 2, which shows as steps in depth and as half a degree in a
     field of view.
     """
 

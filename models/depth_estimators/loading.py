@@ -1,4 +1,4 @@
-"""Networks whose code another package brings: every one of their weights must come from the checkpoint."""
+"""Networks whose code is in another package: every one of their weights must come from the checkpoint."""
 
 from __future__ import annotations
 

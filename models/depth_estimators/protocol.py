@@ -19,7 +19,7 @@ class DepthMap:
     planar depth in metres, planar depth up to a scale, or inverse depth up to scale and shift.
 
     confidence_HW: float32, larger is surer, or None. focal_px: the horizontal focal length that it found for the
-    picture's size, or the one it was told; None if it gives none.
+    picture's size, or the one it was given; None if it has none.
     """
 
     map_HW: np.ndarray

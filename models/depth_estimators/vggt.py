@@ -30,7 +30,7 @@ _UNUSED_HEADS = ("point_head", "track_head")
 
 @dataclass(frozen=True)
 class Vggt:
-    """See DepthEstimator; it cannot be told a focal length.
+    """See DepthEstimator; it cannot use a known focal length.
 
     network: (B, S, 3, h, w) images in [0, 1] to depth (B, S, h, w, 1), depth_conf (B, S, h, w), pose_enc (B, S, 9).
     batch_size: of pictures, those seen together included.

@@ -21,7 +21,7 @@ def split_heads(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
 
 
 class KeyValues(NamedTuple):
-    """What a cross-attention makes of its context; worked out once where the context stays the same.
+    """Keys and values of a cross-attention's context; computed once where the context stays the same.
 
     k_BMHD: normed if the attention norms them. v_BMHD: without the linear's bias. bias_HD: that bias. Attention is an
     average, so the bias passes through it unchanged and is added behind it. A context of zeros then contributes

@@ -66,7 +66,7 @@ def resolve_kernel(kernel: AttentionKernel, device: torch.device, dtype: torch.d
 
 
 class AttentionPlan(Protocol):
-    """Attention with everything that depends on the coordinates worked out, so that a block that uses it compiles."""
+    """Attention with all that depends on coordinates computed before, so that a block that uses it compiles."""
 
     def self_attention(self, q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor) -> Tensor:
         """Softmax attention of every row to the rows of its own segment, in the rows' own order."""
@@ -163,7 +163,7 @@ class VarlenAttention:
     """PyTorch's variable-length flash kernel: no padding at all. CUDA, fp16 and bf16.
 
     longest: of `lengths`. A compiled block looks at `lengths` only where some items have no context: a block whose
-    guards held them would be compiled anew for every batch.
+    guards held them would be recompiled for every batch.
     """
 
     starts: Tensor

@@ -1,7 +1,7 @@
 """Small encoders for machines and checkpoints without DINOv2 and MoGe-2: one ImageNet classifier for everything.
 
-It knows less of shape and nothing of depth. Its weights come with a package, so that a system can be trained and run
-from end to end without any download; a checkpoint names its encoders, and the official ones are refused for it.
+It knows less about shape and nothing about depth. Its weights come in a Python package, so that a system can be trained
+and run from end to end without any download. A checkpoint names its encoders; others are refused for it.
 
 Shapes: B images, S edge, g = S / 16 the grid of tokens, T = 1 + g^2 tokens, D their width.
 """

@@ -1,4 +1,4 @@
-"""Image encoders that do not encode an image twice: for CPUs, where they are a good part of a training step.
+"""A cache around image encoders, for CPUs, where encoding takes a large part of a training step.
 
 Shapes: B images, S edge, T tokens, D their width.
 """
@@ -16,9 +16,9 @@ from pipelines.encoders.protocol import ImageEncoders, SceneFeatures
 
 
 class RememberingEncoders:
-    """Implements `ImageEncoders`: answers of others, kept in half precision by what the images hold.
+    """Implements `ImageEncoders`: the outputs of other encoders, cached in half precision by the content of the images.
 
-    max_bytes: of all answers; the ones that were not asked for the longest are forgotten. Only for frozen encoders.
+    max_bytes: of all outputs; the least recently used are dropped. Only for frozen encoders.
     """
 
     def __init__(self, encoders: ImageEncoders, max_bytes: int = 2 << 30) -> None:
