@@ -51,8 +51,10 @@ train-compact: .venv/.demo  ## the packaged model from nothing but Debian's furn
 		--shards $(RUN)/train --shards $(RUN)/val --objects $(RUN)/objects --objects $(RUN)/objects \
 		--weights fine_completer=$(RUN)/run/coarse/result/coarse_completer  # where the fine stage starts
 
-test: .venv/.test lint  ## what CI runs; a file of tests stays in one process
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+# Three processes for two cores, since many tests wait. A file of tests stays in one of them and shares what it has made;
+# files go out in their order, because by the number of their tests the longest come last.
+test: .venv/.test lint  ## what CI runs
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.test
 	$(BIN)/ruff check .

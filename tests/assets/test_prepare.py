@@ -1,17 +1,13 @@
 """Preparing a collection: bad assets cost themselves only, and a second run goes on where the first stopped."""
 
 import json
-import os
 import shutil
 import threading
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
 from PIL import Image
 
 from scenegen.assets import glb
@@ -29,32 +25,8 @@ from scenegen.assets.sources.raw import RawAsset
 from scenegen.commands.assets import Check
 from scenegen.config import AssetsConfig
 from scenegen.errors import AssetError
-from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
 from scenegen.jobs.restarts import WorkerKilledError
 from tests.assets.models import L_FACES, L_VERTICES, Model, l_shape_glb, textured_obj
-
-
-def hang() -> None:
-    time.sleep(600)
-
-
-def crash() -> None:
-    os.kill(os.getpid(), 11)
-
-
-def misbehave(kind: str) -> str:
-    return {"hang": hang, "crash": crash, "answer": lambda: "here"}[kind]() or "done"
-
-
-def test_a_child_that_hangs_or_crashes_is_replaced():
-    child = KillableChild("tests.assets.test_prepare:misbehave")
-    assert child.call(60, "answer") == "here"
-    with pytest.raises(ChildTimeoutError, match=r"longer than 0\.2 s"):
-        child.call(0.2, "hang")
-    with pytest.raises(ChildDiedError, match="SIGSEGV"):
-        child.call(60, "crash")
-    assert child.call(60, "answer") == "here"
-    child.close()
 
 
 def box(x: float, size: float = 1.0) -> np.ndarray:
@@ -170,19 +142,8 @@ def collection(folder: Path) -> list[RawAsset]:
     return [RawAsset(n, "test", str(p), str(p.parent), "train") for n, p in zip(names, paths, strict=True)]
 
 
-@pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    """The Ray of other tests in this process, or one of its own."""
-    if ray.is_initialized():
-        yield
-        return
-    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
-
-
 @pytest.mark.bpy
-def test_bad_assets_are_quarantined_by_name_and_a_second_run_does_nothing(tmp_path, local_ray):
+def test_bad_assets_are_quarantined_by_name_and_a_second_run_does_nothing(tmp_path, ray_address):
     assets = collection(tmp_path / "raw")
     options = PrepareOptions(limits=Limits(max_faces=4000))
     job = PrepareJob(tmp_path / "store", options, workers=1)
@@ -203,7 +164,7 @@ def test_bad_assets_are_quarantined_by_name_and_a_second_run_does_nothing(tmp_pa
     assert sorted(json.loads(line)["uid"] for line in lines) == ["good", "obj"]
 
 
-def test_an_asset_whose_process_is_killed_as_it_starts_is_tried_again(tmp_path, local_ray, monkeypatch):
+def test_an_asset_whose_process_is_killed_as_it_starts_is_tried_again(tmp_path, ray_address, monkeypatch):
     class KilledAtFirst:
         """Of every asset the first try ends so; then it is refused, which needs no Blender."""
 
@@ -239,7 +200,7 @@ def adds_up(tally: Tally) -> bool:
 
 
 @pytest.mark.bpy
-def test_texture_variants_are_assets_of_their_own_and_every_input_is_accounted_for(tmp_path, local_ray, capsys):
+def test_texture_variants_are_assets_of_their_own_and_every_input_is_accounted_for(tmp_path, ray_address, capsys):
     raw, store = variants(tmp_path / "raw"), tmp_path / "store"
     job = PrepareJob(store, workers=1)
     told = _Progress()
@@ -273,7 +234,7 @@ def image_of(path: Path) -> bytes:
 
 
 @pytest.mark.bpy
-def test_a_store_of_the_older_rule_keeps_what_it_holds_and_gets_the_variants_that_it_lacked(tmp_path, local_ray):
+def test_a_store_of_the_older_rule_keeps_what_it_holds_and_gets_the_variants_that_it_lacked(tmp_path, ray_address):
     raw, store = variants(tmp_path / "raw"), tmp_path / "store"
     job = PrepareJob(store, workers=1)
     first_of_equal = {r.file_sha256 or r.uid: r for r in reversed(list(read_folder(raw, "mine")))}

@@ -19,6 +19,14 @@ if TYPE_CHECKING:  # most tests need nothing of this
     from scenegen.jobs.reporting import RunResult
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs Ray says so, to be left out of a quick round: -m "not ray"."""
+    for item in items:
+        if {"ray_address", "machine"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("ray")
+
+
 @pytest.fixture
 def calibrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where measurements of this machine are kept: never among those of whoever runs the tests."""

@@ -82,10 +82,10 @@ def test_depth_estimators_without_weights_are_replaced_as_the_message_says(typed
 
 
 def test_features_without_weights_are_replaced_as_the_message_says(typed: Typed):
-    code, said = typed(f"scenegen objects --data DATA --out DATA-more {SMALL}")
+    code, said = typed("scenegen objects --data DATA --steps features")
     assert code == 1 and "dinov2" in said
     (choice,) = set(re.findall(r"--extractor \w+", said))
-    code, said = typed(f"scenegen objects --data DATA --out DATA-more {SMALL} {choice} --condition-views 1")
+    code, said = typed(f"scenegen objects --data DATA --steps features {choice}")
     assert code == 0, said
 
 

@@ -1,6 +1,7 @@
 """A child that answers item by item: in order, each within the limit, and never the answer to an earlier question."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,25 @@ def test_a_stream_that_nobody_listens_to_does_not_answer_the_next_question(child
     assert next(items) == 0
     items.close()
     assert [*child.stream(20, 2)] == [0, 1]
+
+
+def misbehave(how: str) -> str:
+    if how == "hang":
+        time.sleep(60)
+    if how == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return "here"
+
+
+def test_a_child_that_hangs_or_crashes_is_replaced():
+    child = KillableChild("tests.jobs.test_child:misbehave")
+    assert child.call(60, "answer") == "here"
+    with pytest.raises(ChildTimeoutError, match=r"longer than 0\.2 s"):
+        child.call(0.2, "hang")
+    with pytest.raises(ChildDiedError, match="SIGSEGV"):
+        child.call(60, "crash")
+    assert child.call(60, "answer") == "here"
+    child.close()
 
 
 def once_killed(mark: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scenegen.config import AssetsConfig, JobConfig
+from scenegen.config import AssetsConfig, JobConfig, PlacementConfig
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError, UsageError
@@ -27,18 +27,19 @@ from scenegen.shards.objects import AssetCut
 from scenegen.verify.objects import verify_objects
 from tests.box_runs.harness import files_of, render
 
-OPTIONS = ObjectOptions("efficientnet_lite0", 1, 24, 16, 2, 24, samples=1, rotations=2, objects_per_shard=3)
+OPTIONS = ObjectOptions("efficientnet_lite0", 1, 24, 16, 2, 24, samples=1, rotations=2, objects_per_shard=2)
 MADE = ("objects", "objects_features_efficientnet_lite0", "objects_views")
 
 
 @pytest.fixture(scope="module")
 def scenes(ray_address: str, tmp_path_factory) -> Path:
     """Two finished scenes of boxes from the starter pack."""
-    from tests.box_runs.harness import SMALL
+    from tests.box_runs.harness import PLAIN, SMALL
 
     folder = tmp_path_factory.mktemp("scenes")
-    config = replace(SMALL, num_scenes=2, scenes_per_shard=1, assets=AssetsConfig(max_faces=400))
-    assert render(Root.open(folder), describe_dataset(config), JobConfig()).exit_code == EXIT_DONE
+    few = PlacementConfig(num_objects=(2, 2))
+    config = replace(SMALL, num_scenes=2, scenes_per_shard=1, assets=AssetsConfig(max_faces=400), placement=few)
+    assert render(Root.open(folder), describe_dataset(config), PLAIN).exit_code == EXIT_DONE
     return folder
 
 
@@ -222,7 +223,7 @@ def test_objects_wait_until_every_scene_is_there(scenes: Path, tmp_path: Path):
 
 def test_tables_of_another_list_of_assets_are_not_mixed(folder: Path):
     with pytest.raises(UsageError, match="another number of them a shard"):
-        run(folder, options=replace(OPTIONS, objects_per_shard=2))
+        run(folder, options=replace(OPTIONS, objects_per_shard=1))
     with pytest.raises(UsageError, match="another list of assets"):
         run(folder, assets="starter")
 
