@@ -190,7 +190,8 @@ def _sweep(options: EvaluationOptions, setup: Setup, judged: Sequence[Judged]) -
     ordinary = {one.evaluation.system: one.evaluation for one in judged}
     systems = [one.system for one in judged if not one.is_ceiling]
     aggregation = _aggregation(options, setup.judge.rules, penalised=True)
-    tables, evaluations = [], []
+    tables: list[Table] = []
+    evaluations: list[Evaluation] = []
     for name in options.sweeps:
         results = run_sweep(name, systems, ordinary, options.depth, setup.ask)
         tables.append(sweep_table(name, results, aggregation))

@@ -74,7 +74,7 @@ def run_sweep(
     results = []
     for system in systems:
         for step in steps(sweep, depth):
-            evaluation = None
+            evaluation: Evaluation | None = None
             if step.condition is None:
                 evaluation = ordinary[system.name]
             elif system.answers(step.condition.variation):
