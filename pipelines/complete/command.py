@@ -86,7 +86,7 @@ class CompleteCommand:
     """Simplify every mesh to at most this many faces. Default: keep all; 20000 with --texture. Needs the `export`
     extra."""
     carve: bool | None = None
-    """Remove voxels that would hide what the image shows, and crumbs that float beside an object. Default: the
+    """Remove voxels that would hide what the image shows, and floaters beside an object. Default: the
     checkpoint's choice, officially not."""
     thin: bool | None = None
     """Thin walls that are several voxels thick to their middle, and smooth the mesh. Default: the checkpoint's choice,

@@ -97,7 +97,7 @@ def _make(
 ) -> "tuple[dict[str, Any], _Child | None]":
     """(the event of the scene, the child for the next scene; None if it is gone)."""
     started = time.monotonic()
-    patience = RetryBudget(_CRASHES, limits.start_pause_s)
+    retries = RetryBudget(_CRASHES, limits.start_pause_s)
     while True:
         try:
             return child.ask(scene, limits.scene_timeout_s), child
@@ -108,7 +108,7 @@ def _make(
         except _ChildDiedError as error:
             child.kill()
             reason = f"crash: {error}"
-            if not patience.allows_another_try(error.end):
+            if not retries.allows_another_try(error.end):
                 if error.end.from_outside:
                     reason += " at every try; its memory may be too small (fewer --workers leave each more)"
                 break

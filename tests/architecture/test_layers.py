@@ -29,7 +29,7 @@ PARENTS = {module.rpartition(".")[0] or module for module, file in modules().ite
 
 
 def test_no_files_import_each_other_in_a_circle():
-    assert _circle(_without(project_imports(), CIRCLES_THAT_ARE_BEING_REMOVED)) == ""
+    assert _circle(project_imports()) == ""
 
 
 def test_a_circle_is_found_and_named():
@@ -40,7 +40,7 @@ def test_a_circle_is_found_and_named():
 def test_no_rooms_side_by_side_import_each_other_in_a_circle(parent: str):
     """Rooms are folders. The files beside them are not held: some use the rooms, others are what the rooms share."""
     rooms: dict[str, set[str]] = {}
-    for module, targets in _without(project_imports(), ROOM_CIRCLES_THAT_ARE_BEING_REMOVED).items():
+    for module, targets in project_imports().items():
         if room := _room_in(parent, module):
             rooms.setdefault(room, set()).update(r for target in targets if (r := _room_in(parent, target)))
     assert _circle({room: targets - {room} for room, targets in rooms.items()}) == ""
@@ -84,17 +84,3 @@ def _circle(imports: Mapping[str, Iterable[str]]) -> str:
     except CycleError as error:
         return " imports ".join(reversed(error.args[1]))
     return ""
-
-
-# Edges that a helper is removing. To be deleted with `_without` when those branches are merged.
-CIRCLES_THAT_ARE_BEING_REMOVED = {
-    ("pipelines.evaluate.run", "pipelines.evaluate.cli"),
-    ("pipelines.evaluate.truth.open", "pipelines.evaluate.cli"),
-    ("pipelines.evaluate.systems.open", "pipelines.evaluate.cli"),
-    ("pipelines.evaluate.rendering.open", "pipelines.evaluate.cli"),
-}
-ROOM_CIRCLES_THAT_ARE_BEING_REMOVED = {("pipelines.train.outputs.record", "pipelines.train.loop.loop")}
-
-
-def _without(imports: Mapping[str, Iterable[str]], edges: set[tuple[str, str]]) -> dict[str, set[str]]:
-    return {module: {t for t in targets if (module, t) not in edges} for module, targets in imports.items()}
