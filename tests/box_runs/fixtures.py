@@ -21,10 +21,15 @@ if TYPE_CHECKING:  # most tests need nothing of this
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs Ray says so, to be left out of a quick round: -m "not ray"."""
+    """Whatever needs Ray says so, to be left out of a quick round: -m "not ray".
+
+    Files that use the Ray of their process come last: while it waits for work, it takes an eighth of a core.
+    """
     for item in items:
         if {"ray_address", "machine"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("ray")
+    shared = {item.path for item in items if "ray_address" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path in shared)
 
 
 @pytest.fixture

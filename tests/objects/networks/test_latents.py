@@ -80,8 +80,8 @@ def test_batches_do_not_change_the_latents(rows, torus, encoders, views, monkeyp
     monkeypatch.setattr(encoders_module, "_GRIDS_AT_ONCE", 1)
     alone = asset_latents(torus, encoders, ROTATIONS, voxel_features(views, torus.voxels), views)
     for one, other in zip(alone, rows, strict=True):
-        np.testing.assert_allclose(one.slat, other.slat, atol=1e-5)
-        np.testing.assert_allclose(one.structure, other.structure, atol=1e-5)
+        np.testing.assert_allclose(one.slat, other.slat, atol=2e-5)  # the order of float32 sums depends on the batch
+        np.testing.assert_allclose(one.structure, other.structure, atol=2e-5)
 
 
 def test_poses_with_too_many_voxels_are_left_out(torus, encoders, monkeypatch, rows, views):
