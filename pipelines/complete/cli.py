@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pipelines.complete.command import CompleteCommand
 from pipelines.complete.server.command import ServeCommand
 from pipelines.errors import EXIT_ERROR, EXIT_INTERRUPTED, PipelineError
-from scenegen.contract.command_line import CommandLine
+from scenegen.contract.command_line import CommandLine, quiet_pipe
 
 SERVE = "--serve"
 COMPLETE_LINE = CommandLine("fixer-complete", CompleteCommand, switches=(SERVE,))
@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         command = COMPLETE_LINE.parse(given)
     try:
-        return command.run()
+        with quiet_pipe():
+            return command.run()
     except PipelineError as error:
         return _complain(str(error), error.exit_code)
     except OSError as error:  # files that are not there, full disks

@@ -19,7 +19,7 @@ from pipelines.evaluate.records.options import (
     SystemOptions,
     TruthOptions,
 )
-from scenegen.contract.command_line import CommandLine
+from scenegen.contract.command_line import CommandLine, quiet_pipe
 from scenegen.contract.help_page import MAIN, HelpGroups
 
 BaselineChoice = Literal[
@@ -169,7 +169,8 @@ COMMAND_LINE = CommandLine("fixer-evaluate", EvaluateCommand)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; errors that a user can act on are a line or two, ours keep their traceback."""
     try:
-        return COMMAND_LINE.parse(sys.argv[1:] if arguments is None else arguments).run()
+        with quiet_pipe():
+            return COMMAND_LINE.parse(sys.argv[1:] if arguments is None else arguments).run()
     except PipelineError as error:
         return _complain(str(error), error.exit_code)
     except OSError as error:  # files that are not there, full disks

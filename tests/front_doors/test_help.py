@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from pipelines.complete import cli as complete
 from pipelines.complete.cli import COMPLETE_LINE, SERVE_LINE
+from pipelines.evaluate import cli as evaluate
 from pipelines.evaluate.cli import COMMAND_LINE as EVALUATE_LINE
 from pipelines.train.cli import COMMAND_LINE as TRAIN_LINE
 from scenegen.cli import command_line
@@ -102,6 +104,21 @@ def test_a_reader_who_leaves_ends_it_quietly(module: str, arguments: str) -> Non
     assert process.stdout and process.stderr
     process.stdout.close()  # as `| head` does when it has seen enough
     assert process.stderr.read() == "" and process.wait(120) == 0
+
+
+@pytest.mark.parametrize(("cli", "command"), [(evaluate, "EvaluateCommand"), (complete, "CompleteCommand")])
+def test_a_reader_who_leaves_before_the_result_ends_it_quietly(cli, command: str, monkeypatch, capsys) -> None:
+    def run(self) -> int:
+        sys.stdout.write("a result\n")
+        return 1
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr(getattr(cli, command), "run", run)
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writer, "w"))
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--out", "scene.glb"])
+    assert end.value.code == 0 and capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
