@@ -260,7 +260,6 @@ class JobConfig:
     device: Literal["auto", "optix", "cuda", "cpu"] = "auto"
     ray_address: str | None = None
     """A running Ray cluster; None starts Ray on this machine for the run."""
-    array: str = "auto"
     """ "auto" (Slurm, Kubernetes or all) or "I/N"."""
     scene_timeout_s: float | None = None
     """A scene that takes longer is stopped and recorded as failed. None: 900 s, or more where a forecast says so."""

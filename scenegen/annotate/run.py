@@ -1,7 +1,6 @@
 """`scenegen annotate` from beginning to end: find what is missing, make it, and report how good the maps are."""
 
 import contextlib
-import os
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +17,7 @@ from scenegen.contract.dataset import how_to_make
 from scenegen.contract.sidecar import EstimatorMeta
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, UsageError
-from scenegen.jobs.assignment import resolve_assignment
+from scenegen.jobs.assignment import Assignment
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.reporting import RunResult, say
 from scenegen.shards.sidecars import missing_shards, sidecar_files
@@ -48,10 +47,10 @@ def annotate(
     names: str,
     weights: Sequence[str],
     options: EstimatorOptions,
+    assignment: Assignment,
     *,
     download: bool = False,
     workers: int | None = None,
-    array: str = "auto",
     ray_address: str | None = None,
     log_json: Path | None = None,
 ) -> RunResult:
@@ -67,7 +66,6 @@ def annotate(
     if not shards:
         raise FileNotFoundError(f"{data} holds no finished shard; make some with: {how_to_make(root)}")
     found = check_estimators(names, weights, download)
-    assignment = resolve_assignment(array, os.environ)
     say(assignment.describe(max(shards) + 1))
     mine = [shard for shard in shards if shard % assignment.count == assignment.index]
     stop = threading.Event()

@@ -1,5 +1,6 @@
 """`scenegen annotate`: depth estimators' maps for the views of a dataset. Torch and Ray are imported when it runs."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,15 +56,16 @@ class Annotate:
 
     def run(self) -> int:
         from scenegen.annotate.run import annotate
+        from scenegen.jobs.assignment import resolve_assignment
 
         result = annotate(
             self.data,
             self.estimators,
             self.weights,
             self.options(),
+            resolve_assignment(self.array, os.environ),
             download=self.download,
             workers=None if self.workers == "auto" else self.workers,
-            array=self.array,
             ray_address=self.ray_address,
             log_json=self.log_json,
         )

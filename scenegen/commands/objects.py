@@ -1,5 +1,6 @@
 """`scenegen objects`: what is known of each asset by itself. Torch, Ray and Blender are imported when it runs."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ class Objects:
     def run(self) -> int:
         from scenegen.annotate.weights import MissingWeightsError
         from scenegen.contract.storage import Root
+        from scenegen.jobs.assignment import resolve_assignment
         from scenegen.jobs.reporting import say
         from scenegen.objects.run import ObjectsRun, make_objects
         from scenegen.objects.steps import Encoders, choose_steps, find_tools, left_out
@@ -99,7 +101,6 @@ class Objects:
             workers=None if self.workers == "auto" else self.workers,
             device=self.device,
             ray_address=self.ray_address,
-            array=self.array,
             max_failed=self.max_failed,
             retry_failed=self.retry_failed,
         )
@@ -110,6 +111,7 @@ class Objects:
                 self.options,
                 tools,
                 job,
+                resolve_assignment(self.array, os.environ),
                 self.assets,
                 self.view_timeout,
                 self.log_json,

@@ -125,7 +125,7 @@ class Render(DatasetOptions, JobOptions):
 
         stages = _parse_stages(self.stages)
         root = open_root(self.out)
-        job = self.job_config(array=self.array, max_failed=self.max_failed, retry_failed=self.retry_failed)
+        job = self.job_config(max_failed=self.max_failed, retry_failed=self.retry_failed)
         assignment = resolve_assignment(self.array, os.environ)
         stored = self._dataset(root) if "render" in stages else read_config(root)
         begun_as = stored.preset if stored and self.resume_config else ""
@@ -235,13 +235,15 @@ def _make_objects(order: RenderOrder) -> int:
     from scenegen.objects.wanted_assets import ScenesMissingError
 
     assert order.tools is not None
-    place = order.root.location
+    place, job = order.root.location, order.job
     later = f"when all are there: scenegen objects --data {place} --preset {order.preset}"
     if order.assignment.count > 1:
         tell(f"objects wait for the scenes of all tasks; {later} (as an array job, or alone)")
         return EXIT_DONE
     try:
-        result = make_objects(ObjectsRun(place, place, order.objects, order.tools, order.job, log_json=order.log_json))
+        result = make_objects(
+            ObjectsRun(place, place, order.objects, order.tools, job, order.assignment, log_json=order.log_json)
+        )
     except ScenesMissingError:
         tell(f"objects wait for the scenes of other processes; {later}")
         return EXIT_DONE
@@ -259,8 +261,8 @@ def _estimate_depth(order: RenderOrder) -> int:
         order.estimators,
         order.weights,
         EstimatorOptions(device=torch_device(job.device)),
+        order.assignment,
         workers=job.workers,
-        array=job.array,
         ray_address=job.ray_address,
         log_json=order.log_json,
     )

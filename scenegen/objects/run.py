@@ -1,7 +1,6 @@
 """`scenegen objects` from beginning to end: find the assets, make what is missing step by step, report the result."""
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from scenegen.contract.index import parse_shard_name
 from scenegen.contract.objects import StepMeta
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TOO_MANY_FAILURES, UsageError
-from scenegen.jobs.assignment import resolve_assignment
+from scenegen.jobs.assignment import Assignment
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.reporting import RunResult, say
 from scenegen.jobs.resources import Machine, plan_workers
@@ -42,8 +41,9 @@ _DIES_HINT = "give it more memory, or fewer --workers"
 class ObjectsRun:
     """What is to be made, and how it is computed.
 
-    data: the dataset whose assets are taken. out: where the tables go. assets: see `wanted_assets`.
-    view_timeout_s: time limit of one clean render. log_json: a file that gets one JSON object for each event.
+    data: the dataset whose assets are taken. out: where the tables go. assignment: the share of this process.
+    assets: see `wanted_assets`. view_timeout_s: time limit of one clean render. log_json: a file that gets one JSON
+    object for each event.
     """
 
     data: str
@@ -51,6 +51,7 @@ class ObjectsRun:
     options: ObjectOptions
     tools: Toolkit
     job: JobConfig
+    assignment: Assignment
     assets: str = USED
     view_timeout_s: float = DEFAULT_SCENE_TIMEOUT_S
     log_json: Path | None = None
@@ -61,14 +62,13 @@ def make_objects(run: ObjectsRun) -> RunResult:
 
     Raises UsageError or ScenesMissingError before anything is made, SceneGenError for an error that every asset meets.
     """
-    assignment = resolve_assignment(run.job.array, os.environ)
     root = Root.open(run.out)
     wanted = wanted_assets(Root.open(run.data), run.assets)
     cut = AssetCut.of(wanted.sha256_of_uid, run.options.objects_per_shard)
     shards = cut.shards
     _refuse_other_cut(root, cut, len(shards))
-    mine = [shards[number] for number in assignment.shards(len(shards))]
-    say(f"objects: {len(cut.assets)} assets; {assignment.describe(len(shards))}")
+    mine = [shards[number] for number in run.assignment.shards(len(shards))]
+    say(f"objects: {len(cut.assets)} assets; {run.assignment.describe(len(shards))}")
     if run.job.retry_failed:
         if STEPS[0] not in run.tools.steps:
             raise UsageError(

@@ -18,6 +18,7 @@ from scenegen.annotate.weights import MissingWeightsError
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError
+from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.reporting import RunResult
 from scenegen.jobs.resources import Machine
 from scenegen.jobs.shard_actors import ActorKind, ActorPlan, make_shards, plan_actors
@@ -42,10 +43,11 @@ def folder(rendered, tmp_path):
 
 
 PLAIN_OPTIONS = EstimatorOptions()
+EVERYTHING = resolve_assignment("auto", {})
 
 
-def run(folder, *, options=PLAIN_OPTIONS, estimators="simulated", **more) -> RunResult:
-    return annotate(str(folder), estimators, (), options, workers=1, **more)
+def run(folder, *, options=PLAIN_OPTIONS, estimators="simulated", array="auto", **more) -> RunResult:
+    return annotate(str(folder), estimators, (), options, resolve_assignment(array, {}), workers=1, **more)
 
 
 def problems_of(folder):
@@ -150,7 +152,7 @@ def test_an_estimator_that_does_not_load_stops_the_run_with_its_reason(folder, t
     torch = pytest.importorskip("torch")
     torch.save({"weight": torch.zeros(1)}, tmp_path / "model.pt")
     with pytest.raises(SceneGenError, match=r"^moge2: [^\n]*which network it holds[^\n]*$"):
-        annotate(str(folder), "moge2", [f"moge2={tmp_path}"], EstimatorOptions(device="cpu"))
+        annotate(str(folder), "moge2", [f"moge2={tmp_path}"], EstimatorOptions(device="cpu"), EVERYTHING)
 
 
 def test_a_folder_without_shards_is_refused(tmp_path):

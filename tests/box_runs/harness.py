@@ -39,8 +39,8 @@ def worker_command(**troubles) -> tuple[str, ...]:
 
 
 def render(root: Root, stored: StoredConfig, job: JobConfig = PLAIN, **more) -> RunResult:
-    """Make the share of a dataset that the job and the environment give to this process."""
-    assignment = resolve_assignment(job.array, os.environ)
+    """Make the share of a dataset that the environment gives to this process."""
+    assignment = resolve_assignment("auto", os.environ)
     return rendering.render(rendering.ScenesRun(root, stored, job, assignment, **more))
 
 

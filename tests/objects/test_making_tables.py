@@ -14,6 +14,7 @@ from scenegen.config import AssetsConfig, JobConfig, PlacementConfig
 from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, EXIT_TOO_MANY_FAILURES, SceneGenError, UsageError
+from scenegen.jobs.assignment import resolve_assignment
 from scenegen.jobs.reporting import RunResult
 from scenegen.objects.actors import GeometryMaker, ViewsMaker
 from scenegen.objects.asset_process import AssetWork
@@ -45,8 +46,9 @@ def scenes(ray_address: str, tmp_path_factory) -> Path:
 
 def run(folder: Path, steps: str = "auto", options=OPTIONS, encoders=Encoders(), **more) -> RunResult:  # noqa: B008
     tools = find_tools(choose_steps(steps, encoders), options, encoders)
-    job = JobConfig(workers=1, array=more.pop("array", "auto"), retry_failed=more.pop("retry_failed", False))
-    return make_objects(ObjectsRun(str(folder), str(folder), options, tools, job, **more))
+    share = resolve_assignment(more.pop("array", "auto"), {})
+    job = JobConfig(workers=1, retry_failed=more.pop("retry_failed", False))
+    return make_objects(ObjectsRun(str(folder), str(folder), options, tools, job, share, **more))
 
 
 @pytest.fixture(scope="module")
