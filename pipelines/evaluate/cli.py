@@ -10,21 +10,24 @@ from typing import Annotated, ClassVar, Literal
 
 import tyro
 
-from pipelines.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, PipelineError, UsageError
+from pipelines.console import run_command
+from pipelines.errors import EXIT_DONE, UsageError
 from pipelines.evaluate.records.options import (
+    Alignment,
+    BaselineName,
     BaselineOptions,
     DepthChoice,
+    Device,
     EvaluationOptions,
+    MetricName,
     RenderingOptions,
+    SweepName,
     SystemOptions,
+    TestSetName,
     TruthOptions,
 )
-from scenegen.contract.command_line import CommandLine, quiet_pipe
+from scenegen.contract.command_line import CommandLine
 from scenegen.contract.help_page import MAIN, HelpGroups
-
-BaselineChoice = Literal[
-    "visible_points", "visible_surface", "convex_hull", "nearest_asset", "mean_shape", "ground_truth"
-]
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,13 @@ class EvaluateCommand:
     """Weights of encoders that are not in --checkpoint: dinov2=FILE moge2=FILE."""
     save_predictions: Path | None = None
     """A folder that keeps what --checkpoint makes, to be judged again with --predictions fixer=DIR."""
-    baseline: tuple[BaselineChoice, ...] = ()
+    baseline: tuple[BaselineName, ...] = ()
     """Baselines, which need no network. nearest_asset and mean_shape know the training assets; ground_truth is the
     truth sampled a second time, the ceiling."""
     baseline_assets: Path | None = None
     """Objects tables whose assets of the split train are known to nearest_asset and mean_shape. Default: the tables of
     the ground truth."""
-    test_set: Literal["own", "arsg", "front3d", "gen3dsr", "scannet"] = "own"
+    test_set: TestSetName = "own"
     """The ground truth: own (a dataset of scenegen, --shards), or a public test set in its own layout (--root)."""
     shards: Path | None = None
     """A dataset of scenegen, for --test-set own."""
@@ -60,9 +63,9 @@ class EvaluateCommand:
     """Folder of a public test set."""
     assets: Path | None = None
     """Asset meshes of --test-set arsg: ASSETS/<sha256>/mesh.ply."""
-    sweep: tuple[Literal["alpha", "merged", "occlusion", "components"], ...] = ()
+    sweep: tuple[SweepName, ...] = ()
     """Robustness to distorted depth (alpha) or merged masks; scores by occlusion or by number of mask components."""
-    metrics: tuple[Literal["geometry", "colour", "frechet", "fid", "clip"], ...] = ("geometry",)
+    metrics: tuple[MetricName, ...] = ("geometry",)
     """Beside geometry, on renders from visible and unseen views: colour (PSNR), frechet, fid and clip. fid and clip
     need their weights."""
     inception_weights: Path | None = None
@@ -74,7 +77,7 @@ class EvaluateCommand:
     test sets, and with --depth-weights, it runs now (moge2, depth_pro, vggt)."""
     depth_weights: Path | None = None
     """Weights of the depth estimator, a file or folder. Default: the Hugging Face cache."""
-    alignment: Literal["gt_affine", "gt_scale", "none"] = "gt_affine"
+    alignment: Alignment = "gt_affine"
     """How estimated depth is brought to metres: fitted to the exact depth (official), its scale only, or not at all."""
     alpha: float = 1.0
     """Share of estimated depth in the mix with exact depth."""
@@ -93,7 +96,7 @@ class EvaluateCommand:
     """Outputs of gen3dsr and midi: as they are, or moved as a whole by a similarity onto the visible points."""
     seed: int = 0
     """The seed of sampled points, of drawn pairs and of confidence intervals."""
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Device = "cpu"
     """Where nearest neighbours are searched and images are rendered."""
     threads: int = 1
     """CPU threads of the search; -1 takes all."""
@@ -167,32 +170,15 @@ COMMAND_LINE = CommandLine("fixer-evaluate", EvaluateCommand)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; errors that a user can act on are a line or two, ours keep their traceback."""
-    try:
-        with quiet_pipe():
-            return COMMAND_LINE.parse(sys.argv[1:] if arguments is None else arguments).run()
-    except PipelineError as error:
-        return _complain(str(error), error.exit_code)
-    except OSError as error:  # files that are not there, full disks
-        return _complain(str(error), EXIT_ERROR)
-    except KeyboardInterrupt:
-        return _complain("interrupted; nothing was written", EXIT_INTERRUPTED)
-    except ValueError as error:
-        from models.checkpoints import CheckpointError  # not above: it loads torch, which the help must not
-
-        if not isinstance(error, CheckpointError):
-            raise
-        return _complain(str(error), EXIT_ERROR)
+    """Run the command; returns its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    command = COMMAND_LINE.parse(given)
+    return run_command(COMMAND_LINE.program, command.run, "interrupted; nothing was written")
 
 
 def script() -> None:
     """The console script."""
     sys.exit(main())
-
-
-def _complain(message: str, code: int) -> int:
-    sys.stderr.write(f"fixer-evaluate: {message}\n")
-    return code
 
 
 if __name__ == "__main__":
