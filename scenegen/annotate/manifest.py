@@ -1,14 +1,13 @@
 """What is known of each estimator without loading it: assets_manifest/estimators.jsonl."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scenegen.annotate.weights import with_tuples
+from scenegen.annotate.weights import read_manifest
 from scenegen.contract.sidecar import GROUND_TRUTH, AlignmentKind, EstimatorMeta, Kind, check_kind
-from scenegen.errors import SceneGenError, UsageError
+from scenegen.errors import UsageError
 
 MANIFEST = Path(__file__).parents[2] / "assets_manifest" / "estimators.jsonl"
 SIMULATED = "simulated"
@@ -69,15 +68,7 @@ class EstimatorRecord:
 
 def read_estimators(path: Path = MANIFEST) -> dict[str, EstimatorRecord]:
     """Name to record, in the manifest's order. Raises SceneGenError naming the first line that is not a record."""
-    records: dict[str, EstimatorRecord] = {}
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        try:
-            raw = json.loads(line)
-            record = EstimatorRecord(**with_tuples(raw))
-        except (ValueError, TypeError, KeyError) as error:
-            raise SceneGenError(f"{path}:{number} is not an estimator ({error}); mend or remove the line") from None
-        records[record.name] = record
-    return records
+    return {record.name: record for record in read_manifest(path, EstimatorRecord, "an estimator")}
 
 
 def choose_estimators(names: str) -> list[EstimatorRecord]:

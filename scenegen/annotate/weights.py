@@ -2,14 +2,17 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from scenegen.errors import SceneGenError, UsageError
 
 _HASH_CHUNK = 8 << 20
+
+RecordT = TypeVar("RecordT")
 
 
 class MissingWeightsError(SceneGenError):
@@ -47,9 +50,19 @@ class WeightsRecord(Protocol):
     def needs_weights(self) -> bool: ...
 
 
-def with_tuples(line: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of a manifest with its lists as tuples, as records have them."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in line.items()}
+def read_manifest(path: Path, record: Callable[..., RecordT], what: str) -> list[RecordT]:
+    """The records of a manifest with one JSON object a line. what: a record in words, for the message.
+
+    Raises SceneGenError naming the first line that is not a record.
+    """
+    records = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            raw = json.loads(line)
+            records.append(record(**{name: tuple(v) if isinstance(v, list) else v for name, v in raw.items()}))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise SceneGenError(f"{path}:{number} is not {what} ({error}); mend or remove the line") from None
+    return records
 
 
 @dataclass(frozen=True, slots=True)

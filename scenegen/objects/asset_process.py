@@ -33,7 +33,7 @@ _CRASHES = 2  # of the process, until the asset is recorded as failed
 
 @dataclass(frozen=True, slots=True)
 class AssetWork:
-    """What the child process is told.
+    """What the child process needs to know.
 
     location: of the tables. config: says in which stores the assets are, and how the scenes are rendered.
     view_timeout_s: time limit of one view. target: the function that the child serves; see `serve`.

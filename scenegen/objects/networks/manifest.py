@@ -1,12 +1,11 @@
 """What is known of each feature extractor without loading it: assets_manifest/extractors.jsonl."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenegen.annotate.weights import Weights, require, with_tuples
-from scenegen.errors import SceneGenError, UsageError
+from scenegen.annotate.weights import Weights, read_manifest, require
+from scenegen.errors import UsageError
 
 MANIFEST = Path(__file__).parents[3] / "assets_manifest" / "extractors.jsonl"
 OFFLINE = "efficientnet_lite0"
@@ -43,15 +42,7 @@ class ExtractorRecord:
 
 def read_extractors(path: Path = MANIFEST) -> dict[str, ExtractorRecord]:
     """Name to record. Raises SceneGenError naming the first line that is not a record."""
-    records: dict[str, ExtractorRecord] = {}
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        try:
-            raw = json.loads(line)
-            record = ExtractorRecord(**with_tuples(raw))
-        except (ValueError, TypeError, KeyError) as error:
-            raise SceneGenError(f"{path}:{number} is not an extractor ({error}); mend or remove the line") from None
-        records[record.name] = record
-    return records
+    return {record.name: record for record in read_manifest(path, ExtractorRecord, "an extractor")}
 
 
 def choose_extractor(name: str) -> ExtractorRecord:
