@@ -1,4 +1,4 @@
-"""Assets turned at random."""
+"""Assets rotated at random."""
 
 import numpy as np
 import pytest
