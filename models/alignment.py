@@ -6,6 +6,7 @@ Shapes: B batch items, L or N tokens, C channels.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -16,10 +17,9 @@ def alignment_per_item(student: Tensor, teacher: Tensor, tokens_per_item: tuple[
     An item without tokens gets 0.
     """
     with torch.autocast(student.device.type, enabled=False):
-        student, teacher = student.float(), teacher.float()
-        lengths = [torch.linalg.vector_norm(x, dim=-1).clamp_min(1e-6) for x in (student, teacher)]
-        # Dividing the products and not the vectors stores two tensors of the tokens' size fewer for the backward pass.
-        cosine = torch.linalg.vecdot(student, teacher) / (lengths[0] * lengths[1])
+        unit_student = F.normalize(student.float(), dim=-1, eps=1e-6)
+        unit_teacher = F.normalize(teacher.float(), dim=-1, eps=1e-6)
+        cosine = (unit_student * unit_teacher).sum(-1)
     if tokens_per_item is None:
         return -cosine.mean(1)
     return torch.stack([-part.sum() / max(len(part), 1) for part in cosine.split(tokens_per_item)])
