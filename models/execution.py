@@ -80,7 +80,8 @@ def compile_blocks(network: nn.Module, *, ragged: bool = True, **options: Any) -
         would need a graph for each batch, so leave them out where that is used.
     """
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _MOST_GRAPHS)
-    for part in network.modules():
+    parts: Iterator[Any] = network.modules()
+    for part in parts:
         execution, varies = getattr(part, "execution", None), getattr(part, "ragged", False)
         if not isinstance(execution, Execution) or (varies and not ragged):
             continue

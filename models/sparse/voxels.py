@@ -100,7 +100,7 @@ class _Spread(torch.autograd.Function):
         return x_BC.index_select(0, batch_N)
 
     @staticmethod
-    def backward(ctx: Any, grad_NC: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad_NC: Tensor) -> tuple[Tensor, None]:
         (batch_N,) = ctx.saved_tensors
         of_item_BN = torch.arange(ctx.items, device=batch_N.device)[:, None] == batch_N
         with torch.autocast(grad_NC.device.type, enabled=False):

@@ -57,7 +57,8 @@ def steps(size: str, data: Path, run: Path) -> list[Step]:
 
     def training(name: str, limit_s: float, stage: str, *options: str, **more: Any) -> Step:
         script = "tests/benchmarks/gpu_training.py"
-        return Step(name, limit_s, (script, "--size", size, "--stage", stage, "--steps", "4", *options), **more)
+        count = "1" if tiny else "4"
+        return Step(name, limit_s, (script, "--size", size, "--stage", stage, "--steps", count, *options), **more)
 
     def completion(name: str, limit_s: float, *options: str) -> Step:
         script = "tests/benchmarks/gpu_completion.py"

@@ -110,7 +110,8 @@ class System:
         )
 
     def _texture_sample(self, number: int) -> TextureSample:
-        voxels, edge = sphere_V3(RADII_VOXELS[number % len(RADII_VOXELS)]), self.encoders.sizes.image_px
+        radius = RADII_VOXELS[number % len(RADII_VOXELS)] / (4 if self.sizes.name == "tiny" else 1)
+        voxels, edge = sphere_V3(radius), self.encoders.sizes.image_px
         T_world_cam = torch.eye(4, dtype=torch.float64)
         T_world_cam[2, 3] = -2.0
         K_norm = torch.tensor([[1.5, 0, 0.5], [0, 1.5, 0.5], [0, 0, 1]], dtype=torch.float64)
