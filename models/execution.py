@@ -16,8 +16,8 @@ AttentionKernel = Literal["auto", "bucketed", "varlen"]
 ConvBackend = Literal["auto", "reference", "spconv"]
 Recompute = Literal["nothing", "cheap", "blocks"]
 
-# Graphs of one kind of block: for each way in which gradients pass it, each form of its context, and each second size
-# of a dimension. PyTorch's own limit of 8 is as many as a completer needs; beyond the limit it raises an error.
+# Graphs of one kind of block: for each way in which gradients pass it, each form of its context, one object or more.
+# A completer in training makes 12; beyond the limit, 8 by PyTorch's default, a whole graph is an error.
 _MOST_GRAPHS = 32
 
 

@@ -218,7 +218,8 @@ class VarlenAttention:
 def contexts_given(contexts: int, items: int) -> int:
     """How many items, the first ones, have a context: all of them; or, for guidance in one pass, all but those without
     condition, which are as many again or one that stands for them all. Raises ValueError for anything else."""
-    if items not in (contexts, contexts + 1, 2 * contexts):
+    # Not `in`: a compiler that takes both for variables compares what they are called and not what they are.
+    if not (items == contexts or items == contexts + 1 or items == 2 * contexts):
         raise ValueError(f"{contexts} contexts do not fit {items} batch items")
     return contexts
 

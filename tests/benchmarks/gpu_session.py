@@ -53,7 +53,7 @@ class Step:
 def steps(size: str, data: Path, run: Path) -> list[Step]:
     """In the order of their worth."""
     tiny = size == "tiny"
-    few, many = (("1",), ("1", "2")) if tiny else (("4",), ("4", "8", "16"))
+    few, many = (("1",), ("1", "2")) if tiny else (("4",), ("16", "8", "4"))
 
     def training(name: str, limit_s: float, stage: str, *options: str, **more: Any) -> Step:
         script = "tests/benchmarks/gpu_training.py"
@@ -73,19 +73,19 @@ def steps(size: str, data: Path, run: Path) -> list[Step]:
 
     tests = ("-m", "pytest", "-m", "gpu", "-q", "tests/models", "tests/pipelines/rendering")
     return [
-        training("texturer_compiled", 120, "texturer", "--samples", *many, "--recompute", "cheap", "--compile"),
-        training("coarse_compiled", 110, "coarse", "--samples", *many, "--recompute", "cheap", "--compile"),
+        training("texturer_compiled", 180, "texturer", "--samples", *many, "--recompute", "cheap", "--compile"),
+        training("coarse_compiled", 150, "coarse", "--samples", *many, "--recompute", "cheap", "--compile"),
         training(
-            "coarse_with_data", 80, "coarse", "--samples", many[-1], "--compile", "--data", str(data), needs_data=True
+            "coarse_with_data", 80, "coarse", "--samples", many[0], "--compile", "--data", str(data), needs_data=True
         ),
         completion("completion", 110, "--instances", "1", *(() if tiny else ("20", "100")), "--memory-gb", "24"),
         *(small(stage) for stage in SLAT_STAGES),
         Step("tests", 60, (*tests, "--collect-only") if tiny else tests, writes=False),
-        training("fine_compiled", 60, "fine", "--samples", many[-1], "--recompute", "cheap", "--compile"),
+        training("fine_compiled", 60, "fine", "--samples", many[0], "--recompute", "cheap", "--compile"),
         training("texturer_compiled_stored", 60, "texturer", "--samples", *few, "--recompute", "nothing", "--compile"),
         training("texturer", 60, "texturer", "--samples", *many, "--recompute", "cheap"),
         training("coarse", 60, "coarse", "--samples", *many, "--recompute", "cheap"),
-        training("coarse_blocks", 60, "coarse", "--samples", many[-1], "--recompute", "blocks", "--compile"),
+        training("coarse_blocks", 60, "coarse", "--samples", many[0], "--recompute", "blocks", "--compile"),
     ]
 
 

@@ -5,9 +5,10 @@
 
 Random weights, batches of the official shapes that lie on the device (tests/benchmarks/official_size.py), so that
 nothing but the device is measured; `Learner.step` with everything that training does. Two batches take turns; the
-texturer's differ in voxels. The peak is what one large bf16 matrix product reaches on the same card in the same run.
-Floating-point operations are counted from the kernels of one forward and backward pass (torch.utils.flop_counter)
-without recomputation and with attention kernels that the counter knows: the share of the peak is of useful work.
+texturer's differ in voxels. Variants share what is compiled: first_step_s of the first one is the cold start. The peak
+is what one large bf16 matrix product reaches on the same card in the same run. Floating-point operations are counted
+from the kernels of one forward and backward pass (torch.utils.flop_counter) without recomputation and with attention
+kernels that the counter knows: the share of the peak is of useful work.
 
 --data: also whole steps (coarse and fine) on a dataset, as train_on_gpu.py packs and unpacks it, through the data path,
 with as many loading processes as there are cores but one; what they take longer than steps of the same size on the
@@ -118,7 +119,6 @@ def measure(variant: Variant, given: argparse.Namespace, device: torch.device) -
     by_kind = [useful_operations(module, system.batch(given.stage, 1, first=kind), device) for kind in range(kinds)]
     operations = sum(by_kind[(first + n) % kinds] for first in (0, 1) for n in range(variant.samples)) / 2
     if variant.compiled:
-        torch.compiler.reset()
         for network in (module, *module.frozen()):
             compile_blocks(network, ragged=resolve_kernel("auto", device, torch.bfloat16) == "varlen")
     alone = Ranks(0, 1, device)
