@@ -61,6 +61,8 @@ class Skip:
 class SLatFlow(nn.Module):
     """v(x, t, context) on sparse latents. `t` comes multiplied by 1000."""
 
+    ragged = True
+
     def __init__(self, config: SLatFlowConfig, execution: Execution = DEFAULT_EXECUTION) -> None:
         super().__init__()
         c = config

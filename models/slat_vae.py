@@ -62,6 +62,7 @@ class SLatTrunk(nn.Module):
     out_layer: the head, which each network adds by itself.
     """
 
+    ragged = True
     out_layer: Linear32
 
     def __init__(self, config: SLatTrunkConfig, in_channels: int, execution: Execution) -> None:

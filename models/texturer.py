@@ -65,6 +65,8 @@ class Texturer(nn.Module):
     The base is an argument of every call and not a submodule; freeze it first with `models.weights.freeze`.
     """
 
+    ragged = True
+
     def __init__(
         self,
         config: TexturerConfig,

@@ -6,7 +6,7 @@ Shapes: x is [B, L, C] (dense) or [N, C] (sparse); q, k, v likewise with [H, D] 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -65,6 +65,10 @@ class SparseTokens:
         """Attention among the voxels of a window (Swin); windows at the border are smaller, nothing wraps around."""
         dtype = compute_dtype(voxels.device)
         return cls(voxels, voxels.windows(window, shift).plan(kernel, dtype), voxels.items.plan(kernel, dtype))
+
+    def tensors(self) -> tuple[Any, ...]:
+        """All that the layout consists of and that a block may read, for `models.execution.compile_blocks`."""
+        return self.voxels.batch_N, self.within.tensors(), self.items.tensors()
 
     def spread(self, value_BC: Tensor) -> Tensor:
         return self.voxels.spread(value_BC)

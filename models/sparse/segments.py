@@ -77,6 +77,9 @@ class AttentionPlan(Protocol):
         Rows of segments behind those with a context get zeros.
         """
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that the plan consists of."""
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -118,6 +121,10 @@ class BucketedAttention:
             source_N[bucket.rows_Sm[real].flatten()] = slot_Sm[real].flatten()
             first += bucket.rows_Sm.numel()
         return cls(segments.lengths, buckets, source_N)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        made = [self.source_N, *(x for bucket in self.buckets for x in (bucket.rows_Sm, bucket.valid_Sm))]
+        return tuple(x for x in made if x is not None)
 
     def self_attention(self, q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor) -> Tensor:
         if self.source_N is None:
@@ -162,26 +169,30 @@ def padded_length(length: int) -> int:
 class VarlenAttention:
     """PyTorch's variable-length flash kernel: no padding at all. CUDA, fp16 and bf16.
 
-    longest: of `lengths`. A compiled block looks at `lengths` only where some items have no context: a block whose
-    guards held them would be recompiled for every batch.
+    longest: an empty tensor of as many rows as the longest segment has. To a compiler the size of a tensor is a
+    variable, and a number a constant. A compiled block looks at `lengths` only where some items have no context.
     """
 
     starts: Tensor
     lengths: tuple[int, ...]
-    longest: int
+    longest: Tensor
     order_N: Tensor | None
     inverse_N: Tensor | None
 
     @classmethod
     def of(cls, segments: Segments) -> VarlenAttention:
         inverse_N = None if segments.order_N is None else segments.order_N.argsort()
-        longest = max(segments.lengths, default=0)
+        longest = torch.empty(max(segments.lengths, default=0), 0, device=segments.device)
         return cls(segments.starts, segments.lengths, longest, segments.order_N, inverse_N)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return tuple(x for x in (self.starts, self.longest, self.order_N, self.inverse_N) if x is not None)
 
     def self_attention(self, q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor) -> Tensor:
         if self.order_N is not None:
             q_NHD, k_NHD, v_NHD = (x[self.order_N] for x in (q_NHD, k_NHD, v_NHD))
-        out = self._kernel(q_NHD, k_NHD, v_NHD, self.starts, self.starts, self.longest, self.longest)
+        longest = len(self.longest)
+        out = self._kernel(q_NHD, k_NHD, v_NHD, self.starts, self.starts, longest, longest)
         return out if self.inverse_N is None else out[self.inverse_N]
 
     def cross_attention(self, q_NHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor) -> Tensor:
@@ -190,7 +201,7 @@ class VarlenAttention:
         key_starts = torch.arange(0, (B + 1) * L, L, dtype=torch.int32, device=q_NHD.device)
         k, v = k_BLHD.flatten(0, 1), v_BLHD.flatten(0, 1)
         if contexts_given(B, items) == items:
-            return self._kernel(q_NHD, k, v, self.starts, key_starts, self.longest, L)
+            return self._kernel(q_NHD, k, v, self.starts, key_starts, len(self.longest), L)
         given = self.lengths[:B]
         out = self._kernel(q_NHD[: sum(given)], k, v, self.starts[: B + 1], key_starts, max(given, default=0), L)
         return pad_rows(out, len(q_NHD))
@@ -207,7 +218,8 @@ class VarlenAttention:
 def contexts_given(contexts: int, items: int) -> int:
     """How many items, the first ones, have a context: all of them; or, for guidance in one pass, all but those without
     condition, which are as many again or one that stands for them all. Raises ValueError for anything else."""
-    if items not in (contexts, contexts + 1, 2 * contexts):
+    # Not `in`: a compiler that takes both for variables compares what they are called and not what they are.
+    if not (items == contexts or items == contexts + 1 or items == 2 * contexts):
         raise ValueError(f"{contexts} contexts do not fit {items} batch items")
     return contexts
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ class VoxelSet:
 
     coords_N4: int32 (batch, x, y, z), rows of one batch item contiguous and in batch order, any order inside.
     batch_size: number of batch items, also counting empty ones at the end.
+    batch_N: int64, batch item of every voxel.
 
     Keep one VoxelSet alive over the steps of a sampler: its neighbour maps, windows and coarser levels are
     computed on first use and then reused.
@@ -29,6 +30,7 @@ class VoxelSet:
         if coords_N4.ndim != 2 or coords_N4.shape[1] != 4:
             raise ValueError(f"coords must be [N, 4] = (batch, x, y, z), got {tuple(coords_N4.shape)}")
         self.coords_N4 = coords_N4.int()
+        self.batch_N = self.coords_N4[:, 0].long()
         counts = torch.bincount(self.batch_N, minlength=batch_size or 0).tolist()
         if batch_size is not None and len(counts) > batch_size:
             raise ValueError(f"coords name batch item {len(counts) - 1}, but batch_size is {batch_size}")
@@ -45,10 +47,6 @@ class VoxelSet:
     @property
     def device(self) -> torch.device:
         return self.coords_N4.device
-
-    @property
-    def batch_N(self) -> Tensor:
-        return self.coords_N4[:, 0].long()
 
     @cached_property
     def items(self) -> Segments:
@@ -84,14 +82,29 @@ class VoxelSet:
         return VoxelSet((base_N4[:, None] + offset_84.int()).flatten(0, 1), self.batch_size)
 
     def spread(self, x_BC: Tensor) -> Tensor:
-        """A value per batch item -> a value per voxel; [1, C] (to broadcast) or [N, C].
+        """A value per batch item -> a value per voxel; [1, C] (to broadcast) or [N, C]."""
+        return x_BC if len(x_BC) == 1 else cast(Tensor, _Spread.apply(x_BC, self.batch_N))
 
-        Copies by expand and cat rather than by index, because the gradient is then a sum per item and not an
-        atomic scatter, which on CUDA is slow and not deterministic.
-        """
-        if self.batch_size == 1:
-            return x_BC
-        return torch.cat([x_1C.expand(n, -1) for x_1C, n in zip(x_BC.split(1), self.lengths, strict=True)])
+
+class _Spread(torch.autograd.Function):
+    """x_BC -> x_BC[batch_N], with the gradient as a product with a matrix of zeros and ones.
+
+    The gradient of indexing is an atomic scatter, which on CUDA is slow and not deterministic. Copies by item instead
+    would make the graph of a compiled block depend on the number of items and on their lengths.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x_BC: Tensor, batch_N: Tensor) -> Tensor:
+        ctx.save_for_backward(batch_N)
+        ctx.items = len(x_BC)
+        return x_BC.index_select(0, batch_N)
+
+    @staticmethod
+    def backward(ctx: Any, grad_NC: Tensor) -> tuple[Tensor, None]:
+        (batch_N,) = ctx.saved_tensors
+        of_item_BN = torch.arange(ctx.items, device=batch_N.device)[:, None] == batch_N
+        with torch.autocast(grad_NC.device.type, enabled=False):
+            return of_item_BN.to(grad_NC.dtype) @ grad_NC, None
 
 
 @dataclass(frozen=True)

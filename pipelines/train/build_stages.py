@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from models.execution import Execution
+from models.execution import Execution, Recompute
 from pipelines.encoders.protocol import ImageEncoders
 from pipelines.train.data.options import DataOptions
 from pipelines.train.data.readers import DataLocation
@@ -41,7 +41,6 @@ def build_stage(name: str, config: TrainConfig, encoders: ImageEncoders, inputs:
 
 def stage_context(name: str, config: TrainConfig, encoders: ImageEncoders, inputs: StageInputs) -> StageContext:
     """What stage `name` is made from."""
-    checkpoint_blocks = config.size == "official" if config.checkpoint_blocks is None else config.checkpoint_blocks
     return StageContext(
         recipe=stage_recipe(name, config),
         sizes=system_sizes(config.size, encoders.sizes),
@@ -50,8 +49,14 @@ def stage_context(name: str, config: TrainConfig, encoders: ImageEncoders, input
         weights=inputs.weights,
         facts=inputs.facts,
         seed=config.seed,
-        execution=Execution(checkpoint_blocks=checkpoint_blocks),
+        execution=Execution(recompute=_recompute(config)),
     )
+
+
+def _recompute(config: TrainConfig) -> Recompute:
+    if config.recompute == "auto":
+        return "blocks" if config.size == "official" else "nothing"
+    return config.recompute
 
 
 def stage_recipe(name: str, config: TrainConfig) -> Recipe:

@@ -1,6 +1,8 @@
-"""Completion on one GPU: seconds an instance by step, and memory, at 5, 20 and 100 instances.
+"""Completion on one GPU: seconds an instance by step, and memory, at 1, 20 and 100 instances.
 
-    python tests/benchmarks/gpu_completion.py [--size official] [--instances 5 20 100] [--out FILE]
+    python tests/benchmarks/gpu_completion.py [--size official] [--instances 1 20 100] [--memory-gb 24] [--out FILE]
+
+--memory-gb: what completion is told to stay within, and more of which the device does not give to this process.
 
 Networks of the official sizes with random weights, official samplers (25 steps, guidance 5). The structure decoder's
 bias is set so that a random latent leaves about as many voxels as an object has; they lie scattered, not on a surface,
@@ -77,7 +79,7 @@ def occupying(decoder: SparseStructureDecoder) -> SparseStructureDecoder:
     return decoder
 
 
-def measure(pipe: FixerPipeline, count: int, settings: Settings) -> dict[str, Any]:
+def measure(pipe: FixerPipeline, count: int, settings: Settings, memory_gb: float | None = None) -> dict[str, Any]:
     rgb, ids, depth = discs(count)
     camera = Camera.from_fov(1.0, (rgb.shape[1], rgb.shape[0]))
     cuda = pipe.compute.device.type == "cuda"
@@ -85,7 +87,7 @@ def measure(pipe: FixerPipeline, count: int, settings: Settings) -> dict[str, An
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    result = pipe(rgb, ids, depth, camera, settings=settings)
+    result = pipe(rgb, ids, depth, camera, settings=settings, memory_gb=memory_gb)
     wall_s = time.perf_counter() - started
     fine = [len(one.fine_V3) for one in result.instances if one.fine_V3 is not None]
     return {
@@ -103,12 +105,16 @@ def measure(pipe: FixerPipeline, count: int, settings: Settings) -> dict[str, An
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=("official", "small", "tiny"), default="official")
-    parser.add_argument("--instances", type=int, nargs="+", default=[5, 20, 100])
+    parser.add_argument("--instances", type=int, nargs="+", default=[1, 20, 100])
     parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--memory-gb", type=float)
     parser.add_argument("--gaussians", action="store_true", help="decode Gaussians too")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     compute = ComputeDevice.choose("auto")
+    if given.memory_gb and compute.device.type == "cuda":
+        whole = torch.cuda.get_device_properties(compute.device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, given.memory_gb * 1e9 / whole))
     system = System.of(given.size, compute.device, DEFAULT_EXECUTION)
     pipe = FixerPipeline(networks(system), compute)
     settings = Settings(samplers=Samplers().with_all(steps=given.steps), gaussians=given.gaussians, clean=False)
@@ -120,10 +126,11 @@ def main() -> None:
         "torch": torch.__version__,
         "networks": pipe.networks.title,
         "sampler_steps": given.steps,
+        "memory_gb": given.memory_gb,
         "rows": [],
     }
     for count in given.instances:
-        row = measure(pipe, count, settings)
+        row = measure(pipe, count, settings, given.memory_gb)
         print(json.dumps(row), flush=True)
         result["rows"].append(row)
         if given.out:

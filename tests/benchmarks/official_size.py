@@ -34,7 +34,7 @@ from pipelines.train.data.batches import StructureBatch, TextureBatch
 from pipelines.train.data.collate import structure_batch, texture_batch
 from pipelines.train.data.randomness import draw_step
 from pipelines.train.data.samples import InstanceImages, SampleName, StructureSample, TextureSample
-from pipelines.train.settings.recipes import coarse, texturer
+from pipelines.train.settings.recipes import FlowRecipe, coarse, fine, texturer
 from pipelines.train.settings.sizes import SystemSizes, system_sizes
 from pipelines.train.stages.completer import CompleterModule
 from pipelines.train.stages.slat_common import SlatCodec
@@ -42,9 +42,10 @@ from pipelines.train.stages.structure_common import StructureCodec
 from pipelines.train.stages.texturer import TexturerModule
 
 SizeName = Literal["official", "small", "tiny"]
+StageName = Literal["coarse", "fine", "texturer"]
 KEYS = Path(__file__).parents[1] / "parity" / "fixtures" / "keys"
 PER_SCENE = 4  # objects that share a view, as the data path bundles them
-RADIUS_VOXELS = 24  # of the spheres whose surfaces stand for objects: 11,000 voxels
+RADII_VOXELS = (24, 22, 26, 23)  # of the spheres whose surfaces stand for objects: about 11,000 voxels
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
@@ -66,13 +67,24 @@ class System:
             network.to(device)
         return cls(system_sizes(size, encoders.sizes), encoders, device, execution)
 
-    def coarse(self) -> CompleterModule:
+    def module(self, stage: StageName) -> CompleterModule | TexturerModule:
+        """Of "coarse", "fine" or "texturer"."""
+        return self.texturer() if stage == "texturer" else self.completer(coarse() if stage == "coarse" else fine())
+
+    def batch(self, stage: StageName, samples: int, first: int = 0) -> StructureBatch | TextureBatch:
+        """The samples from number `first` on; the voxels of a texturer's differ."""
+        numbers = range(first, first + samples)
+        if stage == "texturer":
+            return texture_batch([self._texture_sample(number) for number in numbers]).to(self.device)
+        return structure_batch([self._structure_sample(number) for number in numbers]).to(self.device)
+
+    def completer(self, recipe: FlowRecipe) -> CompleterModule:
         with self.device:
             base = freeze(stirred(SparseStructureFlow(self.sizes.structure_flow, self.execution)))
             branch = StructureCompleter(self.sizes.completer, self.execution).start_from(base)
             encoder = freeze(SparseStructureEncoder(self.sizes.structure_encoder))
             codec = StructureCodec(encoder, freeze(SparseStructureDecoder(self.sizes.structure_decoder)))
-            return CompleterModule(stirred(branch), base, codec, self.encoders, coarse())
+            return CompleterModule(stirred(branch), base, codec, self.encoders, recipe)
 
     def texturer(self) -> TexturerModule:
         with self.device:
@@ -82,16 +94,8 @@ class System:
             codec = SlatCodec(encoder, freeze(GaussianDecoder(self.sizes.gaussian_decoder)), OFFICIAL_SLAT)
             return TexturerModule(stirred(branch), base, codec, self.encoders, texturer())
 
-    def structure_batch(self, samples: int) -> StructureBatch:
-        made = [self._structure_sample(number) for number in range(samples)]
-        return structure_batch(made).to(self.device)
-
-    def texture_batch(self, samples: int) -> TextureBatch:
-        made = [self._texture_sample(number) for number in range(samples)]
-        return texture_batch(made).to(self.device)
-
     def _structure_sample(self, number: int) -> StructureSample:
-        voxels = sphere_V3()
+        voxels = sphere_V3(RADII_VOXELS[0])
         seen = voxels[voxels[:, 0] > 40]
         return StructureSample(
             name=SampleName(0, "sphere"),
@@ -106,7 +110,8 @@ class System:
         )
 
     def _texture_sample(self, number: int) -> TextureSample:
-        voxels, edge = sphere_V3(), self.encoders.sizes.image_px
+        radius = RADII_VOXELS[number % len(RADII_VOXELS)] / (4 if self.sizes.name == "tiny" else 1)
+        voxels, edge = sphere_V3(radius), self.encoders.sizes.image_px
         T_world_cam = torch.eye(4, dtype=torch.float64)
         T_world_cam[2, 3] = -2.0
         K_norm = torch.tensor([[1.5, 0, 0.5], [0, 1.5, 0.5], [0, 0, 1]], dtype=torch.float64)
@@ -146,11 +151,11 @@ def random_official_encoders() -> OfficialEncoders:
     return OfficialEncoders(DinoVisionTransformer(dino_config(DINOV2_HUB)), moge)
 
 
-def sphere_V3() -> Tensor:
+def sphere_V3(radius: float) -> Tensor:
     """uint8 [V, 3]: the voxels that a sphere's surface passes."""
     axis = np.arange(64) + 0.5 - 32
     distance = np.sqrt(sum(np.meshgrid(axis**2, axis**2, axis**2, indexing="ij")))
-    return torch.from_numpy(np.argwhere(np.abs(distance - RADIUS_VOXELS) < 0.75).astype(np.uint8))
+    return torch.from_numpy(np.argwhere(np.abs(distance - radius) < 0.75).astype(np.uint8))
 
 
 @torch.no_grad()

@@ -3,13 +3,14 @@
 import pytest
 import torch
 from small_networks import completer_inputs, completer_pair, slat_base, structure_base, texturer_inputs, texturer_pair
+from torch.utils.flop_counter import FlopCounterMode
+from varlen_on_cpu import use_varlen_on_cpu
 
 from models.execution import Execution, compile_blocks
 from models.layers.norms import LayerNorm32, Linear32, MultiHeadRMSNorm
-from models.layers.tokens import SparseTokens
 from models.sparse.voxels import SparseTensor
 
-CHECKPOINTED = Execution(checkpoint_blocks=True)
+CHECKPOINTED = Execution(recompute="blocks")
 
 
 def run_completer(execution: Execution, compiled: bool = False):
@@ -38,8 +39,9 @@ RUNS = pytest.mark.parametrize("run", [run_completer, run_texturer], ids=["dense
 
 
 @RUNS
-def test_blocks_compile_to_one_graph_each_and_compute_the_same(run) -> None:
-    (plain, expected), (compiled, v) = run(Execution()), run(Execution(), compiled=True)
+def test_blocks_compile_to_one_graph_each_and_compute_the_same(run, monkeypatch) -> None:
+    use_varlen_on_cpu(monkeypatch)
+    (plain, expected), (compiled, v) = run(Execution()), run(Execution(recompute="cheap"), compiled=True)
     torch.testing.assert_close(v, expected, rtol=1e-4, atol=1e-5)
     expected.sum().backward()
     v.sum().backward()
@@ -55,8 +57,9 @@ def test_compiling_keeps_the_keys_of_the_state_dict() -> None:
 
 
 @RUNS
-def test_activation_checkpointing_changes_memory_and_not_gradients(run) -> None:
-    (plain, expected), (checkpointed, v) = run(Execution()), run(CHECKPOINTED)
+@pytest.mark.parametrize("recompute", ["cheap", "blocks"])
+def test_activation_checkpointing_changes_memory_and_not_gradients(run, recompute) -> None:
+    (plain, expected), (checkpointed, v) = run(Execution()), run(Execution(recompute=recompute))
     assert torch.equal(v, expected)
     expected.sum().backward()
     v.sum().backward()
@@ -78,6 +81,15 @@ def saved_bytes(execution: Execution) -> int:
 
 def test_activation_checkpointing_stores_less() -> None:
     assert saved_bytes(CHECKPOINTED) < 0.5 * saved_bytes(Execution())
+
+
+def test_what_is_cheap_to_recompute_has_no_matrix_product() -> None:
+    operations = []
+    for recompute in ("nothing", "cheap", "blocks"):
+        with FlopCounterMode(display=False) as counter:
+            run_completer(Execution(recompute=recompute))[1].sum().backward()
+        operations.append(counter.get_total_flops())
+    assert operations[0] == operations[1] < operations[2]
 
 
 @RUNS
@@ -120,27 +132,35 @@ def test_gradients_of_bf16_training_arrive_in_float32_weights() -> None:
     assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in network.parameters())
 
 
-def test_a_sparse_block_compiles_once_for_objects_of_any_size() -> None:
+def test_a_sparse_block_compiles_once_for_all_numbers_of_objects_and_voxels(monkeypatch) -> None:
+    use_varlen_on_cpu(monkeypatch)
     torch.compiler.reset()
-    network = slat_base(num_blocks=1)
-    block = network.blocks[0]
-    count = torch._dynamo.testing.CompileCounter()
-    block.compile(fullgraph=True, backend=count, dynamic=True)
-    for n in (60, 75, 81, 97):
-        x, t, cond, _ = texturer_inputs((n,))
-        h = torch.randn(n, 32)
-        block(h, network.embed_time(t), cond.scene_BTC, SparseTokens.full(x.voxels))
-    assert count.frame_count <= 2
+    network, count = slat_base(num_blocks=2), torch._dynamo.testing.CompileCounter()
+    compile_blocks(network, backend=count)
+    for lengths in ((60, 45), (40, 22, 90), (9, 8), (33, 12, 5, 61)):
+        x, t, cond, _ = texturer_inputs(lengths)
+        network(x, t, cond.scene_BTC)
+    assert count.frame_count == 1
+
+
+def test_sparse_blocks_can_be_left_uncompiled() -> None:
+    network, count = slat_base(num_blocks=1), torch._dynamo.testing.CompileCounter()
+    compile_blocks(network, ragged=False, backend=count)
+    x, t, cond, _ = texturer_inputs()
+    network(x, t, cond.scene_BTC)
+    assert count.frame_count == 0
 
 
 @pytest.mark.gpu
-def test_compiled_sparse_blocks_serve_batches_of_any_lengths_on_cuda() -> None:
-    """More batches than the compiler would make graphs for: it would raise if it made one for each."""
+@pytest.mark.parametrize("recompute", ["nothing", "cheap"])
+def test_compiled_sparse_blocks_serve_all_batches_on_cuda(recompute) -> None:
     torch.compiler.reset()
-    network = slat_base(num_blocks=2, execution=Execution(sparse_conv="reference")).cuda()
+    torch._dynamo.utils.counters.clear()
+    network = slat_base(num_blocks=2, execution=Execution(sparse_conv="reference", recompute=recompute)).cuda()
     compile_blocks(network)
     for step in range(12):
-        x, t, cond, _ = texturer_inputs((60 + 7 * step, 90 - 5 * step))
+        x, t, cond, _ = texturer_inputs((60 + 7 * step, 90 - 5 * step, *range(11, 11 + step)))
         x = SparseTensor.from_coords(x.feats.cuda(), x.coords.cuda())
         with torch.autocast("cuda", torch.bfloat16):
             network(x, t.cuda(), cond.scene_BTC.cuda()).feats.square().mean().backward()
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1

@@ -20,7 +20,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from models.execution import compile_blocks
+from models.sparse.segments import resolve_kernel
 from pipelines.errors import Interrupted, PipelineError, UsageError
 from pipelines.train.interfaces.loading import Batch, Loader
 from pipelines.train.interfaces.stage import Stage
@@ -129,8 +132,10 @@ class StageTraining:
             network.to(self._ranks.device)
         module.train()
         if self._options.compile_blocks:
+            torch.compiler.reset()  # the graphs of a former stage
+            varlen = resolve_kernel("auto", self._ranks.device, self._options.precision) == "varlen"
             for network in (module, *module.frozen()):
-                compile_blocks(network)
+                compile_blocks(network, ragged=varlen)
         return Parallel(module, self._ranks, self._options.strategy)
 
     def _train(self, batches: Iterator[Sequence[Batch]], stop: threading.Event) -> int:

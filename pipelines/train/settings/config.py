@@ -79,9 +79,9 @@ class TrainConfig:
     """With several processes: whole networks in each (ddp), or a shard of each network (fsdp)."""
     compile: bool = False
     """Compile the repeated blocks of the networks with torch.compile."""
-    checkpoint_blocks: bool | None = None
-    """Activation checkpointing: compute activations again in the backward pass, which needs less memory. Default: only
-    for --size official."""
+    recompute: Literal["auto", "nothing", "cheap", "blocks"] = "auto"
+    """Activation checkpointing, which needs less memory: compute again in the backward pass what is cheap (norms,
+    activations), or whole blocks. auto is blocks for --size official and nothing for all others."""
     workers: int | Literal["auto"] = "auto"
     """Data-loading processes of each training process; 0 loads in the training process."""
 
@@ -106,7 +106,7 @@ class TrainConfig:
         "initial weights": "init weights",
         "data": "objects mix estimators latents held-out bad-rows",
         "optimisation": "max-steps max-minutes batch-size learning-rate micro-batch-tokens seed",
-        "how it is computed": "dry-run device precision parallel compile checkpoint-blocks workers",
+        "how it is computed": "dry-run device precision parallel compile recompute workers",
         "checkpoints and results": "resume every keep keep-every validation-samples half",
     }
 
