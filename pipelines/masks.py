@@ -6,6 +6,7 @@ Shapes: H W image, h w window of it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ EDGE_SHARE = 6 / 1024
 """Of the image's width: how far the outline reaches into the mask; two erosions of radius 3 at 1024 pixels."""
 
 
+@lru_cache
 def ellipse_kernel(size: int = 7) -> Tensor:
     """[size, size] bool: rows of an ellipse, their half widths rounded to pixels."""
     radius = size // 2
@@ -47,8 +49,15 @@ def _combined(mask_HW: Tensor, kernel: Tensor, combine_: Callable[[Tensor, Tenso
     radius = kernel.shape[0] // 2
     padded = F.pad(mask_HW, (radius,) * 4)
     result = mask_HW.clone()
-    for row, column in kernel.nonzero().tolist():
-        combine_(result, padded[row : row + H, column : column + W])
+    rows_of: dict[tuple[int, ...], list[int]] = {}  # equal rows of the kernel are moved sideways once
+    for row, columns in enumerate(kernel.tolist()):
+        rows_of.setdefault(tuple(np.flatnonzero(columns).tolist()), []).append(row)
+    for (first, *others), rows in rows_of.items():
+        spread = padded[:, first : first + W].clone()
+        for column in others:
+            combine_(spread, padded[:, column : column + W])
+        for row in rows:
+            combine_(result, spread[row : row + H])
     return result
 
 

@@ -51,13 +51,14 @@ def voxelise(
     weight_P: confidence per point (1 interior, 0.5 edge of a mask); ones if not given.
     """
     weight_P = torch.ones(len(points_P3), device=points_P3.device) if weight_P is None else weight_P.float()
-    index_P3 = points_P3.double().add(0.5).mul_(resolution).floor_().long()
+    grid_3P = points_P3.T.double().add(0.5).mul_(resolution)
     if clip:
-        index_P3.clamp_(0, resolution - 1)
+        grid_3P.clamp_(0, resolution - 1)
     else:
-        inside = ((index_P3 >= 0) & (index_P3 < resolution)).all(1)
-        index_P3, weight_P = index_P3[inside], weight_P[inside]
-    code_P = (index_P3[:, 0] * resolution + index_P3[:, 1]) * resolution + index_P3[:, 2]
+        inside_P = ((grid_3P >= 0) & (grid_3P < resolution)).all(0)
+        grid_3P, weight_P = grid_3P[:, inside_P], weight_P[inside_P]
+    x_P, y_P, z_P = grid_3P.int()  # nothing is negative: this is floor
+    code_P = x_P.mul_(resolution).add_(y_P).mul_(resolution).add_(z_P)
     count = torch.bincount(code_P, minlength=resolution**3)  # counting a small grid beats sorting many points
     total = weight_P.new_zeros(resolution**3).index_add(0, code_P, weight_P)
     code_V = count.nonzero()[:, 0]

@@ -5,7 +5,9 @@ RGB: lossless WebP. Depth, ids and normals: 16-bit planes, each row stored as di
 language, and they decode several times faster than 16-bit PNG (tests/benchmarks/codecs.py).
 """
 
+import importlib.util
 import io
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,8 @@ INVALID_DEPTH_CODE = 0
 _MAX_DEPTH_CODE = 65535
 _NORMAL_STEPS = 8191  # the octahedral square [-1, 1]^2 on 1..16383 (finer steps only store noise); 0 marks invalid
 _ZSTD = pa.Codec("zstd", compression_level=3)
+_HAS_WEBP = importlib.util.find_spec("webp") is not None
+_PIXELS_AT_ONCE = 1 << 15  # decoded together, so that what is temporary takes no memory but the cache
 
 
 def encode_rgb(rgb: np.ndarray) -> bytes:
@@ -26,7 +30,7 @@ def encode_rgb(rgb: np.ndarray) -> bytes:
 
 def decode_rgb(blob: bytes) -> np.ndarray:
     """WebP (or any still image) to (H, W, 3) uint8."""
-    return np.asarray(Image.open(io.BytesIO(blob)).convert("RGB"))
+    return _decoded(blob, "RGB")
 
 
 def encode_rgba(rgba: np.ndarray) -> bytes:
@@ -39,7 +43,7 @@ def encode_rgba(rgba: np.ndarray) -> bytes:
 
 def decode_rgba(blob: bytes) -> np.ndarray:
     """WebP to (H, W, 4) uint8, straight alpha."""
-    return np.asarray(Image.open(io.BytesIO(blob)).convert("RGBA"))
+    return _decoded(blob, "RGBA")
 
 
 def encode_thumbnail(rgb: np.ndarray, longest_px: int = 160) -> bytes:
@@ -69,11 +73,22 @@ def decode_planes(blob: bytes, height: int, width: int, channels: int = 1) -> np
     raw = np.frombuffer(_ZSTD.decompress(blob, decompressed_size=2 * count), np.uint8)
     if raw.size != 2 * count:
         raise ValueError(f"a plane blob holds {raw.size} bytes instead of {2 * count}")
-    difference = raw[count:].astype(np.uint16)
-    difference <<= 8
-    difference |= raw[:count]
-    planes = np.cumsum(difference.reshape(channels, height, width), axis=-1, dtype=np.uint16)
-    return planes[0] if channels == 1 else planes.transpose(1, 2, 0)
+    low, high = raw.reshape(2, channels * height, width)
+    planes = np.empty(low.shape, np.uint16)
+    for part in _parts(*low.shape):
+        difference = high[part].astype(np.uint16)
+        difference <<= 8
+        difference |= low[part]
+        np.cumsum(difference, axis=-1, dtype=np.uint16, out=planes[part])
+    return planes if channels == 1 else planes.reshape(channels, height, width).transpose(1, 2, 0)
+
+
+def looked_up(table: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """(H, W) values of codes (H, W), for which the table must be long enough: table[code]."""
+    values = np.empty(code.shape, table.dtype)
+    for part in _parts(*code.shape):
+        table.take(code[part], out=values[part], mode="clip")  # the other mode writes to a buffer first
+    return values
 
 
 def encode_depth(depth_m: np.ndarray) -> tuple[bytes, float, float]:
@@ -98,12 +113,11 @@ def encode_depth(depth_m: np.ndarray) -> tuple[bytes, float, float]:
 
 def decode_depth(blob: bytes, offset_m: float, step_m: float, height: int, width: int) -> np.ndarray:
     """(H, W) float32 metres, NaN where invalid."""
-    code = decode_planes(blob, height, width)
-    depth = code.astype(np.float32)
-    depth *= np.float32(step_m)
-    depth += np.float32(offset_m)
-    depth[code == INVALID_DEPTH_CODE] = np.nan
-    return depth
+    table = np.arange(_MAX_DEPTH_CODE + 1, dtype=np.float32)
+    table *= np.float32(step_m)
+    table += np.float32(offset_m)
+    table[INVALID_DEPTH_CODE] = np.nan
+    return looked_up(table, decode_planes(blob, height, width))
 
 
 def encode_normals(normal: np.ndarray) -> bytes:
@@ -131,6 +145,28 @@ def decode_normals(blob: bytes, height: int, width: int) -> np.ndarray:
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     normal[(code == 0).all(axis=-1)] = np.nan
     return normal
+
+
+def _decoded(blob: bytes, mode: str) -> np.ndarray:
+    """(H, W, C) uint8. Raises ValueError or OSError for what is no image.
+
+    Where the package webp is installed (the extra "train"), it decodes: Pillow takes every WebP for an animation, which
+    takes it two to three times as long.
+    """
+    if not _HAS_WEBP or blob[8:12] != b"WEBP":
+        return np.asarray(Image.open(io.BytesIO(blob)).convert(mode))
+    import webp
+
+    try:
+        return webp.WebPData.from_buffer(blob).decode(webp.WebPColorMode[mode])
+    except webp.WebPError as error:
+        raise ValueError(f"a WebP image of {len(blob)} bytes cannot be decoded: {error}") from error
+
+
+def _parts(height: int, width: int) -> Iterator[slice]:
+    """Rows of an image that are decoded together."""
+    rows = max(1, _PIXELS_AT_ONCE // max(width, 1))
+    return (slice(start, start + rows) for start in range(0, height, rows))
 
 
 def _fold(square: np.ndarray) -> np.ndarray:

@@ -299,7 +299,7 @@ def _decode(blob: bytes, offset: float, step: float, height: int, width: int, lo
     table = offset + step * np.arange(int(code.max()) + 1)
     table = (np.exp(table) if logarithmic else table).astype(np.float32)
     table[0] = np.nan
-    return table.take(code)
+    return codecs.looked_up(table, code)
 
 
 def _errors(abs_rel: float | None, delta1: float | None) -> DepthErrors | None:

@@ -27,6 +27,19 @@ def test_rgb_is_lossless(rgb):
     assert (codecs.decode_rgb(codecs.encode_rgb(rgb)) == rgb).all()
 
 
+def test_pillow_and_the_package_webp_decode_the_same_image(monkeypatch):
+    pytest.importorskip("webp")
+    rgba = np.random.default_rng(0).integers(0, 256, (7, 5, 4), np.uint8)
+    blobs = (codecs.decode_rgb, codecs.encode_rgb(rgba[..., :3])), (codecs.decode_rgba, codecs.encode_rgba(rgba))
+    quick = [decode(blob) for decode, blob in blobs]
+    for decode, blob in blobs:
+        with pytest.raises(ValueError, match="cannot be decoded"):
+            decode(blob[:-9])
+    monkeypatch.setattr(codecs, "_HAS_WEBP", False)
+    for (decode, blob), image in zip(blobs, quick, strict=True):
+        np.testing.assert_array_equal(decode(blob), image)
+
+
 @given(SIZES.flatmap(lambda size: arrays(np.float32, size, elements=st.floats(0.125, 20, width=32))), st.data())
 def test_depth_error_is_below_half_a_millimetre_and_invalid_stays_invalid(depth, data):
     depth = depth.copy()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipelines.images import crop_box, cut, squeezed_mask
 from pipelines.train.data import errors
-from pipelines.train.data.resize import resized, resized_tensor
+from pipelines.train.data.resize import mask_of, resized, resized_tensor, squeezed_nearest
 from pipelines.train.data.samples import InstanceImages
 from pipelines.train.data.scene_views import SceneView
 from scenegen.contract.crops import object_crop
@@ -39,7 +39,7 @@ def cropped(
 
     rgb_HW3: uint8. ids_HW: instance ids. instance_id: not 0. box: (left, upper, right, lower) in pixels.
     """
-    mask_SS = torch.from_numpy(squeezed_mask(cut(ids_HW, box) == instance_id, size).copy())
+    mask_SS = mask_of(squeezed_nearest(cut(ids_HW, box), size), instance_id)
     return torch.cat([resized(cut(rgb_HW3, box), size), mask_SS[None]])
 
 

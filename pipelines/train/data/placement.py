@@ -156,8 +156,8 @@ def _squashed(cube: Cube, vertices_V3: np.ndarray) -> np.ndarray:
 
 
 def _chosen(points_P3: np.ndarray, chosen_P: np.ndarray) -> np.ndarray:
-    """Points [P, 3] where `chosen_P` is true, still column-major in memory."""
-    return np.compress(chosen_P, points_P3.T, axis=1).T
+    """Points [P, 3] where `chosen_P` is true, still column-major in memory; not copied if these are all."""
+    return points_P3 if chosen_P.all() else np.compress(chosen_P, points_P3.T, axis=1).T
 
 
 def _bounds(points_P3: np.ndarray) -> np.ndarray:

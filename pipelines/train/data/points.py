@@ -1,6 +1,6 @@
 """The visible points of an object, from a mix of true and estimated depth.
 
-Shapes: h w window of the image around the object, P points.
+Shapes: W width of the image, H its rows, h w window around the object, P points.
 """
 
 from __future__ import annotations
@@ -51,18 +51,22 @@ def visible_points(view: SceneView, seen: ViewObject, alpha: float) -> VisiblePo
     could not be aligned, the true depth is used, and the result says so (alpha 0, "gt").
     """
     left, upper, right, lower = seen.facts.visible_box_px
-    window = slice(upper, lower), slice(left, right)
-    depth_hw = view.depth_m[window]
-    mask_hw = (view.instance_id[window] == seen.instance_id) & np.isfinite(depth_hw)
-    interior_hw = interior(mask_hw, view.instance_id.shape[1])
+    window, width = (slice(upper, lower), slice(left, right)), view.depth_m.shape[1]
+    mask_hw = (view.instance_id[window] == seen.instance_id) & np.isfinite(view.depth_m[window])
+    within_P = np.flatnonzero(mask_hw)
+    sure_P = interior(mask_hw, width).ravel()[within_P]
+    row_P = within_P // (right - left)
+    pixel_P = within_P + row_P * (width - (right - left)) + (upper * width + left)
+    depth_P = view.depth_m.ravel()[pixel_P]
     estimator = GROUND_TRUTH
     if alpha > 0 and any(one.instance_id == seen.instance_id for one in view.estimate.instances):
         estimator = view.estimator
-        estimate_hw = _aligned(view, seen.instance_id, window)
-        depth_hw = np.float32(alpha) * estimate_hw + np.float32(1 - alpha) * depth_hw
-        mask_hw = mask_hw & np.isfinite(depth_hw)
-    points_P3 = unprojected(depth_hw, mask_hw, (left, upper), view.view.K_px, view.view.T_world_cam)
-    confidence_P = np.where(interior_hw[mask_hw], np.float32(1), np.float32(EDGE_CONFIDENCE))
+        depth_P = np.float32(alpha) * _aligned(view, seen.instance_id, pixel_P) + np.float32(1 - alpha) * depth_P
+        known_P = np.isfinite(depth_P)
+        if not known_P.all():
+            depth_P, pixel_P, sure_P = depth_P[known_P], pixel_P[known_P], sure_P[known_P]
+    points_P3 = unprojected(depth_P, pixel_P, width, view.view.K_px, view.view.T_world_cam)
+    confidence_P = np.where(sure_P, np.float32(1), np.float32(EDGE_CONFIDENCE))
     return VisiblePoints(points_P3, confidence_P, alpha if estimator != GROUND_TRUTH else 0.0, estimator)
 
 
@@ -75,25 +79,25 @@ def moved(points_P3: np.ndarray, linear_33: np.ndarray, offset_3: np.ndarray) ->
 
 
 def unprojected(
-    depth_hw: np.ndarray, mask_hw: np.ndarray, corner_px: tuple[int, int], K_px: np.ndarray, T_outer_cam: np.ndarray
+    depth_P: np.ndarray, pixel_P: np.ndarray, width: int, K_px: np.ndarray, T_outer_cam: np.ndarray
 ) -> np.ndarray:
-    """[P, 3] float32: the pixels of a mask at their planar depth, in the frame around the camera.
+    """[P, 3] float32: pixels at their planar depth, in the frame around the camera.
 
-    corner_px: column and row of the window's first pixel in the image that K_px (3, 3) is of. T_outer_cam: (4, 4),
-    camera (OpenCV axes) to the frame around it.
+    pixel_P: flat indices into an image of this width, which K_px (3, 3) is of. T_outer_cam: (4, 4), camera (OpenCV
+    axes) to the frame around it.
     """
-    rows, columns = np.nonzero(mask_hw)
+    row_P = pixel_P // width
+    column_P = pixel_P - row_P * width
     K, T = K_px.astype(np.float32), T_outer_cam.astype(np.float32)
-    x_w = (np.arange(mask_hw.shape[1], dtype=np.float32) + np.float32(corner_px[0] + 0.5) - K[0, 2]) / K[0, 0]
-    y_h = (np.arange(mask_hw.shape[0], dtype=np.float32) + np.float32(corner_px[1] + 0.5) - K[1, 2]) / K[1, 1]
-    depth_P = depth_hw[mask_hw]
-    camera_3P = np.stack([x_w[columns] * depth_P, y_h[rows] * depth_P, depth_P])
+    x_W = (np.arange(width, dtype=np.float32) + np.float32(0.5) - K[0, 2]) / K[0, 0]
+    y_H = (np.arange(row_P[-1] + 1 if len(row_P) else 0, dtype=np.float32) + np.float32(0.5) - K[1, 2]) / K[1, 1]
+    camera_3P = np.stack([x_W[column_P] * depth_P, y_H[row_P] * depth_P, depth_P])
     return moved(camera_3P.T, T[:3, :3], T[:3, 3])
 
 
-def _aligned(view: SceneView, instance_id: int, window: tuple[slice, slice]) -> np.ndarray:
-    """(h, w) float32: the aligned estimate in metres in a window of the image, NaN where there is none."""
+def _aligned(view: SceneView, instance_id: int, pixel_P: np.ndarray) -> np.ndarray:
+    """[P] float32: the aligned estimate in metres at pixels, by their flat indices; NaN where there is none."""
     whole = view.estimate
-    confidence = None if whole.confidence is None else whole.confidence[window]
-    part = replace(whole, map=whole.map[window], confidence=confidence)
+    confidence_P = None if whole.confidence is None else whole.confidence.ravel()[pixel_P]
+    part = replace(whole, map=whole.map.ravel()[pixel_P], confidence=confidence_P)
     return np.where(part.valid, part.aligned_to_instance_m(instance_id), np.nan)

@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from pipelines.errors import UsageError
@@ -21,7 +20,7 @@ from pipelines.train.data import errors
 from pipelines.train.data.options import Augmentation, DataOptions
 from pipelines.train.data.randomness import Stream, generator
 from pipelines.train.data.readers import Readers
-from pipelines.train.data.resize import resized, resized_tensor
+from pipelines.train.data.resize import mask_of, resized, resized_tensor, squeezed_nearest
 from scenegen.contract.dataset import Dataset
 from scenegen.contract.records import View, ViewObject
 from scenegen.contract.sidecar import DepthEstimate
@@ -37,7 +36,7 @@ class SceneView:
     place: of its row, for messages. scene_id: random; samples with the same one have the same scene image.
     number: of the view in its dataset. blurred_px: edge that its image is scaled down to and back up before the
     encoders see it; None for none. estimator: of the depth to mix in; "" for true depth alone.
-    images, ids: caches of resized maps by size.
+    images, ids, depths: caches of resized maps by size.
     """
 
     place: str
@@ -49,6 +48,7 @@ class SceneView:
     estimator: str
     images: dict[int, Tensor] = field(default_factory=dict)
     ids: dict[int, np.ndarray] = field(default_factory=dict)
+    depths: dict[int, Tensor] = field(default_factory=dict)
 
     @property
     def rgb(self) -> np.ndarray:
@@ -86,22 +86,17 @@ class SceneView:
     def mask_SS(self, instance_id: int, size: int) -> Tensor:
         """uint8, 0 or 255: the mask of one object, resized to a square and blurred like the image."""
         if size not in self.ids:
-            ids_SS = _nearest(self.instance_id.astype(np.int32), size)
-            self.ids[size] = ids_SS if self.blurred_px is None else _nearest(_nearest(ids_SS, self.blurred_px), size)
-        return torch.from_numpy((self.ids[size] == instance_id).astype(np.uint8) * 255)
+            ids_SS = squeezed_nearest(self.instance_id, size)
+            if self.blurred_px is not None:
+                ids_SS = squeezed_nearest(squeezed_nearest(ids_SS, self.blurred_px), size)
+            self.ids[size] = ids_SS
+        return mask_of(self.ids[size], instance_id)
 
     def depth_SS(self, size: int) -> Tensor:
-        """float32: true planar depth in metres, resized (nearest) like masks."""
-        return torch.from_numpy(_nearest(self.depth_m, size))
-
-
-def _nearest(map_HW: np.ndarray, size: int) -> np.ndarray:
-    """A 32-bit map, resized to a square with nearest neighbours.
-
-    Resizing ids and comparing them gives the same mask as comparing them and then `squeezed_mask`. (Pillow rounds
-    differently for 16-bit images.)
-    """
-    return np.array(Image.fromarray(map_HW).resize((size, size), Image.Resampling.NEAREST))
+        """float32: true planar depth in metres, resized (nearest) like masks. All samples of the view share it."""
+        if size not in self.depths:
+            self.depths[size] = torch.from_numpy(squeezed_nearest(self.depth_m, size))
+        return self.depths[size]
 
 
 class SceneViews:

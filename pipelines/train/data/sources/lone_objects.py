@@ -68,7 +68,8 @@ class LoneObjectSource(CatalogueSource):
         mask_HW = interior(seen_HW)
         if mask_HW.sum() < options.min_interior_px:
             raise errors.Rejected(NO_INTERIOR)
-        points_P3 = unprojected(view.depth, mask_HW, (0, 0), view.K_px, view.T_obj_cam)
+        pixel_P = np.flatnonzero(mask_HW)
+        points_P3 = unprojected(view.depth.ravel()[pixel_P], pixel_P, mask_HW.shape[1], view.K_px, view.T_obj_cam)
         fine = bool(rng.random() < FINE_SHARE)
         if options.augmentation.seen_as == "whole":
             placed = place_alone(points_P3, np.ones(len(points_P3), np.float32), mesh.vertices, transform)
