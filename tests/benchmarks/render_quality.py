@@ -1,13 +1,17 @@
 """Image error against CPU-seconds a view, for the official render settings and for ours.
 
-    python tests/benchmarks/render_quality.py [--scenes 5] [--size 80] [--reference-spp 2048] [--only ours-64,official]
+    python tests/benchmarks/render_quality.py [--scenes 5] [--size 80] [--reference-spp 2048] [--only ours-128,official]
+        [--resume]
 
 References are rendered once into --cache, as two halves with different seeds, without denoising and without adaptive
 sampling: their difference tells the reference's own noise, which is subtracted from every measured error
 (the raw figure is printed as well). PSNR is of the 8-bit image, relMSE of linear radiance: (x - r)^2 / (r^2 + 0.01).
 
 What is timed is one view, by process CPU time. Ours: scene and worker are kept, as in a run. Official: no persistent
-data, so that the scene is synchronised for the view, and Cycles' own choice of the light map's size.
+data, so that the scene is synchronised for the view, and Cycles' own choice of the light map's size. On a busy machine
+CPU-seconds can double; the mean number of samples a pixel got does not change with the load.
+
+With --resume, what a stopped run has measured is taken from --cache: for the same code and settings only.
 """
 
 import argparse
@@ -70,11 +74,16 @@ def variants() -> dict[str, Variant]:
         found[f"ours-{threshold}"] = Variant(RenderConfig(samples=256, adaptive_threshold=threshold))
     base = RenderConfig(samples=256, adaptive_threshold=0.03)
     for samples in (16, 32, 64):
-        found[f"fixed-{samples}"] = Variant(RenderConfig(samples=samples, adaptive_threshold=0.0))
+        fixed = RenderConfig(samples=samples, adaptive_threshold=0.0)
+        found[f"fixed-{samples}"] = Variant(fixed)
+        found[f"fixed-{samples}-none"] = Variant(dataclasses.replace(fixed, denoising_prefilter="NONE"))
     found["sobol-0.03"] = Variant(dataclasses.replace(base, sampling_pattern="TABULATED_SOBOL"))
     for samples, threshold in ((160, 0.025), (192, 0.03)):
         found[f"capped-{samples}-{threshold}"] = Variant(RenderConfig(samples=samples, adaptive_threshold=threshold))
-    found["prefilter-none-0.03"] = Variant(dataclasses.replace(base, denoising_prefilter="NONE"))
+    unfiltered = dataclasses.replace(base, denoising_prefilter="NONE")
+    found["prefilter-none-0.03"] = Variant(unfiltered)
+    for samples in (192, 224):
+        found[f"capped-{samples}-0.03-none"] = Variant(dataclasses.replace(unfiltered, samples=samples))
     return found
 
 
@@ -93,7 +102,10 @@ def main() -> None:
         spec = _scene(options, lambda i=index: sample_scene(config, library, list(hdris.uids), [], i), index)
         halves = _references(renderer, spec, options)
         for name, variant in chosen.items():
-            measured = _measure(renderer, spec, variant, halves)
+            kept = options.cache / f"{spec.sha256[:16]}-{options.size}-{options.reference_spp}-{name}.json"
+            if not (options.resume and kept.is_file()):
+                kept.write_text(json.dumps(_measure(renderer, spec, variant, halves)))
+            measured = json.loads(kept.read_text())
             rows[name].append({"scene": index, **measured})
             print(name, index, {k: round(v, 4) for k, v in measured.items()}, flush=True)
     if rows.get("official"):
@@ -111,6 +123,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "scenegen-references")
     parser.add_argument("--only", default="")
+    parser.add_argument("--resume", action="store_true")
     return parser.parse_args()
 
 
@@ -137,7 +150,7 @@ def _references(
                 denoise=False,
                 sampling_pattern="TABULATED_SOBOL",
             )
-            display, linear, seconds, _ = _render(renderer, spec, Variant(render, (("seed", seed),)))
+            display, linear, seconds, *_ = _render(renderer, spec, Variant(render, (("seed", seed),)))
             print(f"reference {spec.scene_index} seed {seed}: {seconds:.0f} CPU-s", flush=True)
             np.savez_compressed(file, display=display, linear=linear)
         with np.load(file) as stored:
@@ -146,7 +159,7 @@ def _references(
 
 
 def _measure(renderer: BlenderRenderer, spec: SceneSpec, variant: Variant, halves: list) -> dict[str, float]:
-    display, linear, seconds, fixed = _render(renderer, spec, variant)
+    display, linear, seconds, fixed, samples = _render(renderer, spec, variant)
     (a, a_linear), (b, b_linear) = ((d.astype(np.float64), x.astype(np.float64)) for d, x in halves)
     mse = float(np.mean((display - (a + b) / 2) ** 2))
     reference_mse = float(np.mean((a - b) ** 2)) / 4
@@ -156,6 +169,7 @@ def _measure(renderer: BlenderRenderer, spec: SceneSpec, variant: Variant, halve
     return {
         "cpu_s": seconds,
         "fixed_cpu_s": fixed,
+        "samples": samples,
         "psnr_raw_db": _psnr(mse),
         "psnr_db": _psnr(max(mse - reference_mse, 1e-3)),
         "mse": mse - reference_mse,
@@ -165,8 +179,8 @@ def _measure(renderer: BlenderRenderer, spec: SceneSpec, variant: Variant, halve
 
 def _render(
     renderer: BlenderRenderer, spec: SceneSpec, variant: Variant
-) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Display image, linear image, CPU-seconds of the view, and of the first view's synchronisation.
+) -> tuple[np.ndarray, np.ndarray, float, float, float]:
+    """Display image, linear image, CPU-seconds of the view, of the first view's synchronisation, and samples a pixel.
 
     Without persistent data the latter is the whole of a 1 spp view: what every view pays again.
     """
@@ -184,6 +198,7 @@ def _render(
         view = spec.views[0]
         show_walls(built.walls, view.unseen_walls)
         point_camera(scene, view.camera)
+        scene.view_layers[0].cycles.pass_debug_sample_count = True
         scene.cycles.samples = 1
         start = time.process_time()
         session.render("warm-up.bmp")
@@ -201,9 +216,11 @@ def _render(
         bpy.data.images["Render Result"].save_render(str(linear_file), scene=scene)
         for name, value in defaults.items():
             setattr(scene.cycles, name, value)
+    scene.view_layers[0].cycles.pass_debug_sample_count = False
     channels = read_exr(linear_file)
     linear = np.stack([next(v for k, v in channels.items() if k.endswith(f"Combined.{c}")) for c in "RGB"], axis=-1)
-    return display, linear, seconds, first
+    share = next(v for k, v in channels.items() if k.endswith("Debug Sample Count.X"))
+    return display, linear, seconds, first, float(share.mean()) * variant.render.samples
 
 
 def _psnr(mse: float) -> float:
@@ -218,6 +235,7 @@ def _report(rows: dict[str, list[dict[str, float]]], options: argparse.Namespace
         "CPU-s a view",
         "of which fixed (ours: once a scene, not included)",
         "of official",
+        "samples a pixel",
         "PSNR dB",
         "PSNR raw dB",
         "MSE",
@@ -229,7 +247,7 @@ def _report(rows: dict[str, list[dict[str, float]]], options: argparse.Namespace
     for name, m in mean.items():
         lines.append(
             f"| {name} | {m['cpu_s']:.2f} | {m['fixed_cpu_s']:.2f} "
-            f"| {m['cpu_s'] / official['cpu_s']:.0%} | {m['psnr_db']:.2f} "
+            f"| {m['cpu_s'] / official['cpu_s']:.0%} | {m['samples']:.1f} | {m['psnr_db']:.2f} "
             f"| {m['psnr_raw_db']:.2f} | {m['mse']:.2f} | {m['mse'] / official['mse']:.2f} "
             f"| {m['relmse']:.5f} | {m['relmse'] / official['relmse']:.2f} |"
         )
