@@ -320,7 +320,7 @@ def error_step(options: argparse.Namespace, sizes: Sizes, _: str) -> Iterator[Ro
     file = options.references
     if not file or not file.is_file():
         file = options.out / "references.npz"
-        make(file, sizes.scenes, 16 if options.rehearse else 512, 64)
+        make(file, sizes.scenes, *((4, 32) if options.rehearse else (1024, 96)))
     bench = Bench.open(options.device, dataset(sizes, 64, 1))
     for reference in read(file):
         for name in ("ours", "official"):
