@@ -233,6 +233,7 @@ def machine_facts() -> dict[str, Any]:
         card = subprocess.run(["nvidia-smi", *query], capture_output=True, text=True, check=False).stdout.strip()
     folders = [Path(each) for each in os.environ.get("LD_LIBRARY_PATH", "").split(":") if each]
     folders += [Path("/usr/lib/x86_64-linux-gnu"), Path("/usr/lib64"), Path("/usr/share/nvidia")]
+    folders += [file.parent for file in Path("/usr/local/nvidia").rglob("lib*") if file.is_file()]
     wanted = ("libcuda.so.1", "libnvoptix.so.1", "nvoptix.bin", "libnvidia-rtcore.so*", "libnvidia-ptxjitcompiler.so.1")
     return {
         "card": card,
@@ -242,6 +243,6 @@ def machine_facts() -> dict[str, Any]:
              if line.startswith("model name")), ""
         ),
         "bpy": version.BPY_VERSION,
-        "driver_files": [str(file) for folder in folders for name in wanted for file in folder.glob(name)],
+        "driver_files": [str(file) for folder in sorted({*folders}) for name in wanted for file in folder.glob(name)],
         "cycles_devices": json.loads(json.dumps([(each.kind, each.names) for each in devices.found()])),
     }  # fmt: skip
