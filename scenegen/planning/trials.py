@@ -29,7 +29,7 @@ from scenegen.shards.spool import SceneRecord, write_scene
 _TRIAL_LIMIT_S = 600.0
 _Sizes = tuple[tuple[int, int], ...]  # (views, resolution)
 _SIZES: _Sizes = ((1, 64), (2, 64), (2, 128))
-_GPU_SIZES: _Sizes = ((1, 256), (2, 256), (2, 1024))  # smaller images leave most of a GPU idle
+_GPU_SIZES: _Sizes = ((2, 256), (1, 1024), (4, 1024))  # smaller images leave most of a GPU idle
 _SCENES_OF_A_SIZE = 2
 _MOST_FAILED = 5
 
