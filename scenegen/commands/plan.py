@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from scenegen.commands.options import DatasetOptions, JobOptions, open_root
 from scenegen.contract.help_page import MAIN, HelpGroups
-from scenegen.errors import EXIT_DONE, UsageError
+from scenegen.errors import EXIT_DONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,8 @@ class Plan(DatasetOptions, JobOptions):
         from scenegen.planning.plan import plan, plan_elsewhere
 
         config, job = self.dataset_config(), self.job_config()
-        if self.measured and self.calibrate:
-            raise UsageError("--calibrate measures this machine, --measured is of another; give one of them")
         if self.measured:
-            said = plan_elsewhere(config, self.measured, self.deadline_hours)
+            said = plan_elsewhere(config, self.measured, self.deadline_hours, self.calibrate)
         else:
             said = plan(open_root(self.out), config, job, self.deadline_hours, self.calibrate)
         sys.stdout.write(f"{said}\n")

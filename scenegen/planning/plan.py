@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scenegen.config import DatasetConfig, JobConfig
 from scenegen.contract.storage import Root
+from scenegen.errors import UsageError
 from scenegen.jobs.resources import Machine, WorkerPlan, plan_workers, this_machine
 from scenegen.planning.calibration import FRESH_DAYS, Calibration, CalibrationStore, Setup
 from scenegen.planning.device_probe import Devices, probe
@@ -56,12 +57,16 @@ def plan(
     return "\n".join(lines)
 
 
-def plan_elsewhere(config: DatasetConfig, measured: Path, deadline_hours: float = 24.0) -> str:
+def plan_elsewhere(
+    config: DatasetConfig, measured: Path, deadline_hours: float = 24.0, measure_anew: bool = False
+) -> str:
     """The forecast of a dataset on the machine that has written a calibration, as lines for people.
 
-    measured: the file. Neither Blender nor a GPU is needed here. Raises UsageError if it is no measurement for this
-    config.
+    measured: the file. Neither Blender nor a GPU is needed here. measure_anew: what cannot be asked for as well.
+    Raises UsageError if it is asked for, or if the file is no measurement for this config.
     """
+    if measure_anew:
+        raise UsageError("--calibrate measures this machine, --measured is of another; give one of them")
     calibration = Calibration.read(measured, config)
     forecast = Forecast.of(config, calibration.setup.plan(), calibration)
     lines = [*_work_lines(config, forecast.plan), *_forecast_lines(forecast, deadline_hours, None, "that one")]
