@@ -165,11 +165,12 @@ class Laps:
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene in Blender."""
+    """A scene in Blender. applied: the settings and seeds of its images, the latest last."""
 
     bench: Bench
     spec: SceneSpec
     built: BuiltScene
+    applied: list[tuple[Settings, int]] = field(default_factory=list)
 
     def beauty(self, view_index: int, settings: Settings, seed: int = 0) -> tuple[np.ndarray, dict[str, float]]:
         """(H, W, 3) uint8 of a view, and the phases of its render. Raises SceneError if Cycles reports trouble."""
@@ -179,12 +180,14 @@ class Scene:
         self.bench.watch.marks.clear()
         start = time.perf_counter()
         with captured() as log:
-            scene.render.use_persistent_data = variant.persistent
-            beauty_settings(scene, settings.render, on_gpu)
-            scene.cycles.seed = seed
-            scene.cycles.denoising_use_gpu = on_gpu and settings.denoise_on_gpu
-            if variant.official_light_map:
-                scene.world.cycles.sampling_method = "AUTOMATIC"
+            if self.applied[-1:] != [(settings, seed)]:  # once, as in a run: setting them makes Cycles synchronise anew
+                self.applied.append((settings, seed))
+                scene.render.use_persistent_data = variant.persistent
+                beauty_settings(scene, settings.render, on_gpu)
+                scene.cycles.seed = seed
+                scene.cycles.denoising_use_gpu = on_gpu and settings.denoise_on_gpu
+                if variant.official_light_map:
+                    scene.world.cycles.sampling_method = "AUTOMATIC"
             show_walls(self.built.walls, view.unseen_walls)
             point_camera(scene, view.camera)
             file = session.render(f"rgb-{view_index}.bmp")
