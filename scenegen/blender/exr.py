@@ -14,7 +14,8 @@ _FLOAT = 2
 def read_exr(path: Path) -> dict[str, np.ndarray]:
     """The channels of a single-part, uncompressed, 32-bit float scanline EXR as {name: (H, W) float32}.
 
-    In such files from Blender all rows have the same size, so that a whole file is one NumPy view.
+    In such files from Blender all rows have the same size, so that a whole file is one NumPy view, and so is
+    each channel of it.
     Raises SceneError if the file is of another kind or cut short.
     """
     data = path.read_bytes()
@@ -31,7 +32,7 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
     if len(data) < offset + row.itemsize * height:
         raise SceneError(f"{path.name} is cut short; is the disk of the temporary folder full?")
     rows = np.frombuffer(data, row, height, offset)["data"]
-    return {name: np.ascontiguousarray(rows[:, i]) for i, name in enumerate(names)}
+    return {name: rows[:, i] for i, name in enumerate(names)}
 
 
 def _header(data: bytes) -> tuple[dict[str, bytes], int]:

@@ -1,6 +1,7 @@
 """Renders a SceneSpec: builds the scene, then all exact passes, then all RGB images."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -69,15 +70,18 @@ class BlenderRenderer:
             exact = self._render_exact(spec, built)
         refuse_troubles(log.troubles())
         beauty_settings(scene, self._config.render, self._session.device.is_gpu)
-        for index, view in enumerate(spec.views):
-            with captured() as log:
-                show_walls(built.walls, view.unseen_walls)
-                point_camera(scene, view.camera)
-                rgb = self._session.render(f"rgb-{index}.bmp")
-            refuse_troubles(log.troubles())
-            yield _images(rgb, [read_exact(path, built.instances, view.camera) for path in exact[index]])
-            for path in (rgb, *exact[index]):
-                path.unlink()
+        with ThreadPoolExecutor(1) as beside:
+            for index, view in enumerate(spec.views):
+                # Read while Cycles renders: a GPU does not wait for it.
+                passes = [beside.submit(read_exact, path, built.instances, view.camera) for path in exact[index]]
+                with captured() as log:
+                    show_walls(built.walls, view.unseen_walls)
+                    point_camera(scene, view.camera)
+                    rgb = self._session.render(f"rgb-{index}.bmp")
+                refuse_troubles(log.troubles())
+                yield _images(rgb, [each.result() for each in passes])
+                for path in (rgb, *exact[index]):
+                    path.unlink()
 
     def build(self, spec: SceneSpec) -> BuiltScene:
         """Replace the content of Blender's scene by this one. Raises AssetError, SceneError."""

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from scenegen.commands.options import DatasetOptions, JobOptions, open_root
@@ -22,19 +23,23 @@ class Plan(DatasetOptions, JobOptions):
     """The time in which the dataset should be ready; decides how many machines like this one it takes."""
     calibrate: bool = False
     """Measure this machine by rendering a few small scenes (some minutes), and store the result. Without this option
-    a stored measurement is used, or an estimate of some seconds."""
+    a stored measurement is used, or an estimate of some seconds. With GPUs, all --workers render at once."""
+    measured: Path | None = None
+    """Forecast for another machine, from the file that --calibrate has written there; nothing is measured here."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
-        MAIN: "num-scenes preset out deadline-hours calibrate",
+        MAIN: "num-scenes preset out deadline-hours calibrate measured",
         "what is made": "seed scenes-per-shard renderer",
         "how it is computed": "workers device ray-address scene-timeout",
     }
 
     def run(self) -> int:
-        from scenegen.planning.plan import plan
+        from scenegen.planning.plan import plan, plan_elsewhere
 
-        sys.stdout.write(
-            plan(open_root(self.out), self.dataset_config(), self.job_config(), self.deadline_hours, self.calibrate)
-            + "\n"
-        )
+        config, job = self.dataset_config(), self.job_config()
+        if self.measured:
+            said = plan_elsewhere(config, self.measured, self.deadline_hours, self.calibrate)
+        else:
+            said = plan(open_root(self.out), config, job, self.deadline_hours, self.calibrate)
+        sys.stdout.write(f"{said}\n")
         return EXIT_DONE

@@ -8,13 +8,14 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import scenegen
-from scenegen.config import DatasetConfig
+from scenegen.config import DatasetConfig, config_diff
+from scenegen.errors import UsageError
 from scenegen.jobs.resources import Machine, WorkerPlan
 from scenegen.planning.device_probe import Devices
 from scenegen.scenes.factory import renderer_name
@@ -42,6 +43,7 @@ class Setup:
     """The set-up for which a measurement holds; if any of it changes, a new one is needed.
 
     device: "CPU", or the kind and names of the GPUs. threads: of a worker. code: version of scenegen.
+    workers: of the machine; on GPUs all of them rendered at once when it was measured. gpus: that they share.
     """
 
     processor: str
@@ -50,6 +52,8 @@ class Setup:
     threads: int
     renderer: str
     code: str
+    workers: int = 1
+    gpus: int = 0
 
     @classmethod
     def here(
@@ -58,13 +62,31 @@ class Setup:
         """The set-up of this plan's workers. wanted: the device, auto, optix, cuda or cpu."""
         of_kind = dict(devices.kinds)
         kind = wanted.upper() if wanted.upper() in of_kind else devices.kinds[0][0]
-        gpus = f"{kind} {', '.join(sorted(set(of_kind[kind])))}" if workers.num_gpus and kind != "CPU" else "CPU"
-        code = scenegen.__version__
-        return cls(processor_name(), machine.cpus, gpus, workers.threads, renderer_name(config), code)
+        gpus = of_kind[kind] if workers.num_gpus and kind != "CPU" else ()
+        return cls(
+            processor=processor_name(),
+            cores=machine.cpus,
+            device=f"{kind} {', '.join(sorted(set(gpus)))}" if gpus else "CPU",
+            threads=workers.threads,
+            renderer=renderer_name(config),
+            code=scenegen.__version__,
+            workers=workers.workers,
+            gpus=len(gpus),
+        )
+
+    def plan(self) -> WorkerPlan:
+        """The workers of that machine."""
+        cores = self.cores / self.workers
+        return WorkerPlan(self.workers, self.threads, cores, self.gpus / self.workers, recycle_rss_bytes=0)
 
     def describe(self) -> str:
         each = f"{self.threads} thread{'s' if self.threads > 1 else ''} a worker"
-        return f"{self.processor}, {self.cores} cores, {self.device}, {each}, {self.renderer}, scenegen {self.code}"
+        many = f"{self.gpus} x " if self.gpus > 1 else ""
+        sharing = f"{self.workers} worker{'s' if self.workers > 1 else ''} at once, " if self.gpus else ""
+        return (
+            f"{self.processor}, {self.cores} cores, {many}{self.device}, {sharing}{each}, {self.renderer}, "
+            f"scenegen {self.code}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +94,8 @@ class Calibration:
     """Costs of a scene and how they were measured.
 
     date: ISO. trials: what was rendered. seconds: of one worker. error: the largest relative error of the model in the
-    trials. share: the share of a core that the trials got; well below 1, something else was running.
+    trials. share: the share of a core that the trials got; on a CPU, well below 1, something else was running.
+    config: the `cost_facts` for which it holds; older files, the reference among them, do not tell.
     """
 
     setup: Setup
@@ -82,6 +105,7 @@ class Calibration:
     bytes: Cost
     error: float
     share: float
+    config: dict[str, Any] = field(default_factory=dict)
 
     @property
     def age_days(self) -> int:
@@ -89,10 +113,15 @@ class Calibration:
 
     def describe(self) -> list[str]:
         """Lines for people: when, with which trials, on what, and how busy the machine was."""
-        busy = "idle otherwise" if self.share > _IDLE_SHARE else f"busy: the trials got {self.share:.0%} of a core"
+        if self.setup.gpus:
+            busy = f"a worker's own processor was busy {self.share:.0%} of the time"
+        elif self.share > _IDLE_SHARE:
+            busy = "the machine was idle otherwise"
+        else:
+            busy = f"the machine was busy: the trials got {self.share:.0%} of a core"
         return [
-            f"measured here on {self.date}: {self.trials}; the model misses them by up to {self.error:.0%}",
-            f"measured on {self.setup.describe()}; the machine was {busy}",
+            f"measured on {self.date}: {self.trials}; the model misses them by up to {self.error:.0%}",
+            f"measured on {self.setup.describe()}; {busy}",
         ]
 
     def to_json(self) -> str:
@@ -107,6 +136,27 @@ class Calibration:
             raise ValueError("a scene cannot cost that")
         date.fromisoformat(raw["date"])
         return cls(**{**raw, **costs, "setup": Setup(**raw["setup"])})
+
+    @classmethod
+    def read(cls, file: Path, config: DatasetConfig) -> "Calibration":
+        """What another machine has measured for such a config. Raises UsageError for anything else."""
+        again = "Measure on that machine, with the options of this dataset: scenegen plan --calibrate"
+        try:
+            found = cls.from_json(file.read_text())
+            if not found.config:
+                raise ValueError("it does not say for which config it holds")
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}. {again}") from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UsageError(f"{file} holds no measurement that this version of scenegen can read. {again}") from None
+        if found.setup.code != scenegen.__version__:
+            raise UsageError(
+                f"{file} was measured with scenegen {found.setup.code}, and this is {scenegen.__version__}. {again}"
+            )
+        different = [*config_diff(found.config, cost_facts(config))]
+        if different:
+            raise UsageError(f"{file} was measured for another config ({', '.join(different)}). {again}")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +185,17 @@ class CalibrationStore:
             return None
         return calibration
 
-    def save(self, calibration: Calibration, config: DatasetConfig) -> None:
-        """Store it whole or not at all. If the folder cannot be written, that is said and nothing else happens."""
+    def save(self, calibration: Calibration, config: DatasetConfig) -> Path | None:
+        """Store it whole and return where; or say that it cannot be done, and go on."""
         path = self._path(calibration.setup, config)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self.folder, delete=False) as file:
                 file.write(calibration.to_json())
-            Path(file.name).replace(path)
+            return Path(file.name).replace(path)
         except OSError as error:
             self.say(f"the calibration could not be kept ({error}); XDG_CACHE_HOME names another place")
+            return None
 
     def _path(self, setup: Setup, config: DatasetConfig) -> Path:
         key = json.dumps([dataclasses.asdict(setup), cost_facts(config)], sort_keys=True)
@@ -152,8 +203,9 @@ class CalibrationStore:
 
 
 def cost_facts(config: DatasetConfig) -> dict[str, Any]:
-    """All settings of a config that change what a scene costs, except those that the model extrapolates."""
-    facts = {name: value for name, value in config.to_dict().items() if name not in _IRRELEVANT}
+    """All settings of a config that change what a scene costs, as JSON, except those that the model extrapolates."""
+    stored = json.loads(json.dumps(config.to_dict()))
+    facts = {name: value for name, value in stored.items() if name not in _IRRELEVANT}
     camera = {name: value for name, value in facts["camera"].items() if name not in _EXTRAPOLATED}
     return {**facts, "camera": camera}
 

@@ -36,6 +36,11 @@ class Forecast:
         return self.config.num_scenes * self.seconds / self.plan.workers / 3600
 
     @property
+    def gpu_days(self) -> float:
+        """Days of one GPU; 0 where none is used."""
+        return self.total_hours * self.plan.workers * self.plan.num_gpus / 24
+
+    @property
     def total_bytes(self) -> float:
         return self.config.num_scenes * self.bytes
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scenegen.config import DatasetConfig, JobConfig
 from scenegen.contract.storage import Root
+from scenegen.errors import UsageError
 from scenegen.jobs.resources import Machine, WorkerPlan, plan_workers, this_machine
 from scenegen.planning.calibration import FRESH_DAYS, Calibration, CalibrationStore, Setup
 from scenegen.planning.device_probe import Devices, probe
@@ -42,7 +43,9 @@ def plan(
     store = CalibrationStore.of_this_user(lines.append)
     costs: Calibration | Estimate | None = None if measure_anew else store.load(setup, config)
     if costs is None and (measure_anew or config.renderer == "boxes"):  # measuring takes seconds with boxes
-        costs = measure(config, job, setup, store)
+        costs, kept = measure(config, job, setup, store)
+        if kept and measure_anew:
+            lines.append(f"kept in {kept}; with a copy of it, elsewhere: scenegen plan --measured FILE")
     if costs is None and workers.num_gpus:
         workers = plan_workers(this_machine(), config, replace(job, device="cpu"))
         lines.append(f"no scene was measured on {setup.device} yet, so what follows is of the CPU alone")
@@ -54,16 +57,33 @@ def plan(
     return "\n".join(lines)
 
 
+def plan_elsewhere(
+    config: DatasetConfig, measured: Path, deadline_hours: float = 24.0, measure_anew: bool = False
+) -> str:
+    """The forecast of a dataset on the machine that has written a calibration, as lines for people.
+
+    measured: the file. Neither Blender nor a GPU is needed here. measure_anew: what cannot be asked for as well.
+    Raises UsageError if it is asked for, or if the file is no measurement for this config.
+    """
+    if measure_anew:
+        raise UsageError("--calibrate measures this machine, --measured is of another; give one of them")
+    calibration = Calibration.read(measured, config)
+    forecast = Forecast.of(config, calibration.setup.plan(), calibration)
+    lines = [*_work_lines(config, forecast.plan), *_forecast_lines(forecast, deadline_hours, None, "that one")]
+    return "\n".join([*lines, *_origin_lines(calibration)])
+
+
 def find_devices(config: DatasetConfig) -> Devices:
     """Raises SceneGenError if Blender is asked for and does not load."""
     return probe() if config.renderer == "blender" else Devices("not used", (("CPU", ("CPU",)),))
 
 
-def measure(config: DatasetConfig, job: JobConfig, setup: Setup, store: CalibrationStore) -> Calibration:
-    """Costs measured by trial scenes, and stored. Raises SceneGenError if the trials fail."""
+def measure(
+    config: DatasetConfig, job: JobConfig, setup: Setup, store: CalibrationStore
+) -> tuple[Calibration, Path | None]:
+    """Costs measured by trial scenes, and where they are stored. Raises SceneGenError if the trials fail."""
     calibration = calibrate(config, job.device, setup)
-    store.save(calibration, config)
-    return calibration
+    return calibration, store.save(calibration, config)
 
 
 def measured_costs(
@@ -80,7 +100,7 @@ def measured_costs(
         say(f"forecast from what was measured here on {stored.date}")
         return stored
     say("measuring a few trial scenes, for this run and later ones")
-    return measure(config, job, setup, store)
+    return measure(config, job, setup, store)[0]
 
 
 def _with_gpus(machine: Machine, devices: Devices) -> Machine:
@@ -116,7 +136,7 @@ def _machine_lines(devices: Devices, machine: Machine, root: Root, free: int | N
 
 
 def _work_lines(config: DatasetConfig, workers: WorkerPlan) -> list[str]:
-    gpu = f", {workers.num_gpus:g} GPU each" if workers.num_gpus else ""
+    gpu = f", {workers.num_gpus:.3g} GPU each" if workers.num_gpus else ""
     camera = config.camera
     return [
         f"dataset  {config.num_scenes} scenes x {camera.num_views} views at {camera.resolution_px} px, "
@@ -125,15 +145,16 @@ def _work_lines(config: DatasetConfig, workers: WorkerPlan) -> list[str]:
     ]
 
 
-def _forecast_lines(forecast: Forecast, deadline_hours: float, free: int | None) -> list[str]:
+def _forecast_lines(forecast: Forecast, deadline_hours: float, free: int | None, which: str = "this one") -> list[str]:
     config, workers = forecast.config, forecast.plan
     machines = forecast.machines_for(deadline_hours)
     gpus = f", {math.ceil(machines * workers.workers * workers.num_gpus)} GPUs in all" if workers.num_gpus else ""
+    days = f"; {forecast.gpu_days:,.1f} GPU-days" if workers.num_gpus else ""
     shard_bytes = config.scenes_per_shard * forecast.bytes
     shard_hours = config.scenes_per_shard * forecast.seconds / 3600
     lines = [
-        forecast.describe(),
-        f"for {deadline_hours:g} h it takes {machines} machine{'s' if machines > 1 else ''} like this one{gpus}",
+        f"{forecast.describe()}{days}",
+        f"for {deadline_hours:g} h it takes {machines} machine{'s' if machines > 1 else ''} like {which}{gpus}",
         f"a shard is about {readable_bytes(shard_bytes)} and {readable_hours(shard_hours)} of one worker",
     ]
     fitting = int(min(_GOOD_SHARD_BYTES / forecast.bytes, _GOOD_SHARD_HOURS * 3600 / forecast.seconds))

@@ -1,11 +1,14 @@
 """The measurement: small scenes made with the real renderer, and the costs that follow from them.
 
 A scene costs a fixed part, a part for each view and a part for each pixel; trials of a few sizes tell these apart.
+Workers that share GPUs slow each other down, so that all of them make every trial scene at the same time.
 """
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
@@ -17,14 +20,16 @@ from scenegen.config import DatasetConfig
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneError, SceneGenError
 from scenegen.jobs.child import ChildDiedError, ChildTimeoutError, KillableChild
-from scenegen.planning.calibration import Calibration, Cost, Setup
+from scenegen.planning.calibration import Calibration, Cost, Setup, cost_facts
 from scenegen.scenes.factory import open_tools, shard_meta
 from scenegen.scenes.maker import SceneTools, make_scene
 from scenegen.scenes.worker_job import WorkerJob
 from scenegen.shards.spool import SceneRecord, write_scene
 
 _TRIAL_LIMIT_S = 600.0
-_SIZES = ((1, 64), (2, 64), (2, 128))  # (views, resolution)
+_Sizes = tuple[tuple[int, int], ...]  # (views, resolution)
+_SIZES: _Sizes = ((1, 64), (2, 64), (2, 128))
+_GPU_SIZES: _Sizes = ((2, 256), (1, 1024), (4, 1024))  # smaller images leave most of a GPU idle
 _SCENES_OF_A_SIZE = 2
 _MOST_FAILED = 5
 
@@ -74,26 +79,48 @@ class TrialBench:
         self.child.close()
 
 
-def calibrate(config: DatasetConfig, device: str, setup: Setup) -> Calibration:
-    """Make a few small scenes with one worker; the first one warms the process up and is not counted.
+def calibrate(config: DatasetConfig, device: str, setup: Setup, sizes: _Sizes | None = None) -> Calibration:
+    """Make a few small scenes; the first one warms the processes up and is not counted.
 
+    One worker makes them, but for GPUs all of the set-up's. sizes: (views, resolution) of each scene.
     Raises SceneGenError if scenes fail or take too long.
     """
-    bench = TrialBench.open(config, device, setup.threads)
+    sizes = sizes or (_GPU_SIZES if setup.gpus else _SIZES)
     try:
-        bench.make(WARM_UP)
-        trials = [*_trials(bench)]
+        with _workers(config, device, setup.threads, setup.workers if setup.gpus else 1) as make:
+            make(WARM_UP)
+            trials = [*_trials(make, sizes)]
     except ChildTimeoutError as timeout:
         raise SceneGenError(f"a trial scene {timeout}, so nothing can be forecast") from None
-    finally:
-        bench.close()
     share = sum(trial.cpu_s for trial in trials) / sum(trial.wall_s for trial in trials)
     seconds = [_worker_seconds(trial, setup) for trial in trials]
     cost, error = fit([trial.size for trial in trials], seconds)
     size, _ = fit([trial.size for trial in trials], [float(trial.bytes) for trial in trials])
-    sizes = ", ".join(f"{views} x {px} px" for views, px in _SIZES)
-    made = f"{len(trials)} scenes with views of {sizes}"
-    return Calibration(setup, date.today().isoformat(), made, cost, size, error, min(1.0, share))
+    made = f"{len(trials)} scenes with views of {', '.join(f'{views} x {px} px' for views, px in sizes)}"
+    today = date.today().isoformat()
+    return Calibration(setup, today, made, cost, size, error, min(1.0, share), cost_facts(config))
+
+
+@contextmanager
+def _workers(config: DatasetConfig, device: str, threads: int, count: int) -> Iterator[Callable[[TrialSize], Trial]]:
+    """A function by which `count` processes make the same scene at the same time: their mean trial."""
+    benches = [TrialBench.open(config, device, threads) for _ in range(count)]
+
+    def make(size: TrialSize) -> Trial:
+        made = [*pool.map(lambda bench: bench.make(size), benches)]
+        failed = [trial for trial in made if trial.failure]
+        if failed:
+            return failed[0]
+        wall_s, cpu_s = (float(np.mean([getattr(trial, name) for trial in made])) for name in ("wall_s", "cpu_s"))
+        return replace(made[0], wall_s=wall_s, cpu_s=cpu_s)
+
+    # A child dies with the thread that started it: the threads stay until the end.
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            yield make
+        finally:
+            for bench in benches:
+                bench.close()
 
 
 def fit(sizes: Sequence[TrialSize], costs: Sequence[float]) -> tuple[Cost, float]:
@@ -129,11 +156,11 @@ def _tools(config: DatasetConfig, device: str, threads: int) -> SceneTools:
     return open_tools(WorkerJob("", 0, config, shard_meta(config), device, threads))
 
 
-def _trials(bench: TrialBench) -> Iterator[Trial]:
+def _trials(make: Callable[[TrialSize], Trial], sizes: _Sizes) -> Iterator[Trial]:
     """The same scenes in every size: the first ones that can be made. Raises SceneGenError after several failures."""
     left = _SCENES_OF_A_SIZE
     for scene in range(1, 1 + _SCENES_OF_A_SIZE + _MOST_FAILED):
-        trials = [bench.make(TrialSize(scene, *size)) for size in _SIZES]
+        trials = [make(TrialSize(scene, *size)) for size in sizes]
         failures = [trial.failure for trial in trials if trial.failure]
         if not failures:
             yield from trials

@@ -1,12 +1,13 @@
 """Makes one scene: samples it, renders it, computes the facts of each view, checks the rows against the contract."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from scenegen.config import DatasetConfig
-from scenegen.contract.records import OPAQUE, Scene, SceneObject, View
+from scenegen.contract.records import OPAQUE, Scene, SceneObject, View, ViewImages
 from scenegen.contract.schema import decode_facts, decode_view, encode_view
 from scenegen.contract.validate import scene_problems, view_problems
 from scenegen.errors import AssetError, SceneError
@@ -93,18 +94,29 @@ def _scene_object(placed: PlacedObject, library: Library) -> SceneObject:
 def _views(spec: SceneSpec, scene: Scene, tools: SceneTools, transparent: str) -> Iterator[pa.RecordBatch]:
     """The encoded rows. Each is decoded again and checked against the contract.
 
-    Raises AssetError like the renderer, SceneError for a row that breaks the contract.
+    That happens in a thread while the next view is rendered, so that a GPU does not wait for it: Blender renders
+    without the interpreter's lock. Raises AssetError like the renderer, SceneError for a row that breaks the contract.
     """
     caster = SceneCaster.of(spec, tools.library)
-    count = 0
-    for index, images in enumerate(tools.renderer.render(spec)):
+
+    def row_of(index: int, images: ViewImages) -> pa.RecordBatch:
         camera = spec.views[index].camera
         facts = object_facts(spec, index, images.instance_id, caster, through_glass=transparent == OPAQUE)
         row = encode_view(spec.scene_index, index, camera.K_px, camera.matrix_world, images, facts)
         for problem in view_problems(_decoded(row), scene):
             raise SceneError(f"view {index} breaks the contract: {problem}")
-        count += 1
-        yield row
+        return row
+
+    count = 0
+    with ThreadPoolExecutor(1) as beside:
+        before: Future[pa.RecordBatch] | None = None
+        for index, images in enumerate(tools.renderer.render(spec)):
+            if before:
+                yield before.result()  # one at a time: images of many views would fill the memory
+            before = beside.submit(row_of, index, images)
+            count += 1
+        if before:
+            yield before.result()
     if count != len(spec.views):
         raise SceneError(f"the renderer gave {count} views of {len(spec.views)}")
 

@@ -1,5 +1,6 @@
 """Hours, time limits and machines from the costs of a scene; and where costs come from when nobody can wait."""
 
+import math
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,13 +10,14 @@ import pytest
 
 from scenegen.config import DEFAULT_SCENE_TIMEOUT_S, DatasetConfig, JobConfig, PlacementConfig, preset
 from scenegen.contract.storage import Root
+from scenegen.errors import UsageError
 from scenegen.jobs.resources import Machine, plan_workers
 from scenegen.planning import plan as planning
 from scenegen.planning import reference
-from scenegen.planning.calibration import Calibration, CalibrationStore, Cost, Setup
+from scenegen.planning.calibration import Calibration, CalibrationStore, Cost, Setup, cost_facts
 from scenegen.planning.device_probe import Devices
 from scenegen.planning.forecast import Forecast
-from scenegen.planning.trials import TrialBench, TrialSize, calibrate, fit
+from scenegen.planning.trials import Trial, TrialBench, TrialSize, calibrate, fit
 
 ARSG = preset("arsg", 100)
 BOXES = DatasetConfig(num_scenes=100, renderer="boxes", placement=PlacementConfig(num_objects=(3, 3)))
@@ -33,7 +35,7 @@ def measured(config: DatasetConfig, day: date | None = None) -> Calibration:
     """One view of one pixel is a second."""
     setup = Setup.here(config, CPU, "auto", TWO_CORES, WORKERS)
     pixel = Cost(0.0, 0.0, 1.0)
-    return Calibration(setup, (day or date.today()).isoformat(), "6 scenes", pixel, pixel, 0.1, 1.0)
+    return Calibration(setup, (day or date.today()).isoformat(), "6 scenes", pixel, pixel, 0.1, 1.0, cost_facts(config))
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def test_the_plan_answers_from_what_was_measured_and_says_when_and_on_what(here,
     long_ago = date.today() - timedelta(days=100)
     CalibrationStore(calibrations, pytest.fail).save(measured(ARSG, long_ago), ARSG)
     said = planning.plan(Root.open(tmp_path), ARSG, JobConfig())
-    assert f"measured here on {long_ago}" in said and "2 cores, CPU" in said and "blender" in said
+    assert f"measured on {long_ago}" in said and "2 cores, CPU" in said and "blender" in said
     assert "100 days ago" in said and "--calibrate" in said and "between" not in said
 
 
@@ -132,6 +134,69 @@ def test_a_gpu_that_was_never_measured_gets_the_forecast_of_the_cpu_and_is_told(
     said = planning.plan(Root.open(tmp_path), ARSG, JobConfig())
     assert "no scene was measured on OPTIX H200 yet, so what follows is of the CPU alone" in said
     assert "--calibrate" in said and "GPUs in all" not in said
+
+
+def on_two_h200(config: DatasetConfig) -> Calibration:
+    """As `measured`, on a machine with two cards that four workers share."""
+    cards = Devices("4.5", (("OPTIX", ("H200", "H200")), *CPU.kinds))
+    machine = Machine(cpus=16, memory_bytes=128 << 30, gpus=2)
+    workers = plan_workers(machine, config, JobConfig(workers=4))
+    return replace(measured(config), setup=Setup.here(config, cards, "auto", machine, workers))
+
+
+def test_what_a_machine_with_gpus_has_measured_is_forecast_on_another_without_blender(monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(planning, "probe", lambda: pytest.fail("Blender is not asked"))
+    file = tmp_path / "h200.json"
+    file.write_text(on_two_h200(ARSG).to_json())
+    days = 100 * 30 * 1024**2 / 4 / 86400  # a second a pixel, four workers
+    said = planning.plan_elsewhere(ARSG, file, deadline_hours=240)
+    assert f"{days:,.0f} days" in said and f"{2 * days:,.1f} GPU-days" in said
+    assert "workers  4, 4 threads each, 0.5 GPU each" in said and "2 x OPTIX H200, 4 workers at once" in said
+    assert f"{math.ceil(days / 10)} machines like that one, {2 * math.ceil(days / 10)} GPUs in all" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda text: "{}", "holds no measurement"),
+        (lambda text: text[: text.index('"config"')].rstrip().removesuffix(",") + "}", "holds no measurement"),
+        (lambda text: text.replace('"code": "', '"code": "0.0.'), "measured with scenegen 0.0."),
+        (lambda text: text.replace('"samples": 128', '"samples": 64'), "another config .render.samples 64 -> 128."),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_a_measurement_that_does_not_fit_is_refused_with_what_to_do(tmp_path: Path, change, complaint: str):
+    file = tmp_path / "h200.json"
+    if change:
+        file.write_text(change(on_two_h200(ARSG).to_json()))
+    with pytest.raises(UsageError, match=complaint) as refused:
+        planning.plan_elsewhere(ARSG, file)
+    assert "scenegen plan --calibrate" in str(refused.value)
+
+
+def test_workers_that_share_a_gpu_are_measured_together(monkeypatch):
+    made: list[tuple[int, TrialSize]] = []
+
+    class Bench:
+        """The second worker takes twice as long as the first."""
+
+        opened = 0
+
+        def __init__(self) -> None:
+            self.number = Bench.opened = Bench.opened + 1
+
+        def make(self, size: TrialSize) -> Trial:
+            made.append((self.number, size))
+            return Trial(size, wall_s=self.number * size.views, cpu_s=0.5, bytes=1000)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(TrialBench, "open", lambda *_: Bench())
+    setup = replace(on_two_h200(ARSG).setup, workers=2, gpus=1)
+    found = calibrate(ARSG, "optix", setup)
+    assert {number for number, _ in made} == {1, 2} and found.seconds.scene(2, 1024) == pytest.approx(2 * 1.5)
+    assert "2 workers at once" in found.describe()[1] and "busy 14% of the time" in found.describe()[1]
 
 
 def test_a_machine_that_answers_too_late_gets_a_wider_estimate_in_time():
