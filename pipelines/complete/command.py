@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from pipelines.complete.inputs.depth_units import parse_unit
 from pipelines.complete.inputs.weights import checkpoint_or_packaged, encoder_files
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError
 from scenegen.contract.help_page import MAIN, HelpGroups
@@ -269,6 +268,8 @@ class CompleteCommand:
 
     def _depth_unit_m(self) -> float | None:
         """Raises UsageError."""
+        from pipelines.complete.inputs.depth_units import parse_unit
+
         try:
             return None if self.depth_unit_m is None else parse_unit(self.depth_unit_m)
         except UsageError as error:
