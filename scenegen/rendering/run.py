@@ -91,7 +91,7 @@ def _make(run: ScenesRun, missing: Sequence[int], progress: Progress) -> bool:
         from scenegen.rendering.engine import Work, run_shards
 
         with stop_on_signal(stop):  # ray.init takes SIGTERM for itself
-            plan = plan_workers(machine, run.config, run.job)
+            plan = plan_workers(machine, run.config, run.job, run.config.count_scenes(missing))
             begin_dataset(run.root, run.stored)  # not before it is known that this machine can do what was asked
             progress.say(_describe(plan))
             job = _within_forecast(run, missing, plan, progress)
