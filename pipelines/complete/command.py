@@ -280,10 +280,12 @@ class CompleteCommand:
 
     def _depth_unit_m(self) -> float | None:
         """Raises UsageError."""
+        if self.depth_unit_m is None:
+            return None
         from pipelines.complete.inputs.depth_units import parse_unit
 
         try:
-            return None if self.depth_unit_m is None else parse_unit(self.depth_unit_m)
+            return parse_unit(self.depth_unit_m)
         except UsageError as error:
             raise UsageError(f"--depth-unit-m: {error}") from error
 

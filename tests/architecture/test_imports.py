@@ -7,7 +7,6 @@ import pytest
 from source_imports import ROOT, imported_names, modules
 
 HEAVY = ["bpy", "torch", "ray"]  # seconds or gigabytes, or not installed: imported inside the functions that use them
-NOT_FOR_HELP = ["numpy", "pyarrow", "PIL", "scipy", "trimesh", "pybullet", "transformers", "importlib.metadata"]
 
 # Package or module → what none of its modules needs in order to be imported.
 BLOCKED = {
@@ -25,11 +24,8 @@ BLOCKED = {
     "scenegen.objects.run": [*HEAVY, "transformers", "models", "pipelines"],
     "scenegen.verify": [*HEAVY, "pipelines", "models"],
     "scenegen.view": [*HEAVY, "scipy", "scenegen.assets", "scenegen.shards", "pipelines", "models"],
-    "scenegen.commands": [*HEAVY, *NOT_FOR_HELP, "pipelines", "models"],
-    "scenegen.cli": [*HEAVY, *NOT_FOR_HELP, "pipelines", "models"],
-    "pipelines.train.cli": [*HEAVY, *NOT_FOR_HELP, "models"],
-    "pipelines.complete.cli": [*HEAVY, *NOT_FOR_HELP, "models"],
-    "pipelines.evaluate.cli": [*HEAVY, *NOT_FOR_HELP, "models"],
+    "scenegen.commands": [*HEAVY, "numpy", "pybullet", "transformers", "pipelines", "models"],
+    "scenegen.cli": [*HEAVY, "numpy", "pybullet", "transformers", "pipelines", "models"],
     "models": ["scenegen", "pipelines", "bpy", "safetensors", "huggingface_hub", "transformers"],
     "pipelines": ["bpy", "ray", "pybullet", "coacd", "fcl", "embreex", "psutil", "gsplat", "transformers"],
 }
