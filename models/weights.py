@@ -24,7 +24,7 @@ class WithoutStorage(TorchFunctionMode):
     """A context: networks that are built in it have only the shapes of their weights, for a file to fill.
 
     Unlike `torch.device("meta")` it lets constants be computed as ever, and draws nothing: for either of these, PyTorch
-    would import its compiler and SymPy, which takes ten times as long as to read the packaged model.
+    would import its compiler and SymPy, which takes longer than all else in reading the packaged model.
     """
 
     def __torch_function__(

@@ -44,10 +44,11 @@ RENDER = "scenegen render --preset preview --num-scenes 1 --stages render"
 
 @dataclass(frozen=True)
 class Took:
-    """Of one command."""
+    """Of one command. code: its exit code."""
 
     wall_s: float
     cpu_s: float
+    code: int = 0
 
 
 def command(line: str) -> list[str]:
@@ -65,8 +66,8 @@ def run(line: str, sources: Path, folder: Path) -> Took:
     started = time.perf_counter()
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command(line), cwd=folder, env=environment(sources), **quiet)
-    _, _, used = os.wait4(process.pid, 0)
-    return Took(time.perf_counter() - started, used.ru_utime + used.ru_stime)
+    _, status, used = os.wait4(process.pid, 0)
+    return Took(time.perf_counter() - started, used.ru_utime + used.ru_stime, os.waitstatus_to_exitcode(status))
 
 
 def answers(versions: dict[str, Path], rounds: int) -> dict[str, dict[str, dict]]:
@@ -92,7 +93,9 @@ def first_scene(sources: Path, renderer: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         data, log = Path(folder) / "data", Path(folder) / "log.jsonl"
         started = time.time()
-        took = run(f"{RENDER} --renderer {renderer} --out {data} --log-json {log}", sources, Path(folder))
+        line = f"{RENDER} --renderer {renderer} --out {data} --log-json {log}"
+        took = run(line, sources, Path(folder))
+        assert took.code == 0, f"{line} ended with {took.code}"
         made, shard = (json.loads(line) for line in log.read_text().splitlines())
         return {
             "ray_up_s": (data / "config.json").stat().st_mtime - started,  # written as soon as Ray has said what it has
