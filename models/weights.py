@@ -1,11 +1,13 @@
-"""Initial weights, copies from a base network, and freezing."""
+"""Initial weights, or none at all; copies from a base network, and freezing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from models.compat import MENDED, ReferenceCompat
 from models.layers.blocks import CrossBlock, SceneBlock
@@ -13,7 +15,31 @@ from models.layers.embeddings import TimestepEmbedder
 
 Network = TypeVar("Network", bound=nn.Module)
 
+_ALLOCATIONS = {torch.empty, torch.zeros, torch.ones}
+_DRAWS = {nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_, Tensor.normal_, Tensor.uniform_}
 _EMBEDDING_GAIN, _FIRST_ADDITIONS = 5.0, 0.5  # of a quick start
+
+
+class WithoutStorage(TorchFunctionMode):
+    """A context: networks that are built in it have only the shapes of their weights, for a file to fill.
+
+    Unlike `torch.device("meta")` it lets constants be computed as ever, and draws nothing: for either of these, PyTorch
+    would import its compiler and SymPy, which takes longer than all else in reading the packaged model.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        options = dict(kwargs or {})
+        if func in _DRAWS:
+            return args[0] if args else options["tensor"]
+        if func in _ALLOCATIONS and options.get("device") is None:
+            options["device"] = "meta"
+        return func(*args, **options)
 
 
 def zero_(module: nn.Module) -> None:

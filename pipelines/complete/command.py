@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from pipelines.complete.inputs.depth_units import parse_unit
 from pipelines.complete.inputs.weights import checkpoint_or_packaged, encoder_files
-from pipelines.errors import EXIT_DONE, EXIT_ERROR, UsageError
+from pipelines.errors import EXIT_DONE, EXIT_ERROR, PipelineError, UsageError
 from scenegen.contract.help_page import MAIN, HelpGroups
 
 if TYPE_CHECKING:
@@ -133,15 +132,17 @@ class CompleteCommand:
 
     def run(self) -> int:
         """The exit code: 1 if no instance was completed. Raises UsageError, PipelineError and CheckpointError."""
+        self._check_inputs()
+        self._check_values()
+        self._check_files()  # before PyTorch is imported, which takes seconds
         from models.compat import MENDED, OFFICIAL
         from pipelines.complete.compute_device import ComputeDevice
         from pipelines.complete.instance_masks import chosen_ids
         from pipelines.complete.pipeline import FixerPipeline
         from pipelines.complete.terminal import Terminal
 
+        self._check_sampling()
         outputs = self._outputs()
-        self._check_inputs()
-        self._check_numbers()
         outputs.check()
         self.out.parent.mkdir(parents=True, exist_ok=True)  # an unwritable place is found before the work
         checkpoint = checkpoint_or_packaged(self.checkpoint, sys.stderr)
@@ -188,12 +189,22 @@ class CompleteCommand:
         if row and any(of_files.values()):
             raise UsageError(f"{next(name for name, given in of_files.items() if given)} is for --image, not --shards")
 
-    def _check_numbers(self) -> None:
-        """Raises UsageError for numbers that cannot be meant."""
+    def _check_files(self) -> None:
+        """Raises PipelineError for one that is not there."""
+        for path in (self.image, self.masks, self.camera):
+            if path is not None and not path.exists():
+                raise PipelineError(f"{path} cannot be read: there is no such file")
+
+    def _check_sampling(self) -> None:
+        """Raises UsageError for what no sampler can do."""
         from pipelines.samplers import SamplerConfig
 
-        SamplerConfig(**self._sampling())  # raises for what no sampler can do
-        self._depth_unit_m()  # raises for what is no unit
+        SamplerConfig(**self._sampling())
+
+    def _check_values(self) -> None:
+        """Raises UsageError for values that cannot be meant."""
+        self._depth_unit_m()
+        self._weights()
         wrong = {
             "--texture is the edge of an image in pixels, 16 to 16384": self.texture is not None
             and not 16 <= self.texture <= 16384,
@@ -269,8 +280,12 @@ class CompleteCommand:
 
     def _depth_unit_m(self) -> float | None:
         """Raises UsageError."""
+        if self.depth_unit_m is None:
+            return None
+        from pipelines.complete.inputs.depth_units import parse_unit
+
         try:
-            return None if self.depth_unit_m is None else parse_unit(self.depth_unit_m)
+            return parse_unit(self.depth_unit_m)
         except UsageError as error:
             raise UsageError(f"--depth-unit-m: {error}") from error
 

@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from scenegen.config import (
     PRESETS,
@@ -20,8 +20,10 @@ from scenegen.config import (
     config_diff,
     preset,
 )
-from scenegen.contract.storage import Root
 from scenegen.errors import UsageError
+
+if TYPE_CHECKING:
+    from scenegen.contract.storage import Root
 
 DEFAULT_PRESET = "arsg"
 _FROM_PRESET: Any = None  # filled in by __post_init__
@@ -104,8 +106,10 @@ def for_preset(command: type[CommandT], arguments: Sequence[str]) -> CommandT:
     return command(preset=named if named in PRESETS else preset(named, 1))  # type: ignore[call-arg]
 
 
-def open_root(location: str) -> Root:
+def open_root(location: str) -> "Root":
     """Raises UsageError for a URI of an unknown kind."""
+    from scenegen.contract.storage import Root
+
     try:
         return Root.open(location)
     except ValueError as error:

@@ -11,12 +11,12 @@ from scenegen.annotate.options import ESTIMATORS, ESTIMATORS_OF_PRESET, Estimato
 from scenegen.commands.options import DatasetOptions, JobOptions, open_root, tell
 from scenegen.config import JobConfig
 from scenegen.contract.help_page import MAIN, HelpGroups
-from scenegen.contract.storage import Root
 from scenegen.errors import EXIT_DONE, UsageError
 from scenegen.jobs.assignment import Assignment, resolve_assignment
 from scenegen.objects.options import ObjectOptions, object_preset
 
 if TYPE_CHECKING:
+    from scenegen.contract.storage import Root
     from scenegen.objects.steps import Toolkit
     from scenegen.shards.config_file import StoredConfig
 
@@ -34,7 +34,7 @@ class RenderOrder:
     estimators, weights: of the annotate stage. log_json: a file that gets one JSON object for each event.
     """
 
-    root: Root
+    root: "Root"
     stages: tuple[str, ...]
     stored: "StoredConfig | None"
     job: JobConfig
@@ -145,7 +145,7 @@ class Render(DatasetOptions, JobOptions):
             log_json=self.log_json,
         )
 
-    def _dataset(self, root: Root) -> "StoredConfig":
+    def _dataset(self, root: "Root") -> "StoredConfig":
         """The dataset to be made: as it was asked for, or, resumed, as it was begun.
 
         Raises UsageError for what cannot be meant, and if another dataset is there.

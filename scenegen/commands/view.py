@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from scenegen.contract.dataset import Dataset
 from scenegen.contract.help_page import MAIN, HelpGroups
-from scenegen.contract.object_dataset import ObjectDataset
 from scenegen.errors import UsageError
-from scenegen.view.completions_page import find_completions
-from scenegen.view.contact_sheet import write_contact_sheet
-from scenegen.view.gallery import spread, write_gallery
+
+if TYPE_CHECKING:
+    from scenegen.contract.object_dataset import ObjectDataset
 
 _PICTURES = (".jpg", ".png", ".webp")
 
@@ -44,6 +42,10 @@ class View:
     }
 
     def run(self) -> int:
+        from scenegen.contract.dataset import Dataset
+        from scenegen.view.completions_page import find_completions
+        from scenegen.view.gallery import write_gallery
+
         for name in ("max_views", "max_objects"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
@@ -58,8 +60,10 @@ class View:
         print(f"Open {page.resolve()} in a browser.")
         return 0
 
-    def _objects(self) -> ObjectDataset | None:
+    def _objects(self) -> "ObjectDataset | None":
         """None where there are none; a place that was named must have some."""
+        from scenegen.contract.object_dataset import ObjectDataset
+
         try:
             return ObjectDataset.open(self.objects or self.data)
         except FileNotFoundError:
@@ -68,6 +72,10 @@ class View:
             return None
 
     def _write_contact_sheet(self, path: Path) -> int:
+        from scenegen.contract.dataset import Dataset
+        from scenegen.view.contact_sheet import write_contact_sheet
+        from scenegen.view.gallery import spread
+
         if path.suffix.lower() not in _PICTURES:
             raise UsageError(f"--contact-sheet is {path}; its name must end in {', '.join(_PICTURES)}")
         dataset = Dataset.open(self.data)

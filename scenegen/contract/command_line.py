@@ -5,17 +5,14 @@ Needs neither bpy nor torch: versions are those of the installed packages.
 
 import argparse
 import contextlib
-import difflib
 import io
 import itertools
 import os
-import platform
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Union, cast
 
@@ -71,73 +68,63 @@ class CommandLine:
             self._answer(self.help_page(arguments))
         if arguments[:1] and arguments[0] in COMPLETION and len(arguments) > COMPLETION.index(arguments[0]) + 1:
             self._complete(*arguments[1:3])
-        program, command = self._named(arguments)
-        if isinstance(command, Subcommands) and program.split()[1:] == [*arguments]:  # no command was named
-            sys.stderr.write(command.help_page(program) + "\n")
-            raise SystemExit(_EXIT_USAGE)
+        program, command, words = self._chosen(arguments)
+        if isinstance(command, Subcommands) and not words:
+            _refuse(command.help_page(program))
+        if isinstance(command, Subcommands) and words[0] not in COMPLETION:
+            _refuse(_no_choice(program, command, words[0]))
         try:
             with (
                 quiet_pipe(),
                 contextlib.redirect_stderr(io.StringIO()),
             ):  # tyro's answer to an unknown option is a page
-                return self._ask_tyro(arguments)
+                return _ask_tyro(command, program, words)
         except SystemExit as end:
             if end.code != _EXIT_USAGE:
                 raise
-        problem = self.misspelt(arguments)
-        if problem is None:
-            return self._ask_tyro(arguments)  # says what else is wrong
-        sys.stderr.write(problem + "\n")
-        raise SystemExit(_EXIT_USAGE)
+        if problem := self._unknown_option(program, command, words):
+            _refuse(problem)
+        return _ask_tyro(command, program, words)  # says what else is wrong
 
     def help_page(self, arguments: Sequence[str]) -> str:
-        """Of the last command that is named."""
-        program, command = self._named(arguments)
-        if isinstance(command, Subcommands):
-            return command.help_page(program)
-        return command_page(program, _kind(command), _parser(command, program))
-
-    def parser(self) -> argparse.ArgumentParser:
-        """The options as argparse knows them, of all commands."""
-        return _parser(self.command, self.program)
-
-    def misspelt(self, arguments: Sequence[str]) -> str | None:
-        """What to say of the first command or option that does not exist; None if all do."""
-        here, words = self.parser(), [*arguments]
-        while commands := subcommands(here):
-            word = words.pop(0) if words else "--help"
-            if word in commands:
-                here = commands[word]
-            elif not _OPTION.match(word):
-                return _no_command(here.prog, word, [*commands])
-            elif _nearest(word, [VERSION]):
-                return _no_option(here, word, [VERSION], [])
-            elif word not in options(here):
-                return f"{here.prog}: options go behind the command: {here.prog} COMMAND {word} ...\n{_help(here)}"
-            else:
-                return None
-        known = {*options(here), *self.switches, VERSION}
-        for word in words:
-            name = word.partition("=")[0].replace("_", "-")
-            if _OPTION.match(word) and name not in known:
-                return _no_option(here, name, sorted(known), [*_commands_with(name, self.parser())])
-        return None
-
-    def _named(self, arguments: Sequence[str]) -> tuple[str, Any]:
-        """The last command that is named, before --help if that is there, and how it is called: scenegen render."""
+        """Of the last command that is named, before --help if that is there."""
         program, command = self.program, self.command
         for word in itertools.takewhile(lambda word: word not in HELP, arguments):
             if isinstance(command, Subcommands) and word in command.commands:
                 program, command = f"{program} {word}", command.commands[word]
-        return program, command
+        if isinstance(command, Subcommands):
+            return command.help_page(program)
+        return command_page(program, _kind(command), _parser(command, program))
 
-    def _ask_tyro(self, arguments: Sequence[str]) -> Any:
-        return tyro.cli(_form(self.command), prog=self.program, args=arguments, description=_summary(self.command))
+    def parsers(self) -> Iterator[argparse.ArgumentParser]:
+        """Of each command that has options, as argparse knows them; `prog` is how it is called: scenegen render."""
+        return _parsers(self.program, self.command)
+
+    def _chosen(self, arguments: Sequence[str]) -> tuple[str, Any, list[str]]:
+        """(how the command that was asked for is called, such as scenegen render; the command; what is left of words).
+
+        tyro is given this one alone: to read the options of all of them takes it ten times as long.
+        """
+        program, command, words = self.program, self.command, [*arguments]
+        while isinstance(command, Subcommands) and words and words[0] in command.commands:
+            word = words.pop(0)
+            program, command = f"{program} {word}", command.commands[word]
+        return program, command, words
+
+    def _unknown_option(self, program: str, command: Any, words: Sequence[str]) -> str | None:
+        """What to say of the first option that the command does not have; None if it has all."""
+        known = {*options(_parser(command, program)), *self.switches, VERSION}
+        for word in words:
+            name = word.partition("=")[0].replace("_", "-")
+            if _OPTION.match(word) and name not in known:
+                elsewhere = (parser.prog for parser in self.parsers() if name in options(parser))
+                return _no_option(program, name, sorted(known), elsewhere)
+        return None
 
     def _complete(self, shell: str, file: str = "-") -> NoReturn:
         """Print or write the completion script of a shell; its texts without line ends, which shells take for more."""
         with contextlib.redirect_stdout(io.StringIO()) as script, contextlib.suppress(SystemExit):
-            self._ask_tyro([COMPLETION[0], shell])
+            _ask_tyro(self.command, self.program, [COMPLETION[0], shell])
         text = re.sub(r"^COMPLETION_SPEC = .*", lambda line: line[0].replace(r"\n", " "), script.getvalue(), flags=re.M)
         if file == "-":
             self._answer(text.rstrip("\n"))
@@ -167,6 +154,15 @@ def quiet_pipe() -> Iterator[None]:
     except BrokenPipeError:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  (the interpreter flushes it once more at its end)
         raise SystemExit(0) from None
+
+
+def _refuse(problem: str) -> NoReturn:
+    sys.stderr.write(problem + "\n")
+    raise SystemExit(_EXIT_USAGE)
+
+
+def _ask_tyro(command: Any, program: str, words: Sequence[str]) -> Any:
+    return tyro.cli(_form(command), prog=program, args=words, description=_summary(command), **_defaults(command))
 
 
 def _form(command: Any) -> Any:
@@ -205,6 +201,8 @@ def _parser(command: Any, program: str) -> argparse.ArgumentParser:
 
 def describe_versions(program: str) -> str:
     """Two lines: of ours, and of what it runs on, none of which is imported for it."""
+    import platform
+
     from scenegen.contract.objects import OBJECTS_VERSION  # here, because --help needs no pyarrow
     from scenegen.contract.schema import SCHEMA_VERSION
     from scenegen.contract.sidecar import SIDECAR_VERSION
@@ -217,16 +215,20 @@ def describe_versions(program: str) -> str:
 
 
 def _installed(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
 
 
-def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The parser of each; empty for a command without any."""
-    groups = (action.choices for action in parser._actions if isinstance(action.choices, dict))
-    return {name: each for group in groups for name, each in group.items()}
+def _parsers(program: str, command: Any) -> Iterator[argparse.ArgumentParser]:
+    if not isinstance(command, Subcommands):
+        yield _parser(command, program)
+        return
+    for name, each in command.commands.items():
+        yield from _parsers(f"{program} {name}", each)
 
 
 def options(parser: argparse.ArgumentParser) -> set[str]:
@@ -234,29 +236,35 @@ def options(parser: argparse.ArgumentParser) -> set[str]:
     return {name for action in parser._actions for name in action.option_strings}
 
 
-def _commands_with(option: str, parser: argparse.ArgumentParser) -> Iterator[str]:
-    for each in subcommands(parser).values():
-        if option in options(each):
-            yield each.prog
-        yield from _commands_with(option, each)
+def _no_choice(program: str, choice: Subcommands, word: str) -> str:
+    """What to say of a word that stands where the name of a command is expected."""
+    if not _OPTION.match(word):
+        return _no_command(program, word, [*choice.commands])
+    if _nearest(word, [VERSION]):
+        return _no_option(program, word, [VERSION], ())
+    return f"{program}: options go behind the command: {program} COMMAND {word} ...\n{_help(program)}"
 
 
 def _no_command(program: str, word: str, commands: list[str]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(word, commands, 1, 0.5)
     meant = f"; did you mean {program} {close[0]}?" if close else ""
     return f"{program}: there is no command {word}{meant}\nThe commands are: {', '.join(commands)}"
 
 
-def _no_option(parser: argparse.ArgumentParser, name: str, known: list[str], elsewhere: list[str]) -> str:
-    close = _nearest(name, known)
-    meant = f"; did you mean {' or '.join(close)}?" if close else ""
-    if not close and elsewhere:
-        meant = f"; it belongs to {', '.join(elsewhere)}"
-    return f"{parser.prog}: there is no option {name}{meant}\n{_help(parser)}"
+def _no_option(program: str, name: str, known: Sequence[str], elsewhere: Iterable[str]) -> str:
+    """elsewhere: commands that have the option; asked for only if nothing in `known` is like it."""
+    if close := _nearest(name, known):
+        meant = f"; did you mean {' or '.join(close)}?"
+    else:
+        others = ", ".join(elsewhere)
+        meant = f"; it belongs to {others}" if others else ""
+    return f"{program}: there is no option {name}{meant}\n{_help(program)}"
 
 
-def _help(parser: argparse.ArgumentParser) -> str:
-    return f"See: {parser.prog} --help"
+def _help(program: str) -> str:
+    return f"See: {program} --help"
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:
@@ -269,6 +277,8 @@ def _nearest(name: str, known: Sequence[str]) -> list[str]:
 
 def _likeness(name: str, other: str) -> float:
     """From 0 to 1, of the letters; an option that has all the words asked for is near however long it is."""
+    import difflib
+
     words, others = name.strip("-").split("-"), re.split(r"[-.]", other.strip("-"))
     if set(words) <= set(others):
         return 0.9 if words != others else 1.0

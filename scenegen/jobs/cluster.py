@@ -47,14 +47,14 @@ def ray_session(job: JobConfig, stop: threading.Event) -> Iterator[Machine]:
     import ray
 
     if ray.is_initialized():
-        yield cluster(ray.cluster_resources())
+        yield cluster(ray.cluster_resources(), ray.nodes())
         return
     with ray_log() as log:
         _begin(job, log.path)
         watch = ClusterWatch.of_this_node(stop, lambda: _leave(log.path))
         watch.start()
         try:
-            yield cluster(ray.cluster_resources())
+            yield cluster(ray.cluster_resources(), ray.nodes())
         except ray.exceptions.RayTaskError:  # of the work, not of the cluster
             raise
         except ray.exceptions.RayError as error:

@@ -1,9 +1,10 @@
 """How many workers a machine or cluster has room for, and what each of them gets."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -16,11 +17,15 @@ _MIN_RECYCLE_BYTES = 2 << 30
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a machine or cluster has. gpus: NVIDIA devices that Ray sees."""
+    """What a machine or cluster has. gpus: NVIDIA devices that Ray sees. node_cpus: cores of its smallest node.
+
+    node_cpus is 0 where there is one node only, which has them all.
+    """
 
     cpus: int
     memory_bytes: int
     gpus: int
+    node_cpus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +50,21 @@ def this_machine() -> Machine:
     return Machine(cpus, min(psutil.virtual_memory().total, _cgroup_memory_bytes()), 0)
 
 
-def cluster(resources: Mapping[str, float]) -> Machine:
-    """What Ray's `cluster_resources()` offers."""
-    return Machine(int(resources.get("CPU", 0)), int(resources.get("memory", 0)), int(resources.get("GPU", 0)))
+def cluster(resources: Mapping[str, float], nodes: Iterable[Mapping[str, Any]]) -> Machine:
+    """What Ray offers: its `cluster_resources()`, and of each of its `nodes()` the part that has cores."""
+    of_nodes = [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
+    return Machine(
+        cpus=int(resources.get("CPU", 0)),
+        memory_bytes=int(resources.get("memory", 0)),
+        gpus=int(resources.get("GPU", 0)),
+        node_cpus=min(filter(None, of_nodes), default=0),
+    )
 
 
-def plan_workers(machine: Machine, config: DatasetConfig, job: JobConfig) -> WorkerPlan:
+def plan_workers(machine: Machine, config: DatasetConfig, job: JobConfig, scenes: int | None = None) -> WorkerPlan:
     """Divide a machine among render workers: one for each GPU, unless the job names a number, which then shares them.
 
+    scenes: how many there are to make, if that is known. Fewer of them than workers get the cores of all.
     Raises SceneGenError if a GPU is asked for and there is none.
     """
     wants_gpu = job.device in ("optix", "cuda")
@@ -66,9 +78,10 @@ def plan_workers(machine: Machine, config: DatasetConfig, job: JobConfig) -> Wor
         workers = min(machine.gpus, fitting, max(machine.cpus, 1))
     else:
         workers = max(1, min(machine.cpus // _threads_wanted(machine.cpus), fitting))
-    threads = max(1, machine.cpus // workers)
+    workers = min(workers, max(1, scenes)) if scenes is not None else workers
+    threads = max(1, min(machine.cpus // workers, machine.node_cpus or machine.cpus))  # Ray has no place for more
     # Ray accepts whole numbers of CPUs, or a fraction below one.
-    num_cpus = float(machine.cpus // workers) or machine.cpus / workers
+    num_cpus = min(float(threads), machine.cpus / workers)
     # Ray accepts whole GPUs, or fractions of which a whole number makes one.
     num_gpus = 0.0 if not use_gpu else 1.0 if workers <= machine.gpus else 1.0 / -(-workers // machine.gpus)
     recycle = (

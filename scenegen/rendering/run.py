@@ -14,8 +14,6 @@ from scenegen.jobs.reporting import RunResult
 from scenegen.jobs.resources import WorkerPlan, plan_workers
 from scenegen.jobs.restarts import WorkerKilledError
 from scenegen.jobs.signals import stop_on_signal
-from scenegen.planning.forecast import Forecast
-from scenegen.planning.plan import measured_costs
 from scenegen.rendering.progress import Progress
 from scenegen.rendering.supervisor import WORKER_COMMAND
 from scenegen.shards.config_file import StoredConfig, begin_dataset
@@ -91,7 +89,7 @@ def _make(run: ScenesRun, missing: Sequence[int], progress: Progress) -> bool:
         from scenegen.rendering.engine import Work, run_shards
 
         with stop_on_signal(stop):  # ray.init takes SIGTERM for itself
-            plan = plan_workers(machine, run.config, run.job)
+            plan = plan_workers(machine, run.config, run.job, run.config.count_scenes(missing))
             begin_dataset(run.root, run.stored)  # not before it is known that this machine can do what was asked
             progress.say(_describe(plan))
             job = _within_forecast(run, missing, plan, progress)
@@ -109,6 +107,9 @@ def _within_forecast(run: ScenesRun, missing: Sequence[int], plan: WorkerPlan, p
     is_whole = run.assignment.count == 1
     if not is_whole or scenes * camera.num_views * camera.resolution_px**2 < _WORTH_A_FORECAST_PX:
         return job
+    from scenegen.planning.forecast import Forecast
+    from scenegen.planning.plan import measured_costs
+
     rest = replace(run.config, num_scenes=scenes)
     try:
         costs = measured_costs(rest, job, plan, progress.say)

@@ -1,7 +1,11 @@
-"""Opens what a dataset's configuration asks for: assets, lights, materials, and the renderer."""
+"""Opens what a dataset's configuration asks for: assets, lights, materials, and the renderer.
+
+Who only describes a dataset needs neither what makes scenes nor what it stands on, such as SciPy.
+"""
 
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 import scenegen
 from scenegen.assets.hdris import HdriLibrary
@@ -10,10 +14,12 @@ from scenegen.assets.materials import MaterialLibrary
 from scenegen.config import AssetsConfig, DatasetConfig
 from scenegen.contract.schema import ShardMeta
 from scenegen.errors import SceneGenError
-from scenegen.scenes.box_renderer import BoxLibrary, BoxRenderer
-from scenegen.scenes.maker import SceneTools
 from scenegen.scenes.worker_job import WorkerJob
 from scenegen.shards.config_file import StoredConfig
+
+if TYPE_CHECKING:
+    from scenegen.scenes.box_renderer import BoxLibrary
+    from scenegen.scenes.maker import SceneTools
 
 
 def describe_dataset(config: DatasetConfig, preset: str = "") -> StoredConfig:
@@ -52,17 +58,22 @@ def renderer_name(config: DatasetConfig) -> str:
         raise SceneGenError("Blender is not installed; run: pip install 'fixer3d[render]' (Python 3.11)") from None
 
 
-def open_library(config: DatasetConfig) -> AssetLibrary | BoxLibrary:
+def open_library(config: DatasetConfig) -> "AssetLibrary | BoxLibrary":
     """The objects that the scenes may use; boxes in their place for the box renderer.
 
     Raises UsageError if the filters leave none.
     """
+    from scenegen.scenes.box_renderer import BoxLibrary
+
     library = AssetLibrary.open(config.assets)
     return BoxLibrary(library) if config.renderer == "boxes" else library
 
 
-def open_tools(job: WorkerJob) -> SceneTools:
+def open_tools(job: WorkerJob) -> "SceneTools":
     """Everything that a worker process needs. Raises SceneGenError for a missing device or unusable assets."""
+    from scenegen.scenes.box_renderer import BoxLibrary, BoxRenderer
+    from scenegen.scenes.maker import SceneTools
+
     config = job.config
     library = open_library(config)
     hdris = HdriLibrary.open(config.assets)

@@ -12,7 +12,7 @@ from pipelines.complete.cli import COMPLETE_LINE, SERVE_LINE
 from pipelines.evaluate.cli import COMMAND_LINE as EVALUATE_LINE
 from pipelines.train.cli import COMMAND_LINE as TRAIN_LINE
 from scenegen.cli import command_line
-from scenegen.contract.command_line import VERSION, options, subcommands
+from scenegen.contract.command_line import VERSION, options
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTION = re.compile(r"(?<![\w=-])--[a-z][a-z0-9.-]*[a-z0-9]")
@@ -84,11 +84,8 @@ NO_MESSAGES = ("build_starter.py", "command_line.py")  # a script of ours; what 
 @cache
 def known_options() -> dict[str, set[str]]:
     """Of every command, its options as they are typed."""
-    lines = (TRAIN_LINE, COMPLETE_LINE, SERVE_LINE, EVALUATE_LINE)
-    known = {line.program: {*options(line.parser()), *line.switches, VERSION} for line in lines}
-    for name, parser in subcommands(command_line().parser()).items():
-        known[f"scenegen {name}"] = options(parser) | {VERSION}
-        known |= {f"scenegen {name} {each}": options(inner) | {VERSION} for each, inner in subcommands(parser).items()}
+    lines = (command_line(), TRAIN_LINE, COMPLETE_LINE, SERVE_LINE, EVALUATE_LINE)
+    known = {parser.prog: {*options(parser), *line.switches, VERSION} for line in lines for parser in line.parsers()}
     known["fixer-complete"] |= known["fixer-complete --serve"]
     return known
 

@@ -24,8 +24,8 @@ BLOCKED = {
     "scenegen.objects.run": [*HEAVY, "transformers", "models", "pipelines"],
     "scenegen.verify": [*HEAVY, "pipelines", "models"],
     "scenegen.view": [*HEAVY, "scipy", "scenegen.assets", "scenegen.shards", "pipelines", "models"],
-    "scenegen.commands": [*HEAVY, "pybullet", "trimesh", "scipy", "transformers", "pipelines", "models"],
-    "scenegen.cli": [*HEAVY, "pybullet", "trimesh", "scipy", "transformers", "pipelines", "models"],
+    "scenegen.commands": [*HEAVY, "numpy", "pybullet", "transformers", "pipelines", "models"],
+    "scenegen.cli": [*HEAVY, "numpy", "pybullet", "transformers", "pipelines", "models"],
     "models": ["scenegen", "pipelines", "bpy", "safetensors", "huggingface_hub", "transformers"],
     "pipelines": ["bpy", "ray", "pybullet", "coacd", "fcl", "embreex", "psutil", "gsplat", "transformers"],
 }

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ WITH_OPTIONS = [program for program, command in EVERY.items() if not isinstance(
 CHOICES = [program for program, command in EVERY.items() if isinstance(command, Subcommands)]
 
 
+def parser_of(program: str) -> ArgumentParser:
+    (parser,) = CommandLine(program, EVERY[program]).parsers()
+    return parser
+
+
 def page(program: str, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(width))
     return CommandLine(program, EVERY[program]).help_page([]).splitlines()
@@ -46,7 +52,7 @@ def page(program: str, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]
 def test_the_five_options_that_matter_most_come_first(program: str) -> None:
     command = EVERY[program]
     kind = command if isinstance(command, type) else type(command)
-    groups = option_groups(kind, CommandLine(program, command).parser())
+    groups = option_groups(kind, parser_of(program))
     own = {title: names for title, names in groups.items() if "." not in option_name(names[0])}
     if sum(map(len, own.values())) > 5:
         assert next(iter(groups)) == MAIN and len(groups[MAIN]) == 5
@@ -58,7 +64,7 @@ def test_the_five_options_that_matter_most_come_first(program: str) -> None:
 
 @pytest.mark.parametrize("program", WITH_OPTIONS)
 def test_every_option_is_explained_once_within_the_width(program: str, monkeypatch) -> None:
-    parser = CommandLine(program, EVERY[program]).parser()
+    parser = parser_of(program)
     for action in parser._actions:
         assert re.sub(r"\((default: .*|required|repeatable)\)", "", action.help or "").strip(), option_name(action)
     off = {f"--no-{option_name(each)}" for each in parser._actions if (each.help or "").endswith("(default: False)")}

@@ -6,11 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from scenegen.assets import hdris, materials
-from scenegen.assets.files import write_folder_manifest
-from scenegen.assets.library import AssetLibrary, Store
-from scenegen.assets.preparing.check import file_faults, model_faults, refused_models
-from scenegen.assets.preparing.ledgers import raw_files
 from scenegen.config import AssetsConfig
 from scenegen.errors import EXIT_DONE, EXIT_ERROR
 
@@ -37,10 +32,13 @@ class Check:
     def run(self) -> int:
         """One line for every fault; exit code 1 if there is one."""
         if self.write is not None:
-            index = hdris.index_folder if self.kind == "hdris" else materials.index_folder
-            count = write_folder_manifest(self.write, index(self.write))
-            _print([f"{count} {self.kind} in {self.write}/manifest.jsonl"])
-            return EXIT_DONE
+            return self._write_manifest(self.write)
+        from scenegen.assets.hdris import HdriLibrary
+        from scenegen.assets.library import AssetLibrary, Store
+        from scenegen.assets.materials import MaterialLibrary
+        from scenegen.assets.preparing.check import file_faults, model_faults, refused_models
+        from scenegen.assets.preparing.ledgers import raw_files
+
         config = AssetsConfig(objects=self.store, hdris=self.hdris, materials=self.materials, split="all")
         library = AssetLibrary.open(config)
         stores = [Store.named(name).root for name in self.store]
@@ -49,12 +47,21 @@ class Check:
         _print([f"{len(library.records)} objects checked, {faults} faulty"])
         for store in stores:
             _print(refused_models(store, made_from))
-        for files in (hdris.HdriLibrary.open(config), materials.MaterialLibrary.open(config)):
+        for files in (HdriLibrary.open(config), MaterialLibrary.open(config)):
             wrong = _print(file_faults(files))
             kind = type(files).__name__.removesuffix("Library").lower()
             _print([f"{len(files.uids)} {kind}s checked, {wrong} faulty"])
             faults += wrong
         return EXIT_ERROR if faults else EXIT_DONE
+
+    def _write_manifest(self, folder: Path) -> int:
+        from scenegen.assets import hdris, materials
+        from scenegen.assets.files import write_folder_manifest
+
+        index = hdris.index_folder if self.kind == "hdris" else materials.index_folder
+        count = write_folder_manifest(folder, index(folder))
+        _print([f"{count} {self.kind} in {folder}/manifest.jsonl"])
+        return EXIT_DONE
 
 
 def _print(lines: Iterable[str]) -> int:

@@ -7,7 +7,6 @@ from typing import Literal
 
 import tyro
 
-from scenegen.assets.sources.fetch import fetch_sweethome3d
 from scenegen.errors import EXIT_DONE
 
 
@@ -27,6 +26,8 @@ class Fetch:
 
     def run(self) -> int:
         """Download, unpack, write ATTRIBUTION.txt, and say what to do next."""
+        from scenegen.assets.sources.fetch import fetch_sweethome3d
+
         libraries = fetch_sweethome3d(self.out, self.deb)
         for path, count in libraries:
             sys.stdout.write(f"{path}: {count} usable models\n")

@@ -5,8 +5,6 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
-from scenegen.assets.library import Store
-from scenegen.assets.manifest import read_manifest
 from scenegen.errors import EXIT_DONE
 
 
@@ -21,6 +19,9 @@ class List:
 
     def run(self) -> int:
         """Print the records or the counts."""
+        from scenegen.assets.library import Store
+        from scenegen.assets.manifest import read_manifest
+
         found = [record for name in self.store for record in read_manifest(Store.named(name).manifest)]
         if self.records:
             for record in found:

@@ -3,13 +3,14 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scenegen.assets.library import AssetLibrary
-from scenegen.assets.manifest import AssetRecord
-from scenegen.assets.notice import notice, records_of_scenes
 from scenegen.commands.options import open_root
 from scenegen.config import AssetsConfig
 from scenegen.errors import EXIT_DONE
+
+if TYPE_CHECKING:
+    from scenegen.assets.manifest import AssetRecord
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Notice:
 
     def run(self) -> int:
         """Print or write the text."""
+        from scenegen.assets.notice import notice
+
         text = notice(self._records())
         if self.out is None:
             sys.stdout.write(text + "\n")
@@ -33,10 +36,13 @@ class Notice:
             sys.stdout.write(f"{self.out} written\n")
         return EXIT_DONE
 
-    def _records(self) -> list[AssetRecord]:
+    def _records(self) -> "list[AssetRecord]":
         if self.data is None:
+            from scenegen.assets.library import AssetLibrary
+
             library = AssetLibrary.open(AssetsConfig(objects=self.store, split="all"))
             return list(library.records.values())
+        from scenegen.assets.notice import records_of_scenes
         from scenegen.contract.dataset import Dataset
         from scenegen.shards.config_file import require_config
 

@@ -4,14 +4,13 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from scenegen.assets.sources.folder import read_folder
-from scenegen.assets.sources.raw import RawAsset
-from scenegen.assets.sources.sweethome3d import read_library
-from scenegen.assets.sources.trellis import RowFilter, read_collection
 from scenegen.contract.help_page import MAIN, HelpGroups
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
+
+if TYPE_CHECKING:
+    from scenegen.assets.sources.raw import RawAsset
 
 Source = Literal[
     "folder", "sweethome3d", "ObjaverseXL_sketchfab", "ObjaverseXL_github", "ABO", "3D-FUTURE", "HSSD", "Toys4k"
@@ -87,8 +86,11 @@ class Prepare:
         tally = run_prepare(self.assets(), job, self.ray_address, threading.Event())
         return EXIT_INTERRUPTED if tally.interrupted else EXIT_DONE
 
-    def assets(self) -> Iterator[RawAsset]:
+    def assets(self) -> "Iterator[RawAsset]":
         """The raw assets that pass the filters. Raises UsageError if the input is not what the source says."""
+        from scenegen.assets.sources.folder import read_folder
+        from scenegen.assets.sources.trellis import RowFilter, read_collection
+
         if not self.input.exists():
             raise UsageError(f"there is no {self.input}; give the folder or file with the raw models")
         max_bytes = None if self.max_file_mb is None else int(self.max_file_mb * 1e6)
@@ -99,7 +101,9 @@ class Prepare:
         keep = RowFilter(self.min_aesthetic_score, max_bytes, self.licences)
         return read_collection(self.source, self.input, self.metadata, keep)
 
-    def _sweethome3d(self) -> Iterator[RawAsset]:
+    def _sweethome3d(self) -> "Iterator[RawAsset]":
+        from scenegen.assets.sources.sweethome3d import read_library
+
         files = [self.input] if self.input.is_file() else sorted(self.input.glob("*.sh3f"))
         if not files:
             raise UsageError(f"{self.input} holds no .sh3f file; get them with: scenegen assets fetch")

@@ -97,14 +97,3 @@ def test_a_port_that_is_taken_is_said_before_anything_is_loaded(capsys) -> None:
         port = str(taken.getsockname()[1])
         assert main(["--serve", "--checkpoint", "/nowhere", "--port", port]) == 2
     assert f"cannot listen at 127.0.0.1:{port} (Address already in use" in capsys.readouterr().err
-
-
-def test_the_help_loads_no_torch_and_no_server() -> None:
-    code = (
-        "import sys\nfrom pipelines.complete.cli import main\n"
-        "try: main(['--serve', '--help'])\nexcept SystemExit: pass\n"
-        "assert not {'torch', 'transformers', 'starlette', 'uvicorn'} & set(sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "--segmenter" in done.stdout

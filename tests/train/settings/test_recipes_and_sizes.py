@@ -14,6 +14,7 @@ from models.slat_vae import SLatEncoder
 from models.structure_flow import SparseStructureFlow
 from models.structure_vae import SparseStructureDecoder, SparseStructureEncoder
 from models.texturer import Texturer
+from models.weights import WithoutStorage
 from pipelines.encoders.protocol import EncoderSizes
 from pipelines.encoders.registry import load_encoders
 from pipelines.errors import UsageError
@@ -41,7 +42,7 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_official_sizes_have_the_published_parameter_counts(name: str) -> None:
     kind, count = NETWORKS[name]
-    with torch.device("meta"):
+    with WithoutStorage():
         network = construct(kind, official(OFFICIAL_ENCODERS).config_of(name))
     assert sum(parameter.numel() for parameter in network.parameters()) == count
 
@@ -50,7 +51,7 @@ def test_each_size_has_less_than_a_tenth_of_the_parameters_of_the_next() -> None
     counts = {}
     for size in SIZE_NAMES:
         sizes = system_sizes(size, OFFICIAL_ENCODERS)
-        with torch.device("meta"):
+        with WithoutStorage():
             networks = [construct(kind, sizes.config_of(name)) for name, (kind, _) in NETWORKS.items()]
         counts[size] = sum(p.numel() for network in networks for p in network.parameters())
     assert counts["tiny"] < counts["small"] / 10 < counts["official"] / 100
@@ -88,7 +89,7 @@ def test_alignment_has_the_published_weight_where_there_is_time_for_it(stage, we
 
 def test_the_compact_system_fits_into_32_megabytes_of_half_precision() -> None:
     sizes = system_sizes("compact", load_encoders("efficientnet_lite0").sizes)
-    with torch.device("meta"):
+    with WithoutStorage():
         count = {
             name: sum(p.numel() for p in construct(kind, sizes.config_of(name)).parameters())
             for name, (kind, _) in NETWORKS.items()
