@@ -1,8 +1,9 @@
 # Two commands do all set-up: `make demo` and `make test`. Run again, they skip what is done.
 PYTHON ?= python3.11
 BIN := .venv/bin
-# Python compiles modules when they are imported; compiling all of every package took half of the installation's time.
+# Python compiles what it imports and keeps it; compiling all of every package took half of the installation's time.
 INSTALL := $(BIN)/pip install --quiet --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 DEMO := demo
 COMPLETED = $(DEMO)/completed
 PACKAGED := pipelines/pretrained/compact

@@ -13,35 +13,39 @@ from models.sparse.voxels import SparseTensor
 CHECKPOINTED = Execution(recompute="blocks")
 
 
-def run_completer(execution: Execution, compiled: bool = False):
+def run_completer(execution: Execution, backend: str = ""):
     branch, base = completer_pair(execution=execution)
     with torch.no_grad():
         branch.control_path[0].weight.fill_(0.01)
-    if compiled:
+    if backend:
         torch.compiler.reset()
         for network in (branch, base):
-            compile_blocks(network, backend="aot_eager")
+            compile_blocks(network, backend=backend)
     return branch, branch(*completer_inputs(), base)
 
 
-def run_texturer(execution: Execution, compiled: bool = False):
+def run_texturer(execution: Execution, backend: str = ""):
     branch, base = texturer_pair(execution=execution)
     with torch.no_grad():
         branch.control_path[0].weight.fill_(0.01)
-    if compiled:
+    if backend:
         torch.compiler.reset()
         for network in (branch, base):
-            compile_blocks(network, backend="aot_eager")
+            compile_blocks(network, backend=backend)
     return branch, branch(*texturer_inputs(), base).feats
 
 
 RUNS = pytest.mark.parametrize("run", [run_completer, run_texturer], ids=["dense", "sparse"])
 
 
-@RUNS
-def test_blocks_compile_to_one_graph_each_and_compute_the_same(run, monkeypatch) -> None:
+@pytest.mark.parametrize(  # graphs for voxels of any number, and those of the backward pass, take long to make
+    ("run", "recompute", "backend"),
+    [(run_completer, "cheap", "aot_eager"), (run_texturer, "nothing", "eager")],
+    ids=["dense", "sparse"],
+)
+def test_blocks_compile_to_one_graph_each_and_compute_the_same(run, recompute, backend, monkeypatch) -> None:
     use_varlen_on_cpu(monkeypatch)
-    (plain, expected), (compiled, v) = run(Execution()), run(Execution(recompute="cheap"), compiled=True)
+    (plain, expected), (compiled, v) = run(Execution()), run(Execution(recompute=recompute), backend)
     torch.testing.assert_close(v, expected, rtol=1e-4, atol=1e-5)
     expected.sum().backward()
     v.sum().backward()
