@@ -82,8 +82,10 @@ def variants() -> dict[str, Variant]:
         found[f"capped-{samples}-{threshold}"] = Variant(RenderConfig(samples=samples, adaptive_threshold=threshold))
     unfiltered = dataclasses.replace(base, denoising_prefilter="NONE")
     found["prefilter-none-0.03"] = Variant(unfiltered)
-    for samples in (192, 224):
-        found[f"capped-{samples}-0.03-none"] = Variant(dataclasses.replace(unfiltered, samples=samples))
+    for samples, threshold in ((192, 0.03), (224, 0.03), (320, 0.03), (384, 0.04), (512, 0.05)):
+        found[f"capped-{samples}-{threshold}-none"] = Variant(
+            dataclasses.replace(unfiltered, samples=samples, adaptive_threshold=threshold)
+        )
     return found
 
 
