@@ -28,8 +28,8 @@ class Plan(DatasetOptions, JobOptions):
     """Forecast for another machine, from the file that --calibrate has written there; nothing is measured here."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
-        MAIN: "num-scenes preset out deadline-hours calibrate measured",
-        "what is made": "seed scenes-per-shard renderer",
+        MAIN: "num-scenes preset deadline-hours calibrate measured",
+        "what is made": "out seed scenes-per-shard renderer",
         "how it is computed": "workers device ray-address scene-timeout",
     }
 
