@@ -73,7 +73,7 @@ lint: .venv/.test
 	@touch $@
 
 .venv/.test: pyproject.toml constraints.txt | .venv/bin/python
-	$(INSTALL) --constraint constraints.txt --editable '.[render,depth,train,export,serve,dev]'
+	$(INSTALL) --constraint constraints.txt --editable '.[render,depth,train,export,serve,hub,formats,rerun,wandb,dev]'
 	@touch $@ .venv/.demo
 
 clean:
