@@ -1,9 +1,9 @@
-"""How a dataset is read with other people's tools, in Markdown: part of every data card and of the contract's README."""
+"""How a dataset is read with other people's tools, in Markdown: in every data card and in the contract's README."""
 
 READING = """\
-Here `data/` is the folder of these files. For a dataset on the Hugging Face hub, write `hf://datasets/OWNER/NAME` in its place, and
-`OWNER/NAME` for `load_dataset`, which takes its tables from the header of `README.md`. With the package of the dataset,
-`pip install 'fixer3d[hub]'`:
+Here `data/` is the folder of these files. Of a dataset on the Hugging Face hub, write `hf://datasets/OWNER/NAME` in
+its place, and `OWNER/NAME` for `load_dataset`, which takes its tables from the header of `README.md`. With the
+package of the dataset, `pip install 'fixer3d[hub]'`:
 
 ```python
 import scenegen
@@ -39,8 +39,9 @@ views = pl.scan_parquet("data/views-*.parquet").select("scene_index", "view_inde
 seen = views.explode("objects").unnest("objects").filter(pl.col("visible_px") > 0).collect()
 ```
 
-Without any of them: images are lossless WebP, or 16-bit planes: of each row of pixels the differences to the pixel on the left modulo
-65536, all low bytes before all high ones, then zstd. These lines give the arrays of the package bit for bit:
+Without any of them: images are lossless WebP, or 16-bit planes: of each row of pixels the differences to the pixel on
+the left modulo 65536, all low bytes before all high ones, then zstd. These lines give the arrays of the package bit
+for bit:
 
 ```python
 import io
@@ -73,6 +74,6 @@ normal_cam /= np.linalg.norm(normal_cam, axis=-1, keepdims=True)
 normal_cam[(code == 0).all(axis=0)] = np.nan
 ```
 
-What each column holds, its unit, axes and invalid value stand in its metadata, also how the codes of other images become values:
-`pq.read_schema(file).field("depth").metadata`.
+What each column holds, its unit, axes and invalid value stand in its metadata, and so does how the codes of other
+images become values: `pq.read_schema(file).field("depth").metadata`.
 """
