@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> "Iterator[LocalHub]":
     """A hub on this machine, which huggingface_hub takes for the hub, with the token of its one user."""
     constants = pytest.importorskip("huggingface_hub.constants")
+    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
     from local_hub import TOKEN, LocalHub
 
     server = LocalHub()
@@ -32,7 +33,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> "Iterator[LocalHub
     monkeypatch.setenv("HF_ENDPOINT", server.url)  # of processes that are started
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    disable_progress_bars()
     yield server
+    enable_progress_bars()
     server.shutdown()
     server.server_close()
 

@@ -32,7 +32,7 @@ class LocalHub(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.served_bytes = 0
         self.before_commit: Callable[[str], None] = lambda message: None
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -106,9 +106,11 @@ class _Handler(BaseHTTPRequestHandler):
         signed_in = self.headers.get("Authorization") == f"Bearer {TOKEN}"
         if repo not in self.server.repos or (self.server.private[repo] and not signed_in):
             raise _Refused(401 if not signed_in else 404, "RepoNotFound", "Repository not found")
-        if rev not in self.server.repos[repo]:
-            raise _Refused(404, "RevisionNotFound", "Invalid rev id")
-        return self.server.repos[repo][rev]
+        branches = self.server.repos[repo]
+        for branch, files in branches.items():
+            if rev in (branch, self._sha(repo, branch)):
+                return files
+        raise _Refused(404, "RevisionNotFound", "Invalid rev id")
 
     def _own(self, repo: str) -> None:
         self._user()
@@ -124,10 +126,14 @@ class _Handler(BaseHTTPRequestHandler):
         repo = f"{wanted['organization']}/{wanted['name']}"
         self._own(repo)
         if repo in self.server.repos:
-            raise _Refused(409, "", "You already created this dataset repo")
+            self._json({"error": "You already created this dataset repo", "url": self._address(repo)}, 409)
+            return
         self.server.private[repo] = wanted.get("visibility") == "private"
         self.server.repos[repo] = {"main": {".gitattributes": b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"}}
-        self._json({"url": f"{self.server.url}/datasets/{repo}", "name": repo})
+        self._json({"url": self._address(repo), "name": repo})
+
+    def _address(self, repo: str) -> str:
+        return f"{self.server.url}/datasets/{repo}"
 
     def branch(self, repo: str, rev: str) -> None:
         self._own(repo)
@@ -214,7 +220,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, content, headers)
 
     def _sha(self, repo: str, rev: str) -> str:
-        files = self.server.repos[repo].get(rev, {})
+        """Of the newest commit, the only one that is kept."""
+        if rev not in self.server.repos[repo]:
+            return rev
+        files = self.server.repos[repo][rev]
         return hashlib.sha1(repr(sorted((n, hashlib.sha1(c).digest()) for n, c in files.items())).encode()).hexdigest()
 
 
