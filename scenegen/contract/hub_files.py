@@ -70,7 +70,7 @@ def _reason(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
-class _HubHandler(fs.FSSpecHandler):
+class _HubHandler(fs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no types here
     """fsspec's handler, which reads nothing ahead and writes nothing.
 
     fsspec reads ahead by 5 MB, several views; pyarrow asks for whole row groups at once (`Root.open_parquet`).

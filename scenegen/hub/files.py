@@ -58,19 +58,24 @@ def table_files(root: Root, index: DatasetIndex) -> list[TableFile]:
         for promised in (entry.views, entry.scenes)
     ]
     for table in index.tables:
-        found = list_shards(root, table)
-        parsed = parse_shard_name(found[0][1])
-        assert parsed is not None
-        wanted = index.num_shards if table.startswith(PREFIX) else parsed[2]
-        if [name for _, name in found] != [shard_name(table, shard, wanted) for shard in range(wanted)]:
-            estimator = table.removeprefix(PREFIX)
-            command = f"annotate --data {root.location} --estimators {estimator}"
-            command = command if table.startswith(PREFIX) else f"objects --data {root.location}"
-            raise SceneGenError(
-                f"{table} has {len(found)} of {wanted} shards; finish it: scenegen {command} (or remove its files)"
-            )
-        files += [TableFile(folder / name, shard, (folder / name).stat().st_size) for shard, name in found]
+        paths = {shard: folder / name for shard, name in _whole_table(root, table, index.num_shards)}
+        files += [TableFile(path, shard, path.stat().st_size) for shard, path in paths.items()]
     return files
+
+
+def _whole_table(root: Root, table: str, num_shards: int) -> list[tuple[int, str]]:
+    """(shard, file name) of every shard of a table beside the views. Raises SceneGenError if one is missing."""
+    found = list_shards(root, table)
+    parsed = parse_shard_name(found[0][1])
+    assert parsed is not None
+    is_depth = table.startswith(PREFIX)
+    wanted = num_shards if is_depth else parsed[2]
+    if found == [(shard, shard_name(table, shard, wanted)) for shard in range(wanted)]:
+        return found
+    finish = f"scenegen objects --data {root.location}"
+    if is_depth:
+        finish = f"scenegen annotate --data {root.location} --estimators {table.removeprefix(PREFIX)}"
+    raise SceneGenError(f"{table} has {len(found)} of {wanted} shards; finish it: {finish} (or remove its files)")
 
 
 def damaged(root: Root, files: Sequence[TableFile], num_shards: int) -> list[Problem]:
