@@ -137,7 +137,12 @@ def encode_normals(normal: np.ndarray) -> bytes:
 
 def decode_normals(blob: bytes, height: int, width: int) -> np.ndarray:
     """(H, W, 3) float32 unit vectors, NaN where invalid."""
-    code = decode_planes(blob, height, width, channels=2)
+    return normals_of_codes(decode_planes(blob, height, width, channels=2))
+
+
+def normals_of_codes(code: np.ndarray) -> np.ndarray:
+    """(H, W, 2) uint16 octahedral codes, 0 invalid, to (H, W, 3) float32 unit vectors."""
+    height, width = code.shape[:2]
     normal = np.empty((height, width, 3), np.float32)
     for part in _parts(height, width):
         u_code, v_code = code[part, :, 0], code[part, :, 1]
