@@ -10,6 +10,7 @@ from scenegen.commands.merge import Merge
 from scenegen.commands.objects import Objects
 from scenegen.commands.options import for_preset
 from scenegen.commands.plan import Plan
+from scenegen.commands.push import Push
 from scenegen.commands.render import Render
 from scenegen.commands.scene import Scene
 from scenegen.commands.status import Status
@@ -60,6 +61,7 @@ def command_line(arguments: Sequence[str] = ()) -> CommandLine:
         "verify": Verify,
         "status": Status,
         "merge": Merge,
+        "push": Push,
         "view": View,
         "scene": Scene,
         "assets": Subcommands("List, fetch, prepare and check assets.", asset_commands),

@@ -61,7 +61,7 @@ def annotate(
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}; give auto or at least 1")
     records = choose_estimators(names)
-    root = Root.open(data)
+    root = Root.open(data).to_write()
     shards = [file.shard for file in sidecar_files(root, SIMULATED)]
     if not shards:
         raise FileNotFoundError(f"{data} holds no finished shard; make some with: {how_to_make(root)}")

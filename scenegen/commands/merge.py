@@ -25,7 +25,7 @@ class Merge:
         from scenegen.shards.ledger import finished_shards
         from scenegen.shards.merge import merge, remove_leftovers
 
-        root = open_root(self.out)
+        root = open_root(self.out).to_write()
         config = require_config(root).config
         index = merge(root, config, [*finished_shards(root, config, range(config.num_shards)).values()])
         remove_leftovers(root)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
+from scenegen.commands.options import open_root
 from scenegen.config import JobConfig
 from scenegen.contract.help_page import MAIN, HelpGroups
 from scenegen.objects.options import ObjectOptions, object_preset
@@ -87,6 +88,7 @@ class Objects:
         from scenegen.objects.steps import Encoders, choose_steps, find_tools, left_out
         from scenegen.objects.wanted_assets import ALL, USED, dataset_of_assets
 
+        open_root(self.out or self.data).to_write()
         encoders = Encoders(self.structure_encoder, self.slat_encoder)
         steps = choose_steps(self.steps, encoders)
         try:

@@ -124,7 +124,7 @@ class Render(DatasetOptions, JobOptions):
         from scenegen.shards.config_file import read_config
 
         stages = _parse_stages(self.stages)
-        root = open_root(self.out)
+        root = open_root(self.out).to_write()
         job = self.job_config(max_failed=self.max_failed, retry_failed=self.retry_failed)
         assignment = resolve_assignment(self.array, os.environ)
         stored = self._dataset(root) if "render" in stages else read_config(root)

@@ -17,6 +17,7 @@ INVALID_DEPTH_CODE = 0
 _MAX_DEPTH_CODE = 65535
 _NORMAL_STEPS = 8191  # the octahedral square [-1, 1]^2 on 1..16383 (finer steps only store noise); 0 marks invalid
 _ZSTD = pa.Codec("zstd", compression_level=3)
+_ONE = np.float32(1)
 _HAS_WEBP = importlib.util.find_spec("webp") is not None
 _PIXELS_AT_ONCE = 1 << 15  # decoded together, so that what is temporary takes no memory but the cache
 
@@ -136,14 +137,25 @@ def encode_normals(normal: np.ndarray) -> bytes:
 
 def decode_normals(blob: bytes, height: int, width: int) -> np.ndarray:
     """(H, W, 3) float32 unit vectors, NaN where invalid."""
-    code = decode_planes(blob, height, width, channels=2)
-    square = (code.astype(np.float32) - (_NORMAL_STEPS + 1)) / _NORMAL_STEPS
-    z = 1.0 - np.abs(square).sum(axis=-1)
-    behind = z < 0
-    square[behind] = _fold(square[behind])
-    normal = np.concatenate([square, z[..., None]], axis=-1)
-    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
-    normal[(code == 0).all(axis=-1)] = np.nan
+    return normals_of_codes(decode_planes(blob, height, width, channels=2))
+
+
+def normals_of_codes(code: np.ndarray) -> np.ndarray:
+    """(H, W, 2) uint16 octahedral codes, 0 invalid, to (H, W, 3) float32 unit vectors."""
+    height, width = code.shape[:2]
+    normal = np.empty((height, width, 3), np.float32)
+    for part in _parts(height, width):
+        u_code, v_code = code[part, :, 0], code[part, :, 1]
+        u, v = ((plane - np.float32(_NORMAL_STEPS + 1)) / np.float32(_NORMAL_STEPS) for plane in (u_code, v_code))
+        from_u, from_v = 1 - np.abs(u), 1 - np.abs(v)
+        z = 1 - (np.abs(u) + np.abs(v))
+        behind = z < 0  # on a lower face of the octahedron, which is folded outwards
+        x = np.where(behind, from_v * np.copysign(_ONE, u), u)
+        y = np.where(behind, from_u * np.copysign(_ONE, v), v)
+        length = np.sqrt(x * x + y * y + z * z)
+        length[(u_code | v_code) == 0] = np.nan
+        for axis, coordinate in enumerate((x, y, z)):
+            np.divide(coordinate, length, out=normal[part, :, axis])
     return normal
 
 

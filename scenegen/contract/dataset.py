@@ -34,11 +34,15 @@ _VIEW_COLUMNS = ["scene_index", "view_index", "width", "height", "K_px", "T_worl
 
 def how_to_make(root: Root) -> str:
     """The command that makes a small dataset at `root`, without any download and on any machine."""
+    if root.is_on_hub:
+        repo = root.base.removeprefix("datasets/").partition("@")[0]
+        make = "scenegen render --preset preview --num-scenes 20 --out data/"
+        return f"{make}; scenegen push --data data/ --repo {repo}"
     return f"scenegen render --preset preview --num-scenes 20 --out {root.location}"
 
 
 class Dataset:
-    """A dataset folder (or object-store URI) as a sequence of views.
+    """A dataset folder (or the URI of an object store or of the hub) as a sequence of views.
 
     Views are numbered over the shards in their order. A row group holds one view, so that reading a view is one small
     read. Of a dataset that is still being made, the finished shards are read. Instances can be pickled, without open
@@ -231,7 +235,7 @@ class Dataset:
         return position, number - start
 
     def _file(self, name: str) -> pq.ParquetFile:
-        return cached(self._files, name, lambda: pq.ParquetFile(self.root.open_input(name)))
+        return cached(self._files, name, lambda: self.root.open_parquet(name))
 
     def _scenes_of_shard(self, position: int) -> dict[int, Scene]:
         def read() -> dict[int, Scene]:

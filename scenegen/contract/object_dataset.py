@@ -168,4 +168,4 @@ class ObjectDataset:
         return cached(self._rows, name, read)
 
     def _file(self, name: str) -> pq.ParquetFile:
-        return cached(self._open, name, lambda: pq.ParquetFile(self.root.open_input(name)))
+        return cached(self._open, name, lambda: self.root.open_parquet(name))

@@ -1,4 +1,4 @@
-"""All access to files: a local folder or an object store (s3://, gs://, hdfs://), through pyarrow's filesystems."""
+"""All access to files: a local folder, an object store (s3://, gs://, hdfs://) or the Hugging Face hub (hf://)."""
 
 import os
 import shutil
@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import fs
+
+from scenegen.contract import hub_files
+from scenegen.errors import UsageError
 
 _COPY_CHUNK_BYTES = 16 << 20
 
@@ -30,15 +34,18 @@ class Root:
         """A root at a local path or a URI such as s3://bucket/folder; nothing is created or read yet.
 
         An S3-compatible server is given by AWS_ENDPOINT_URL or by `?endpoint_override=…&scheme=http`.
-        Raises ValueError for a URI of an unknown kind.
+        hf://datasets/OWNER/NAME@REVISION is a dataset on the Hugging Face hub, which is only read.
+        Raises UsageError for a URI of an unknown kind.
         """
         text = os.fspath(location)
         if "://" not in text:
             return cls(text, fs.LocalFileSystem(), str(Path(text).expanduser().absolute()))
+        if text.startswith(hub_files.SCHEME):
+            return cls(text, *hub_files.open_hub(text.rstrip("/")))
         try:
             filesystem, base = fs.FileSystem.from_uri(text)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise ValueError(f"cannot open {text}: {error}; use a local path, s3://, gs:// or hdfs://") from None
+            raise UsageError(f"cannot open {text}: {error}; use a local path, s3://, gs://, hdfs:// or hf://") from None
         return cls(text, filesystem, base.rstrip("/"))
 
     @property
@@ -49,6 +56,16 @@ class Root:
     @property
     def is_local(self) -> bool:
         return isinstance(self.filesystem, fs.LocalFileSystem)
+
+    @property
+    def is_on_hub(self) -> bool:
+        return self.location.startswith(hub_files.SCHEME)
+
+    def to_write(self) -> "Root":
+        """Itself, where files can be written. Raises UsageError for the hub, which says what to do instead."""
+        if self.is_on_hub:
+            raise UsageError(hub_files.read_only(self.location))
+        return self
 
     def path(self, name: str) -> str:
         """The path of a name inside the filesystem."""
@@ -73,6 +90,13 @@ class Root:
     def open_input(self, name: str) -> pa.NativeFile:
         """A seekable file for reading. Raises FileNotFoundError."""
         return self.filesystem.open_input_file(self.path(name))
+
+    def open_parquet(self, name: str) -> pq.ParquetFile:
+        """A Parquet file for reading single row groups: over a network, what is asked of one is fetched in one piece.
+
+        Raises FileNotFoundError.
+        """
+        return pq.ParquetFile(self.open_input(name), pre_buffer=not self.is_local)
 
     def read_bytes(self, name: str) -> bytes:
         """The content of a file. Raises FileNotFoundError."""

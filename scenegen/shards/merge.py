@@ -1,4 +1,4 @@
-"""From the ledgers of all shards to dataset.json and a data card; the time is linear in the number of shards."""
+"""From the ledgers of all shards to dataset.json and the data card; the time is linear in the number of shards."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from scenegen.contract.index import DatasetIndex, list_tables, write_index
 from scenegen.contract.schema import FIELDS, version_of
 from scenegen.contract.storage import Root
 from scenegen.errors import SceneGenError
+from scenegen.shards.card import data_card, write_card
 from scenegen.shards.ledger import ShardLedger, finished_shards
 
-CARD_NAME = "DATASET_CARD.md"
 _LISTED = 20
 
 
@@ -39,7 +39,7 @@ def merge(root: Root, config: DatasetConfig, ledgers: Sequence[ShardLedger]) -> 
     index = replace(summarise(config, ledgers), tables=beside)
     card = data_card(config, index, ledgers)
     write_index(root, index)
-    root.write_bytes(CARD_NAME, card.encode())
+    write_card(root, card)
     return index
 
 
@@ -73,50 +73,3 @@ def summarise(config: DatasetConfig, ledgers: Sequence[ShardLedger]) -> DatasetI
         totals=dict(sorted(totals.items())),
         licences=dict(sorted(licences.items())),
     )
-
-
-def data_card(config: DatasetConfig, index: DatasetIndex, ledgers: Sequence[ShardLedger]) -> str:
-    """What is in the dataset, for people: counts, licences, what was refused and why."""
-    totals = index.totals
-    good = max(totals["scenes"] - totals["failed_scenes"], 1)
-    rejected: Counter[str] = Counter()
-    failures: Counter[str] = Counter()
-    quarantined: dict[str, str] = {}
-    for ledger in ledgers:
-        rejected.update(ledger.views_rejected)
-        failures.update(reason for _, reason in ledger.failed)
-        quarantined.update({uid: reason for _, uid, reason in ledger.quarantined})
-    lines = [
-        "# Data card",
-        "",
-        f"{totals['scenes']} scenes, {totals['views']} views of {config.camera.resolution_px} x "
-        f"{config.camera.resolution_px} pixels, {totals['objects']} placed objects, {totals['bytes'] / 1e6:.1f} MB in "
-        f"{config.num_shards} shards. Drawn by: {config.renderer}. Seed {config.seed}, config {config.digest[:12]}.",
-        "",
-        f"- objects a scene: {totals['objects'] / good:.1f} of {totals['objects_requested'] / good:.1f} asked for, "
-        f"after {totals['placement_attempts'] / good:.0f} tried poses",
-        f"- scenes without walls: {totals['outdoor_scenes']}",
-        f"- scenes whose assets may all be used commercially: {totals['commercial_scenes']} of {good}",
-        f"- failed scenes: {totals['failed_scenes']}",
-        *([f"- beside the views: {', '.join(index.tables)}"] if index.tables else ()),
-        "",
-        *_table("Licences of the placed objects", "SPDX id", index.licences),
-        *_table("Views refused before rendering", "reason", dict(rejected.most_common())),
-        *_table("Why scenes failed", "reason", dict(failures.most_common(_LISTED))),
-    ]
-    if quarantined:
-        lines += [
-            "## Assets left out",
-            "",
-            *(f"- `{uid}`: {reason}" for uid, reason in sorted(quarantined.items())),
-            "",
-        ]
-    lines += ["Asset authors and attribution texts: `scenegen assets notice`.", ""]
-    return "\n".join(lines)
-
-
-def _table(title: str, key: str, counts: dict[str, int]) -> list[str]:
-    if not counts:
-        return []
-    rows = [f"| {name} | {count} |" for name, count in counts.items()]
-    return [f"## {title}", "", f"| {key} | count |", "|---|---|", *rows, ""]

@@ -75,7 +75,7 @@ def _shard_problems(
         except FileNotFoundError as error:
             yield f"a file is missing: {error.filename or error}"
             return
-        damaged = [*_file_problems(views_path, ledger.views), *_file_problems(scenes_path, ledger.scenes_file)]
+        damaged = [*file_problems(views_path, ledger.views), *file_problems(scenes_path, ledger.scenes_file)]
         yield from damaged
         try:
             yield from _row_problems(views_path, scenes_path, config, meta, ledger, audit)
@@ -84,7 +84,8 @@ def _shard_problems(
                 yield f"its rows cannot be read: {type(error).__name__}: {error}"
 
 
-def _file_problems(path: Path, promised: ShardFile) -> Iterator[str]:
+def file_problems(path: Path, promised: ShardFile) -> Iterator[str]:
+    """What is wrong with the bytes of a local file, by their number and sha256. Raises FileNotFoundError."""
     size = path.stat().st_size
     if size != promised.bytes:
         yield f"{promised.name} has {size} bytes, its ledger says {promised.bytes}"

@@ -44,6 +44,8 @@ PRINTED_BY = {
     "scenegen/commands/assets": ("scenegen assets prepare", "scenegen assets fetch", "scenegen assets check"),
     "scenegen/commands/render.py": ("scenegen render",),
     "scenegen/commands/view.py": ("scenegen view",),
+    "scenegen/commands/push.py": ("scenegen push",),
+    "scenegen/hub": ("scenegen push",),
     "scenegen/jobs": SCENES,
     "scenegen/jobs/assignment.py": RUNS,
     "scenegen/jobs/cluster.py": RUNS,

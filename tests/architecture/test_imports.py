@@ -23,6 +23,7 @@ BLOCKED = {
     "scenegen.annotate.run": [*HEAVY, "transformers", "models", "pipelines"],
     "scenegen.objects.run": [*HEAVY, "transformers", "models", "pipelines"],
     "scenegen.verify": [*HEAVY, "pipelines", "models"],
+    "scenegen.hub": [*HEAVY, "scipy", "pipelines", "models"],
     "scenegen.view": [*HEAVY, "scipy", "scenegen.assets", "scenegen.shards", "pipelines", "models"],
     "scenegen.commands": [*HEAVY, "numpy", "pybullet", "transformers", "pipelines", "models"],
     "scenegen.cli": [*HEAVY, "numpy", "pybullet", "transformers", "pipelines", "models"],
@@ -40,7 +41,10 @@ sys.meta_path.insert(0, Blocked())
 for module in {modules!r}:
     importlib.import_module(module)
 """
-NEEDS_AN_EXTRA = {"models.sparse.spconv_backend", "pipelines.complete.server.app", "pipelines.complete.server.guard"}
+NEEDS_AN_EXTRA = {
+    *("models.sparse.spconv_backend", "pipelines.complete.server.app", "pipelines.complete.server.guard"),
+    *("scenegen.hub.push", "scenegen.hub.repository"),
+}
 
 
 @pytest.mark.parametrize("package", BLOCKED)

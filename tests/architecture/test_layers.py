@@ -22,6 +22,7 @@ FLOORS = (
     (("rendering", "annotate", "assets.preparing"), "each runs one kind of job from beginning to end"),
     (("objects",), "one more such job; its networks use the weights and devices of annotate"),
     (("verify", "view"), "look at what the jobs have left"),
+    (("hub",), "publishes what verify finds good"),
     (("commands",), "options, one file a command"),
     (("cli",), "the command line"),
 )

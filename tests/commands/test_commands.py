@@ -149,7 +149,7 @@ def test_one_command_makes_scenes_objects_and_depth_and_what_it_made_verifies(sc
     code, said = scenegen("verify", "--out", str(tmp_path))
     assert code == 0 and "depth of simulated, objects, objects_features_efficientnet_lite0, objects_views" in said
     assert json.loads((tmp_path / "dataset.json").read_text())["tables"][0] == "depth_simulated"
-    assert "objects_views" in (tmp_path / "DATASET_CARD.md").read_text()
+    assert "objects_views" in (tmp_path / "README.md").read_text()
     code, said = scenegen("status", "--out", str(tmp_path))
     assert "shards beside the views: depth_simulated 1 of 1, objects 1 of 1" in said
     # Resumed without a word about the preset, later stages are still those of the preset that it was begun with.

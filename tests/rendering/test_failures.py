@@ -61,7 +61,7 @@ def test_a_corrupt_asset_is_left_out_and_the_scene_made_from_others(make, tmp_pa
         tuple(entry) for path in tmp_path.glob("_ledger/*") for entry in json.loads(path.read_text())["quarantined"]
     ]
     assert {uid for _, uid, _ in left_out} <= set(corrupt) and left_out
-    assert "truncated file" in (tmp_path / "DATASET_CARD.md").read_text()
+    assert "truncated file" in (tmp_path / "README.md").read_text()
     assert problems(tmp_path) == []
 
 
