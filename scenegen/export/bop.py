@@ -13,9 +13,17 @@ from typing import Any
 import numpy as np
 
 from scenegen.contract.records import SceneObject, View, ViewObject
-from scenegen.errors import SceneGenError
-from scenegen.export.conventions import MM, depth_steps, first_pixel_at_zero, inverse, scale_of, without_scale
-from scenegen.export.exporter import Exporter
+from scenegen.export.conventions import (
+    DEPTH_STEPS_MM,
+    MM,
+    depth_step_mm,
+    depth_steps,
+    first_pixel_at_zero,
+    inverse,
+    scale_of,
+    without_scale,
+)
+from scenegen.export.exporter import SceneExporter
 from scenegen.export.images import png
 from scenegen.export.ply import ply
 from scenegen.export.selection import SceneViews, SelectedView
@@ -23,8 +31,6 @@ from scenegen.export.shapes import corner_normals
 from scenegen.export.silhouettes import Silhouettes
 
 IMAGES = ("rgb", "depth_m", "instance_id")
-DEPTH_SCALES_MM = (0.25, 1.0, 4.0)
-"""Millimetres of a step of the 16-bit depth: the first that holds the image, 16 m in nearly every one."""
 NO_BOX = [-1, -1, -1, -1]
 TARGET_VISIBLE = 0.1
 """The least visible fraction of an object that the BOP benchmark asks for."""
@@ -33,7 +39,7 @@ SCALE_DIGITS = 6
 Model = tuple[str, str, float]  # asset uid, sha256, longest side in metres
 
 
-class BopExporter(Exporter):
+class BopExporter(SceneExporter):
     """SPLIT/SCENE/{rgb,depth,mask,mask_visib,*.json}, models/, camera.json and test_targets_bop19.json."""
 
     about = "BOP: 6D poses, depth, whole and visible masks, models in millimetres"
@@ -87,12 +93,7 @@ class BopExporter(Exporter):
     def _write_images(self, folder: str, view: View) -> tuple[dict[str, Any], np.ndarray]:
         """The entry of scene_camera.json, and the depth as it is stored."""
         assert view.rgb is not None and view.depth_m is not None
-        farthest_mm = float(np.nanmax(view.depth_m, initial=0.0)) * MM
-        scale = next((s for s in DEPTH_SCALES_MM if farthest_mm / s <= np.iinfo(np.uint16).max), None)
-        if scale is None:
-            raise SceneGenError(
-                f"scene {view.scene_index} reaches to {farthest_mm / MM:.0f} m; BOP's depth ends at 262 m"
-            )
+        scale = depth_step_mm(view.depth_m)
         steps = depth_steps(view.depth_m, scale / MM)
         self.folder.write(f"{folder}/rgb/{view.view_index:06d}.png", png(view.rgb))
         self.folder.write(f"{folder}/depth/{view.view_index:06d}.png", png(steps))
@@ -133,8 +134,8 @@ class BopExporter(Exporter):
     def _write_camera(self, size_px: Sequence[int], K: Sequence[Sequence[float]]) -> None:
         """BOP's nominal camera. The true one of each image stands in scene_camera.json."""
         camera = {"cx": K[0][2], "cy": K[1][2], "fx": K[0][0], "fy": K[1][1]}
-        camera |= {"width": size_px[0], "height": size_px[1], "depth_scale": DEPTH_SCALES_MM[0]}
-        path: Path = self.out / "camera.json"
+        camera |= {"width": size_px[0], "height": size_px[1], "depth_scale": DEPTH_STEPS_MM[0]}
+        path: Path = self.folder.root / "camera.json"
         if not path.exists():
             self.folder.write_json(path.name, camera)
 

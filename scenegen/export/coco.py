@@ -13,7 +13,7 @@ import numpy as np
 
 from scenegen.contract.records import View, ViewObject
 from scenegen.export.conventions import box_xywh, inverse
-from scenegen.export.exporter import Exporter
+from scenegen.export.exporter import SceneExporter
 from scenegen.export.images import png
 from scenegen.export.selection import SceneViews, SelectedView
 from scenegen.export.silhouettes import Silhouettes
@@ -22,7 +22,7 @@ IMAGES = ("rgb", "instance_id")
 ANNOTATIONS = "annotations/instances.json"
 
 
-class CocoExporter(Exporter):
+class CocoExporter(SceneExporter):
     """images/SCENE_VIEW.png and annotations/instances.json."""
 
     about = "COCO instances: PNG images, RLE masks, visible and amodal boxes, poses"

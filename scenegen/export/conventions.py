@@ -6,9 +6,13 @@ Poses are (4, 4), column vectors, "to" frame first: T_world_cam.
 
 import numpy as np
 
+from scenegen.errors import SceneGenError
+
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 Y_UP_FROM_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 MM = 1000.0
+DEPTH_STEPS_MM = (0.25, 1.0, 4.0)
+"""Steps of depth in 16 bits: 0.25 mm reaches to 16.38 m, further than nearly every view of the default room."""
 MAX_STEPS = np.iinfo(np.uint16).max
 
 
@@ -63,6 +67,15 @@ def depth_steps(depth_m: np.ndarray, step_m: float) -> np.ndarray:
     """(H, W) uint16 planar depth in steps, rounded; 0 where nothing was hit, and beyond what 16 bits hold."""
     steps = np.rint(np.nan_to_num(depth_m.astype(np.float64)) / step_m)
     return np.where(steps <= MAX_STEPS, steps, 0).astype(np.uint16)
+
+
+def depth_step_mm(depth_m: np.ndarray) -> float:
+    """The finest of `DEPTH_STEPS_MM` in which 16 bits hold the image. Raises SceneGenError beyond 262 m."""
+    farthest_mm = float(np.nanmax(depth_m, initial=0.0)) * MM
+    for step_mm in DEPTH_STEPS_MM:
+        if np.rint(farthest_mm / step_mm) <= MAX_STEPS:
+            return step_mm
+    raise SceneGenError(f"a depth of {farthest_mm / MM:.0f} m does not fit into 16 bits; use another --format")
 
 
 def box_xywh(box: tuple[int, int, int, int]) -> list[int]:

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from scenegen.contract.dataset import Dataset
@@ -86,8 +85,18 @@ class Exporter(ABC):
     def check(self) -> None:  # noqa: B027  nothing to check is no mistake
         """Raises SceneGenError for what can be known before anything is written."""
 
+    @abstractmethod
     def unit(self, number: int, scenes: Sequence[SceneViews]) -> dict[str, Any]:
         """Write the files of a few scenes; what `finish` needs of them as JSON, with "views": how many were written."""
+
+    def finish(self, units: int) -> None:  # noqa: B027  some formats have no such files
+        """Write the files about all scenes."""
+
+
+class SceneExporter(Exporter):
+    """A format whose scenes have files of their own."""
+
+    def unit(self, number: int, scenes: Sequence[SceneViews]) -> dict[str, Any]:
         parts = [self.scene(scene) for scene in scenes]
         return {"views": sum(part["views"] for part in parts), "scenes": parts}
 
@@ -95,14 +104,7 @@ class Exporter(ABC):
     def scene(self, chosen: SceneViews) -> dict[str, Any]:
         """Write the files of one scene; what `finish` needs of it, with "views": how many were written."""
 
-    def finish(self, units: int) -> None:  # noqa: B027  some formats have no such files
-        """Write the files about all scenes."""
-
     def parts(self, units: int) -> Iterator[dict[str, Any]]:
         """What `scene` returned of every scene, in order, one at a time."""
         for part in self.folder.parts(units):
             yield from part["scenes"]
-
-    @property
-    def out(self) -> Path:
-        return self.folder.root

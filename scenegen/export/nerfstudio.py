@@ -10,7 +10,7 @@ import numpy as np
 
 from scenegen.contract.records import View
 from scenegen.export.conventions import MM, depth_steps, opengl_camera
-from scenegen.export.exporter import Exporter
+from scenegen.export.exporter import SceneExporter
 from scenegen.export.images import png
 from scenegen.export.ply import ply
 from scenegen.export.selection import SceneViews
@@ -20,12 +20,11 @@ POINTS_OF_SCENE = 50_000
 """The most points that a scene's point cloud has; splatfacto begins with some such number."""
 
 
-class NerfstudioExporter(Exporter):
+class NerfstudioExporter(SceneExporter):
     """SCENE/{transforms.json,images/,depths/,points.ply}."""
 
     about = "Nerfstudio: transforms.json, images, depth and a point cloud for each scene"
     how_to_read = "ns-train depth-nerfacto --data {out}/SCENE"
-    views_per_unit = 1
 
     def scene(self, chosen: SceneViews) -> dict[str, Any]:
         folder = f"{chosen.scene_index:06d}"
