@@ -1,6 +1,7 @@
 """WebDataset: tar files of samples, each a few files that have a key in common.
 
-https://github.com/webdataset/webdataset. Images are PNG, since that is what its decoders know without help.
+https://github.com/webdataset/webdataset. Depth and ids are NumPy archives, because its image decoders silently turn the
+16 bits of a PNG into 8.
 """
 
 import io
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from scenegen.contract.records import ViewObject
-from scenegen.export.conventions import MM, box_xywh, depth_step_mm, depth_steps, inverse
+from scenegen.export.conventions import box_xywh, inverse
 from scenegen.export.exporter import Exporter
 from scenegen.export.images import png
 from scenegen.export.selection import SceneViews, SelectedView
@@ -22,9 +23,9 @@ IMAGES = ("rgb", "depth_m", "instance_id")
 
 
 class WebDatasetExporter(Exporter):
-    """views-000000.tar, …: KEY.rgb.png, KEY.depth.png, KEY.ids.png and KEY.json for each view."""
+    """views-000000.tar, …: KEY.rgb.png, KEY.maps.npz (depth_m, instance_id) and KEY.json for each view."""
 
-    about = "WebDataset: tar files with PNG images and JSON for each view"
+    about = "WebDataset: tar files with image, depth, ids and JSON of each view"
     how_to_read = "webdataset.WebDataset('{out}/views-000000.tar', shardshuffle=False).decode('pil')"
     views_per_unit = 256
 
@@ -48,18 +49,17 @@ class WebDatasetExporter(Exporter):
 def _sample(selected: SelectedView) -> Iterator[tuple[str, bytes]]:
     view, key = selected.view, selected.name
     assert view.rgb is not None and view.depth_m is not None and view.instance_id is not None
-    step_m = depth_step_mm(view.depth_m) / MM
     record = {
         "scene_index": view.scene_index,
         "view_index": view.view_index,
-        "depth_step_m": step_m,
         "K_px": view.K_px.tolist(),
         "T_world_cam": view.T_world_cam.tolist(),
         "objects": [_object(o, inverse(view.T_world_cam)) for o in selected.objects],
     }
     yield f"{key}.rgb.png", png(view.rgb)
-    yield f"{key}.depth.png", png(depth_steps(view.depth_m, step_m))
-    yield f"{key}.ids.png", png(view.instance_id)
+    maps = io.BytesIO()
+    np.savez_compressed(maps, depth_m=view.depth_m, instance_id=view.instance_id)
+    yield f"{key}.maps.npz", maps.getvalue()
     yield f"{key}.json", json.dumps(record).encode()
 
 
