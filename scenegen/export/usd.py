@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class _Builder:
         faces = np.array([[0, 1, 2], [0, 2, 3]])
         drawn = self._mesh(f"/Scene/{plane.name}", plane.corners_m, faces)
         _set_normals(drawn, np.tile(plane.normal, (4, 1)))
-        drawn.CreateDisplayColorAttr([tuple(plane.colour)])
+        self._bind(drawn, (self._surface(f"/Scene/Materials/{plane.name}", plane.colour, 0.0, 1.0)[0], False))
         _say(drawn.GetPrim(), instance_id=plane.instance_id)
 
     def camera(self, view: View) -> None:
@@ -123,7 +124,8 @@ class _Builder:
     def _asset_root(self, uid: str) -> str:
         from pxr import Tf
 
-        root = f"/_assets_{Tf.MakeValidIdentifier(uid)}"
+        # Numbered, since two uids may become one identifier.
+        root = f"/_asset_{len(self.assets):04d}_{Tf.MakeValidIdentifier(uid)}"
         self.stage.CreateClassPrim(root)
         self.assets[uid] = root
         return root
@@ -149,33 +151,39 @@ class _Builder:
 
     def _material(self, parent: str, asset: Glb, number: int) -> tuple[Any, bool]:
         """A preview surface, and whether it is seen from both sides."""
-        from pxr import Gf, Sdf, UsdShade
+        from pxr import Gf, Sdf
 
         source = asset.json["materials"][number]
         surface = source.get("pbrMetallicRoughness", {})
         colour = surface.get("baseColorFactor", [1.0, 1.0, 1.0, 1.0])
-        material = UsdShade.Material.Define(self.stage, f"{parent}/material_{number}")
-        shader = UsdShade.Shader.Define(self.stage, f"{material.GetPath()}/surface")
-        shader.CreateIdAttr("UsdPreviewSurface")
-        shader.CreateInput("metallic", Sdf.ValueTypeNames.Float).Set(float(surface.get("metallicFactor", 1.0)))
-        shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(float(surface.get("roughnessFactor", 1.0)))
-        diffuse = shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f)
-        opacity = shader.CreateInput("opacity", Sdf.ValueTypeNames.Float)
+        metallic, roughness = float(surface.get("metallicFactor", 1.0)), float(surface.get("roughnessFactor", 1.0))
+        material, shader = self._surface(f"{parent}/material_{number}", colour[:3], metallic, roughness)
         blended = source.get("alphaMode", "OPAQUE") != "OPAQUE"
+        opacity = shader.CreateInput("opacity", Sdf.ValueTypeNames.Float)
         opacity.Set(float(colour[3]) if blended else 1.0)
         if "baseColorTexture" in surface:
             texture = self._texture(str(material.GetPath()), asset, surface["baseColorTexture"]["index"])
             texture.CreateInput("scale", Sdf.ValueTypeNames.Float4).Set(Gf.Vec4f(*colour))
-            diffuse.ConnectToSource(texture.ConnectableAPI(), "rgb")
+            shader.GetInput("diffuseColor").ConnectToSource(texture.ConnectableAPI(), "rgb")
             if blended:
                 opacity.ConnectToSource(texture.ConnectableAPI(), "a")
-        else:
-            diffuse.Set(Gf.Vec3f(*colour[:3]))
         if source.get("alphaMode") == "MASK":
             threshold = float(source.get("alphaCutoff", 0.5))
             shader.CreateInput("opacityThreshold", Sdf.ValueTypeNames.Float).Set(threshold)
-        material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
         return material, bool(source.get("doubleSided", False))
+
+    def _surface(self, path: str, colour: Sequence[float], metallic: float, roughness: float) -> tuple[Any, Any]:
+        """A material of one colour, and its shader."""
+        from pxr import Gf, Sdf, UsdShade
+
+        material = UsdShade.Material.Define(self.stage, path)
+        shader = UsdShade.Shader.Define(self.stage, f"{path}/surface")
+        shader.CreateIdAttr("UsdPreviewSurface")
+        shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f).Set(Gf.Vec3f(*colour))
+        shader.CreateInput("metallic", Sdf.ValueTypeNames.Float).Set(metallic)
+        shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(roughness)
+        material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
+        return material, shader
 
     def _texture(self, material: str, asset: Glb, number: int) -> Any:
         from pxr import Sdf, UsdShade
@@ -204,7 +212,7 @@ class _Builder:
             file = io.BytesIO()
             Image.open(io.BytesIO(data)).save(file, "png")
             data, ending = file.getvalue(), "png"
-        name = f"{material.split('/')[1].removeprefix('_assets_')}_{number}.{ending}"
+        name = f"{material.split('/')[1].removeprefix('_asset_')}_{number}.{ending}"
         (self.folder / name).write_bytes(data)
         return f"./{name}"
 
