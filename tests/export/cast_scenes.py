@@ -43,7 +43,7 @@ def look_at_origin(x: float, y: float, z: float) -> CameraSpec:
     T = np.eye(4)
     T[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
     T[:3, 3] = position
-    return CameraSpec(tuple(map(tuple, T.tolist())), math.radians(50), SIZE_PX)
+    return CameraSpec(tuple(map(tuple, T.tolist())), math.radians(32), SIZE_PX)
 
 
 def scene_spec(index: int) -> SceneSpec:
