@@ -62,6 +62,10 @@ class Export:
 
         if self.format is None or self.out is None:
             raise UsageError("say in which format and where to: scenegen export --data DATA --format coco --out FOLDER")
+        if self.format != "coco" and (self.amodal_masks or self.categories != "object"):
+            raise UsageError(
+                "--amodal-masks and --categories belong to --format coco; leave them out (bop has whole masks)"
+            )
         filters = Filters(self.scenes, self.views, self.split, self.min_visible_px, self.max_occlusion)
         named = tuple(name for name in os.environ.get("SCENEGEN_STORES", "").split(os.pathsep) if name)
         options = ExportOptions(

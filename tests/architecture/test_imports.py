@@ -24,6 +24,7 @@ BLOCKED = {
     "scenegen.objects.run": [*HEAVY, "transformers", "models", "pipelines"],
     "scenegen.verify": [*HEAVY, "pipelines", "models"],
     "scenegen.view": [*HEAVY, "scipy", "scenegen.assets", "scenegen.shards", "pipelines", "models"],
+    "scenegen.export": [*HEAVY, "scipy", "trimesh", "embreex", "h5py", "pycocotools", "pxr", "pipelines", "models"],
     "scenegen.commands": [*HEAVY, "numpy", "pybullet", "transformers", "pipelines", "models"],
     "scenegen.cli": [*HEAVY, "numpy", "pybullet", "transformers", "pipelines", "models"],
     "models": ["scenegen", "pipelines", "bpy", "safetensors", "huggingface_hub", "transformers"],

@@ -49,6 +49,7 @@ def test_small_and_hidden_objects_are_left_out(data, views, tmp_path):
         (["hdf5", "--max-occlusion", "2"], "between 0 and 1"),
         (["hdf5", "--split", "test"], "of the split train alone"),
         (["hdf5", "--min-visible-px", "-1"], "at least 0"),
+        (["hdf5", "--amodal-masks"], "belong to --format coco"),
         (["glb", "--stores", "nowhere"], "there is no asset store nowhere"),
     ],
 )
