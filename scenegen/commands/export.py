@@ -78,13 +78,17 @@ class Export:
         )
         done = export(self.format, options, self.out, self._workers())
         was = "were exported already" if done.get("already") else "exported"
-        print(f"{done['views']} views of {done['scenes']} scenes {was} to {self.out}")
+        print(f"{_count(done['views'], 'view')} of {_count(done['scenes'], 'scene')} {was} to {self.out}")
         print(f"read them with: {exporter_of(self.format).how_to_read.format(out=self.out)}")
         return 0
 
     def _workers(self) -> int:
         if self.workers == "auto":
-            return os.cpu_count() or 1
+            return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if self.workers < 1:
             raise UsageError(f"--workers is {self.workers}; it must be at least 1")
         return self.workers
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,6 +1,7 @@
 """The folder of an export: who it belongs to, files that are whole or not there, and what is done already."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,10 @@ class ExportFolder:
         """Say that all is written."""
         self.write_json(CLAIM, {**(self._read_claim() or {}), **counts, "finished": True})
         self._files.remove_folder(PARTS)
+
+    def remove(self) -> None:
+        """Take the export away; the folder was empty or missing when it was claimed."""
+        shutil.rmtree(self.root)
 
     def _part(self, unit: int) -> Path:
         return self.root / PARTS / f"{unit:08d}.json"

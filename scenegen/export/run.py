@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scenegen.errors import SceneGenError
+from scenegen.errors import SceneGenError, UsageError
 from scenegen.export.exporter import Exporter, ExportOptions, Source
 from scenegen.export.folder import ExportFolder
 from scenegen.export.formats import exporter_of
@@ -42,8 +43,14 @@ def export(name: str, options: ExportOptions, out: Path, workers: int) -> dict[s
     with _progress(source.selection.num_views, missing) as advance:
         for views in _write(name, options, out, missing, workers):
             advance(views)
-    kind(source, folder).finish(len(units))
     counted = sum(part["views"] for part in folder.parts(len(units)))
+    if not counted:
+        folder.remove()
+        raise UsageError(
+            f"no object passes in the {source.selection.num_views} chosen views; relax --min-visible-px, "
+            "--max-occlusion or --split"
+        )
+    kind(source, folder).finish(len(units))
     folder.finish({"scenes": sum(len(scenes) for _, scenes in units), "views": counted})
     assert folder.finished is not None
     return folder.finished
@@ -90,6 +97,10 @@ def _write(name: str, options: ExportOptions, out: Path, units: Sequence[Unit], 
     try:
         for future in as_completed([pool.submit(_write_in_worker, unit) for unit in units]):
             yield future.result()
+    except BrokenProcessPool:
+        raise SceneGenError(
+            "a process was killed, perhaps for memory; run the same command again, with fewer --workers"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

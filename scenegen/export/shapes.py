@@ -70,7 +70,7 @@ class Shapes:
         known = {uid for table in self.tables for uid in table.uids()}
         lacking = Counter(uid for uid, sha256 in wanted if uid not in known and not self._in_library(uid, sha256))
         if lacking:
-            raise SceneGenError(self._advice(f"{len(lacking)} of {len(wanted)} assets", sorted(lacking)[0]))
+            raise SceneGenError(_advice(f"{len(lacking)} of {len(wanted)} assets, such as {sorted(lacking)[0]},"))
 
     def _in_library(self, uid: str, sha256: str) -> bool:
         record = self.library.records.get(uid)
@@ -80,17 +80,20 @@ class Shapes:
         if self._in_library(uid, sha256):
             return self.library.mesh(uid)
         for table in self.tables:
-            if uid in table.uids():
+            try:
                 geometry = table.geometry(uid)
-                if geometry.status == "ok" and geometry.asset_sha256 == sha256:
-                    return CanonicalMesh(geometry.vertices, geometry.faces)
-        raise SceneGenError(self._advice("an asset", uid))
+            except KeyError:
+                continue
+            if geometry.status == "ok" and geometry.asset_sha256 == sha256:
+                return CanonicalMesh(geometry.vertices, geometry.faces)
+        raise SceneGenError(_advice(f"the asset {uid}"))
 
-    def _advice(self, what: str, example: str) -> str:
-        return (
-            f"the shape of {what} is not at hand ({example}); say where the prepared stores are with --stores FOLDER, "
-            "or where the objects tables are with --objects FOLDER"
-        )
+
+def _advice(whose: str) -> str:
+    return (
+        f"the shape of {whose} is not at hand; say where the prepared stores are with --stores FOLDER, "
+        "or where the objects tables are with --objects FOLDER"
+    )
 
 
 def corner_normals(mesh: CanonicalMesh) -> np.ndarray:
