@@ -27,8 +27,8 @@ from scenegen.export.exporter import SceneExporter
 from scenegen.export.images import png
 from scenegen.export.ply import ply
 from scenegen.export.selection import SceneViews, SelectedView
-from scenegen.export.shapes import corner_normals
 from scenegen.export.silhouettes import Silhouettes
+from scenegen.export.vertex_colours import coloured
 
 IMAGES = ("rgb", "depth_m", "instance_id")
 NO_BOX = [-1, -1, -1, -1]
@@ -124,9 +124,10 @@ class BopExporter(SceneExporter):
         infos = {}
         for placed in objects:
             uid, _, side_m = model = _model(placed)
-            number, mesh = self.model_ids[model], self.source.shapes.of(placed)
+            number, shapes = self.model_ids[model], self.source.shapes
+            mesh = coloured(shapes.glb_of(placed), shapes.of(placed))
             vertices = mesh.vertices * np.float32(side_m * MM)
-            self.folder.write(f"models/obj_{number:06d}.ply", ply(vertices, mesh.faces, corner_normals(mesh)))
+            self.folder.write(f"models/obj_{number:06d}.ply", ply(vertices, mesh.faces, mesh.normals, mesh.colours))
             asset = {"asset_uid": uid, "longest_side_m": side_m, "licence": placed.licence}
             infos[number] = {**_extent(vertices), "asset": asset}
         return infos

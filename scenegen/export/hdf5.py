@@ -60,7 +60,7 @@ def _write(path: Path, selected: SelectedView) -> None:
 
 def _coloured(normal_cam: np.ndarray) -> np.ndarray:
     """Normals of an OpenGL camera (x right, y up, z backward) in [0, 1]; the middle where nothing was hit."""
-    opengl = np.nan_to_num(normal_cam) * np.float32([1, -1, -1])
+    opengl = np.nan_to_num(normal_cam) * np.array([1, -1, -1], np.float32)
     return (0.5 + 0.5 * opengl).astype(np.float32)
 
 

@@ -94,6 +94,18 @@ def test_there_is_a_model_in_millimetres_for_each_asset_and_scale(folder):
         assert max(model.extents) <= info["diameter"] <= np.linalg.norm(model.extents) * (1 + 1e-6)
 
 
+def test_models_have_unit_normals_and_the_colours_of_their_textures(folder, exported):
+    assets = json.loads((folder / "models/assets.json").read_text())
+    number = next(int(n) for n, asset in assets.items() if asset["asset_uid"] == "blendswap-cc0-ammo-box")
+    model = trimesh.load(folder / "models" / f"obj_{number:06d}.ply", process=False)
+    np.testing.assert_allclose(np.linalg.norm(model.vertex_normals, axis=1), 1, atol=1e-3)
+    ours = trimesh.load(exported("glb") / "000000.glb").geometry["blendswap-cc0-ammo-box"]  # read by trimesh
+    colours = ours.visual.to_color().vertex_colors[:, :3].astype(int)
+    assert len(colours) == len(model.vertices)
+    difference = np.abs(model.visual.vertex_colors[:, :3].astype(int) - colours)
+    assert np.median(difference) < 5  # of neighbouring texels; upside down it would be 32
+
+
 def test_targets_ask_for_what_is_visible(folder):
     targets = json.loads((folder / "test_targets_bop19.json").read_text())
     assert {(t["scene_id"], t["im_id"]) for t in targets} == {(0, 0), (0, 1), (1, 0), (1, 1)}
