@@ -42,7 +42,6 @@ Model = tuple[str, str, float]  # asset uid, sha256, longest side in metres
 class BopExporter(SceneExporter):
     """SPLIT/SCENE/{rgb,depth,mask,mask_visib,*.json}, models/, camera.json and test_targets_bop19.json."""
 
-    about = "BOP: 6D poses, depth, whole and visible masks, models in millimetres"
     how_to_read = "bop_toolkit_lib.dataset.bop_scenewise.load_scene_data('{out}/SPLIT/SCENE')"
     needs = (("embreex", "render"), ("scipy", "render"))
 

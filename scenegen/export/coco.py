@@ -25,7 +25,6 @@ ANNOTATIONS = "annotations/instances.json"
 class CocoExporter(SceneExporter):
     """images/SCENE_VIEW.png and annotations/instances.json."""
 
-    about = "COCO instances: PNG images, RLE masks, visible and amodal boxes, poses"
     how_to_read = f"pycocotools.coco.COCO('{{out}}/{ANNOTATIONS}')"
     needs = (("pycocotools", "formats"),)
 

@@ -68,12 +68,11 @@ class Source:
 class Exporter(ABC):
     """One format. An instance writes any of the units, in any process.
 
-    about: in a line, for people. how_to_read: the command or call that shows the result; {out} is the folder.
-    needs: packages beyond the default install, and the extra that brings them. views_per_unit: how many views are
-    written before progress is recorded; at least a scene.
+    how_to_read: the command or call that shows the result; {out} is the folder. needs: packages beyond the default
+    install, and the extra that brings them. views_per_unit: how many views are written before progress is recorded;
+    at least a scene.
     """
 
-    about: ClassVar[str]
     how_to_read: ClassVar[str]
     needs: ClassVar[tuple[tuple[str, str], ...]] = ()
     views_per_unit: ClassVar[int] = 1

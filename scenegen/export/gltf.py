@@ -22,7 +22,6 @@ QUANTISED = "KHR_mesh_quantization"
 class GlbExporter(SceneExporter):
     """SCENE.glb."""
 
-    about = "a GLB for each scene: posed assets with materials, floor, walls and cameras"
     how_to_read = "trimesh.load('{out}/SCENE.glb'), or open it in any glTF viewer"
 
     def check(self) -> None:
@@ -130,10 +129,10 @@ class _Builder:
         return Glb(document, bytes(self._binary))
 
     def _primitive(self, asset: Glb, primitive: dict[str, Any], first_material: int) -> dict[str, Any]:
-        attributes = {
-            name: self._accessor(asset.decoded(number).astype(np.float32), ARRAY_BUFFER)
-            for name, number in primitive["attributes"].items()
-        }
+        values = {name: asset.decoded(number).astype(np.float32) for name, number in primitive["attributes"].items()}
+        if "NORMAL" in values:  # of 8 bits a coordinate, and a little too short or too long
+            values["NORMAL"] /= np.maximum(np.linalg.norm(values["NORMAL"], axis=1, keepdims=True), 1e-6)
+        attributes = {name: self._accessor(each, ARRAY_BUFFER) for name, each in values.items()}
         indices = self._accessor(asset.accessor(primitive["indices"]).astype(np.uint32), ELEMENT_ARRAY_BUFFER)
         taken: dict[str, Any] = {"attributes": attributes, "indices": indices}
         if "material" in primitive:

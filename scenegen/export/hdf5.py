@@ -22,7 +22,6 @@ NOTHING_HIT_M = 1e10
 class Hdf5Exporter(SceneExporter):
     """SCENE/VIEW.hdf5."""
 
-    about = "HDF5 as BlenderProc writes it: colours, depth, normals and instances of a view in a file"
     how_to_read = "blenderproc vis hdf5 {out}/SCENE/0.hdf5"
     needs = (("h5py", "formats"),)
 

@@ -23,7 +23,6 @@ POINTS_OF_SCENE = 50_000
 class NerfstudioExporter(SceneExporter):
     """SCENE/{transforms.json,images/,depths/,points.ply}."""
 
-    about = "Nerfstudio: transforms.json, images, depth and a point cloud for each scene"
     how_to_read = "ns-train depth-nerfacto --data {out}/SCENE"
 
     def scene(self, chosen: SceneViews) -> dict[str, Any]:

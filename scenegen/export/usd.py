@@ -26,7 +26,6 @@ _TEXTURE_FORMATS = {"image/png": "png", "image/jpeg": "jpg"}  # what a USDZ may 
 class UsdExporter(SceneExporter):
     """SCENE.usdz."""
 
-    about = "a USDZ for each scene: posed assets with materials, floor, walls and cameras"
     how_to_read = "pxr.Usd.Stage.Open('{out}/SCENE.usdz')"
     needs = (("pxr", "formats"),)
 

@@ -25,7 +25,6 @@ IMAGES = ("rgb", "depth_m", "instance_id")
 class WebDatasetExporter(Exporter):
     """views-000000.tar, …: KEY.rgb.png, KEY.maps.npz (depth_m, instance_id) and KEY.json for each view."""
 
-    about = "WebDataset: tar files with image, depth, ids and JSON of each view"
     how_to_read = "webdataset.WebDataset('{out}/views-000000.tar', shardshuffle=False).decode('pil')"
     views_per_unit = 256
 
