@@ -166,6 +166,9 @@ class _Builder:
             shader.GetInput("diffuseColor").ConnectToSource(texture.ConnectableAPI(), "rgb")
             if blended:
                 opacity.ConnectToSource(texture.ConnectableAPI(), "a")
+        refraction = source.get("extensions", {}).get("KHR_materials_ior", {}).get("ior")
+        if refraction is not None:
+            shader.CreateInput("ior", Sdf.ValueTypeNames.Float).Set(float(refraction))
         if source.get("alphaMode") == "MASK":
             threshold = float(source.get("alphaCutoff", 0.5))
             shader.CreateInput("opacityThreshold", Sdf.ValueTypeNames.Float).Set(threshold)
