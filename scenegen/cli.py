@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from scenegen.commands import assets
 from scenegen.commands.annotate import Annotate
+from scenegen.commands.export import Export
 from scenegen.commands.merge import Merge
 from scenegen.commands.objects import Objects
 from scenegen.commands.options import for_preset
@@ -63,6 +64,7 @@ def command_line(arguments: Sequence[str] = ()) -> CommandLine:
         "merge": Merge,
         "push": Push,
         "view": View,
+        "export": Export,
         "scene": Scene,
         "assets": Subcommands("List, fetch, prepare and check assets.", asset_commands),
     }

@@ -25,6 +25,7 @@ BLOCKED = {
     "scenegen.verify": [*HEAVY, "pipelines", "models"],
     "scenegen.hub": [*HEAVY, "scipy", "pipelines", "models"],
     "scenegen.view": [*HEAVY, "scipy", "scenegen.assets", "scenegen.shards", "pipelines", "models"],
+    "scenegen.export": [*HEAVY, "scipy", "trimesh", "embreex", "h5py", "pycocotools", "pxr", "pipelines", "models"],
     "scenegen.commands": [*HEAVY, "numpy", "pybullet", "transformers", "pipelines", "models"],
     "scenegen.cli": [*HEAVY, "numpy", "pybullet", "transformers", "pipelines", "models"],
     "models": ["scenegen", "pipelines", "bpy", "safetensors", "huggingface_hub", "transformers"],

@@ -21,7 +21,7 @@ FLOORS = (
     (("planning",), "measures on trial scenes what a dataset will cost"),
     (("rendering", "annotate", "assets.preparing"), "each runs one kind of job from beginning to end"),
     (("objects",), "one more such job; its networks use the weights and devices of annotate"),
-    (("verify", "view"), "look at what the jobs have left"),
+    (("verify", "view", "export"), "look at what the jobs have left, or hand it on"),
     (("hub",), "publishes what verify finds good"),
     (("commands",), "options, one file a command"),
     (("cli",), "the command line"),
