@@ -20,6 +20,9 @@ from scenegen.jobs.ray_log import ray_log
 from scenegen.jobs.resources import Machine, cluster, this_machine
 
 _OBJECT_STORE_BYTES = 100 << 20  # only small events pass through it
+# When a node falls silent (its cable is pulled, its kernel hangs), Ray's calls to its tasks end only when the connection
+# is found dead: by default after seven minutes. Ray's servers take one ping a minute for abuse if it comes sooner.
+_KEEPALIVE_MS = {"RAY_grpc_client_keepalive_time_ms": "60000", "RAY_grpc_client_keepalive_timeout_ms": "30000"}
 _REACH_S = 10.0
 _SHUTDOWN_S = 5.0
 _NO_ADDRESS = ("auto", "local")  # Ray finds these by itself
@@ -42,6 +45,8 @@ def ray_session(job: JobConfig, stop: threading.Event) -> Iterator[Machine]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, milliseconds in _KEEPALIVE_MS.items():
+        os.environ.setdefault(name, milliseconds)
     if job.ray_address and _token_is_here():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray looks for a token by itself only on the head's machine
     import ray
