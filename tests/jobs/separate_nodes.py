@@ -5,7 +5,6 @@ cluster share a file system. When a node is killed, the kernel ends all its proc
 """
 
 import contextlib
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence

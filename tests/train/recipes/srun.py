@@ -1,7 +1,7 @@
 """A stand-in of srun: starts a command once a node, on this machine.
 
-Like srun, it hands SIGUSR1 on to these tasks alone and not to what they start, ends with the largest of their exit codes,
-and with --kill-on-bad-exit=1 ends the others when one fails.
+Like srun, it hands SIGUSR1 on to these tasks alone and not to what they start, ends with the largest of their exit
+codes, and with --kill-on-bad-exit=1 ends the others when one fails.
 """
 
 import os

@@ -16,7 +16,8 @@ def main(arguments: list[str]) -> int:
         subprocess.Popen(command, env={**os.environ, "RANK": str(first + each)}, start_new_session=True)
         for each in range(count)
     ]
-    return int(any([rank.wait() for rank in ranks]))
+    codes = [rank.wait() for rank in ranks]
+    return int(any(codes))
 
 
 if __name__ == "__main__":
