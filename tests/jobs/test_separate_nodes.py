@@ -143,5 +143,13 @@ def test_objects_are_made_when_a_node_is_lost(cluster: Cluster, lose: Callable[[
     assert tables_of(tmp_path / "data") == tables_of(tmp_path / "undisturbed")
 
 
+def test_a_folder_that_one_of_the_nodes_does_not_share_ends_the_run_with_what_to_do(cluster: Cluster, tmp_path: Path):
+    assert cluster.nodes[2].start(["mount", "-t", "tmpfs", "tmpfs", tmp_path]).wait() == 0
+    driver = cluster.drive("render", "--num-scenes", 40, "--workers", 3, "--out", tmp_path / "data", *PREVIEW)
+    said = driver.communicate(timeout=300)[1]
+    assert driver.returncode == 1 and f"node3 does not see {tmp_path}/data/config.json" in said, said
+    assert "file system that they share" in said and "Traceback" not in said
+
+
 def tables_of(folder: Path) -> dict[str, bytes]:
     return {name: content for name, content in files_of(folder).items() if name.endswith(".parquet")}
