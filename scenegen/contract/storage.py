@@ -1,5 +1,6 @@
 """All access to files: a local folder, an object store (s3://, gs://, hdfs://) or the Hugging Face hub (hf://)."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -141,11 +142,12 @@ class Root:
             return
 
     def remove_folder(self, folder: str) -> None:
-        """Remove a folder and what is in it; a missing one is fine."""
+        """Remove a folder and what is in it. A missing one is fine; one that is written to meanwhile may stay."""
         try:
             self.filesystem.delete_dir(self.path(folder))
-        except FileNotFoundError:
-            return
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY):  # the last: open files on NFS
+                raise
 
 
 def _write_and_sync(path: Path, content: bytes) -> None:

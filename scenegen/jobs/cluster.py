@@ -20,9 +20,13 @@ from scenegen.jobs.ray_log import ray_log
 from scenegen.jobs.resources import Machine, cluster, this_machine
 
 _OBJECT_STORE_BYTES = 100 << 20  # only small events pass through it
+# When a node falls silent (its cable is pulled, its kernel hangs), a call to a task on it ends only when gRPC finds the
+# connection dead: after seven minutes by default. Ray's servers refuse clients that ping more often than once a minute.
+_KEEPALIVE_MS = {"RAY_grpc_client_keepalive_time_ms": "60000", "RAY_grpc_client_keepalive_timeout_ms": "30000"}
 _REACH_S = 10.0
 _SHUTDOWN_S = 5.0
 _NO_ADDRESS = ("auto", "local")  # Ray finds these by itself
+_NOT_UP = "timed out during startup"  # what Ray says when its processes are not there after 30 s
 _REFUSED = ("Unauthenticated", "InvalidAuthToken")  # what Ray's log says when the token is missing or wrong
 
 
@@ -42,6 +46,8 @@ def ray_session(job: JobConfig, stop: threading.Event) -> Iterator[Machine]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, milliseconds in _KEEPALIVE_MS.items():
+        os.environ.setdefault(name, milliseconds)
     if job.ray_address and _token_is_here():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray looks for a token by itself only on the head's machine
     import ray
@@ -97,6 +103,13 @@ def _begin(job: JobConfig, log: Path) -> None:
         raise SceneGenError(
             f"cannot reach a Ray cluster at {job.ray_address}: {error}. Give --ray-address HOST:PORT as "
             "`ray start --head` printed it, and see whether `ray status` answers there"
+        ) from error
+    except Exception as error:
+        if _NOT_UP not in str(error):  # of no class of its own
+            raise
+        raise SceneGenError(
+            "Ray did not come up on this machine within half a minute, most likely because other programs use its "
+            "cores or memory. Nothing was begun; run the same command again when there is less going on"
         ) from error
 
 

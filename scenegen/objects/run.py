@@ -19,6 +19,7 @@ from scenegen.jobs.assignment import Assignment
 from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.reporting import RunResult, say
 from scenegen.jobs.resources import Machine, plan_workers
+from scenegen.jobs.shared_storage import wait_for_files
 from scenegen.objects.actors import GeometryMaker, ViewsMaker
 from scenegen.objects.asset_process import AssetWork
 from scenegen.objects.network_actors import FeaturesMaker, LatentsMaker, NetworkWork
@@ -115,6 +116,7 @@ class _Share:
             shards = ", ".join(str(shard) for shard, _ in tally.failed[:_LISTED])
             reason = f"{step}: shards {shards} failed ({tally.failed[0][1]})"
             return RunResult(EXIT_TOO_MANY_FAILURES, f"{reason}; mend the cause, then run again")
+        wait_for_files(self.root, [shard.file(meta.step) for shard in missing])
         return None
 
     def _kind(self, step: str, meta: StepMeta) -> "ActorKind":

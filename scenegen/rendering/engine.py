@@ -20,8 +20,10 @@ from scenegen.contract.storage import Root
 from scenegen.errors import CannotStoreError, SceneGenError
 from scenegen.jobs.resources import WorkerPlan
 from scenegen.jobs.restarts import WorkerKilledError
+from scenegen.jobs.shared_storage import wait_for_files
 from scenegen.rendering.supervisor import WORKER_COMMAND, Limits, make_scenes
 from scenegen.scenes.worker_job import WorkerJob
+from scenegen.shards.config_file import CONFIG_NAME
 from scenegen.shards.ledger import ShardLedger
 from scenegen.shards.writer import MissingScenes, assemble_shard
 
@@ -230,14 +232,17 @@ class _Run:
 
 def _make_task(work: Work, shard: int, scenes: Sequence[int]) -> Iterator[Event]:
     how, plan = work.job, work.plan
+    wait_for_files(Root.open(work.location), [CONFIG_NAME])
     job = WorkerJob(work.location, shard, work.config, work.meta, how.device, plan.threads)
     limits = Limits(how.scene_limit_s, how.recycle_scenes, plan.recycle_rss_bytes, how.start_pause_s)
     yield from make_scenes(job, scenes, limits, work.command)
 
 
 def _assemble_task(work: Work, shard: int) -> ShardLedger | MissingScenes:
+    root = Root.open(work.location)
+    wait_for_files(root, [CONFIG_NAME])
     try:
-        return assemble_shard(Root.open(work.location), work.config, work.meta, shard)
+        return assemble_shard(root, work.config, work.meta, shard)
     except OSError as error:
         raise CannotStoreError(work.location, error) from error
 

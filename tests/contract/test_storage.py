@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 
 from scenegen.contract.storage import Root
@@ -26,6 +29,15 @@ def test_names_lists_and_removal(tmp_path):
     root.remove("x")
     root.remove_folder("nothing")
     assert not root.exists("x")
+
+
+@pytest.mark.parametrize("reason", [errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY])
+def test_a_folder_that_another_machine_writes_to_or_removes_meanwhile_is_no_error(reason):
+    class Busy:
+        def delete_dir(self, path):
+            raise OSError(reason, os.strerror(reason))
+
+    Root("/shared/data", Busy(), "/shared/data").remove_folder("_spool")
 
 
 def test_an_unknown_kind_of_location_says_what_is_possible():

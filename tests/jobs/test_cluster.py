@@ -15,6 +15,9 @@ import psutil
 import pytest
 
 import scenegen.jobs
+from scenegen.config import JobConfig
+from scenegen.errors import SceneGenError
+from scenegen.jobs.cluster import ray_session
 from scenegen.jobs.cluster_watch import ClusterWatch
 from tests.box_runs.harness import files_of, wait_until
 
@@ -180,6 +183,20 @@ def test_an_address_where_nothing_listens_is_said_at_once(machine: Machine, tmp_
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 1 and f"cannot reach a Ray cluster at 127.0.0.1:{machine.port}" in said
     assert "Traceback" not in said
+
+
+def test_a_ray_that_does_not_come_up_in_time_is_one_message_with_what_to_do(monkeypatch: pytest.MonkeyPatch):
+    """On a machine that is very busy; Ray raises a bare Exception."""
+    import ray
+
+    def init(**options: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(SceneGenError, match=r"other programs use its cores.*run the same command again"):
+        ray_session(JobConfig(), threading.Event()).__enter__()
 
 
 @pytest.fixture
