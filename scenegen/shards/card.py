@@ -1,7 +1,8 @@
 """The data card, README.md: for the Hugging Face hub and `datasets` a header, for people what is in the dataset."""
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,6 @@ from scenegen.contract.objects import OBJECTS, object_schema
 from scenegen.contract.schema import FIELDS, fields_of
 from scenegen.contract.sidecar import PREFIX, sidecar_schema
 from scenegen.contract.storage import Root
-from scenegen.shards.block_yaml import to_yaml
 from scenegen.shards.how_to_read import READING
 from scenegen.shards.ledger import ShardLedger
 
@@ -69,7 +69,7 @@ def data_card(
         quarantined.update({uid: reason for _, uid, reason in ledger.quarantined})
     left_out = [f"- `{uid}`: {reason}" for uid, reason in sorted(quarantined.items())]
     lines = [
-        *("---", MARK, *to_yaml(_header(config, index)), "---", "", "# Data card", ""),
+        *("---", MARK, *_yaml(_header(config, index)), "---", "", "# Data card", ""),
         *_summary(config, index, good),
         *("## Tables", "", "| table | a row is |", "|---|---|"),
         *(f"| `{table}` | {_about(table)} |" for table in _tables(index)),
@@ -121,6 +121,16 @@ def _header(config: DatasetConfig, index: DatasetIndex) -> dict[str, Any]:
         ],
         "dataset_info": [{"config_name": table, "features": features(_schema(table, config))} for table in tables],
     }
+
+
+def _yaml(header: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each entry, and for each element of a list: JSON is YAML."""
+    for key, value in header.items():
+        if isinstance(value, list):
+            yield f"{key}:"
+            yield from (f"- {json.dumps(each)}" for each in value)
+        else:
+            yield f"{key}: {json.dumps(value)}"
 
 
 def _schema(table: str, config: DatasetConfig) -> pa.Schema:

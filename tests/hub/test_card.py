@@ -77,7 +77,7 @@ def test_the_card_is_written_anew_until_a_person_takes_it_over(finished: Path, t
     (folder / "README.md").write_text(card + "\nan old ending")
     (folder / "DATASET_CARD.md").write_text("# Data card of an older version")
     assert merge_again(folder) == card and not (folder / "DATASET_CARD.md").exists()
-    assert "| CC0-1.0 | 5 |" in card and "license:\n  - cc0-1.0\n" in card and "`depth_tester`" in card
+    assert "| CC0-1.0 | 5 |" in card and 'license:\n- "cc0-1.0"\n' in card and "`depth_tester`" in card
 
     mine = "\n".join(line for line in card.splitlines() if "Written by scenegen" not in line) + "\nmore of mine"
     (folder / "README.md").write_text(mine)
