@@ -10,7 +10,7 @@ from scenegen.errors import UsageError
 from scenegen.export.formats import FormatName
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Export:
     """Write a dataset, or a part of it, in a format that other tools read.
 
@@ -20,10 +20,10 @@ class Export:
 
     data: str = "data/"
     """The dataset: a folder or an object-store URI."""
-    format: FormatName | None = None
-    """The format; required."""
-    out: Path | None = None
-    """An empty folder, or one in which this export was begun; required."""
+    format: FormatName
+    """The format."""
+    out: Path
+    """An empty folder, or one in which this export was begun."""
     scenes: tuple[str, ...] = ()
     """Only these scenes: indices and ranges, such as 0-9 12. Default: all."""
     min_visible_px: int = 1
@@ -60,8 +60,6 @@ class Export:
         from scenegen.export.run import export
         from scenegen.export.selection import Filters
 
-        if self.format is None or self.out is None:
-            raise UsageError("say in which format and where to: scenegen export --data DATA --format coco --out FOLDER")
         if self.format != "coco" and (self.amodal_masks or self.categories != "object"):
             raise UsageError(
                 "--amodal-masks and --categories belong to --format coco; leave them out (bop has whole masks)"

@@ -43,7 +43,7 @@ def command_page(program: str, command: type, parser: argparse.ArgumentParser) -
     groups = {title: [*map(_row, actions)] for title, actions in option_groups(command, parser).items()}
     labels = [len(label) for rows in groups.values() for label, _ in rows if len(label) <= _WIDEST_LABEL]
     column = max(labels, default=_WIDEST_LABEL) + 2
-    lines = [f"usage: {program} {_usage(parser)}", "", *_paragraphs(inspect.getdoc(command) or "")]
+    lines = [*_usage(program, parser), "", *_paragraphs(inspect.getdoc(command) or "")]
     for title, rows in groups.items():
         lines += ["", *textwrap.wrap(title if ": " in title else f"{title}:", _width()), *_rows(rows, column)]
     return "\n".join([*lines, "", "of every command:", *_rows([_HELP_ROW, _VERSION_ROW], column)])
@@ -83,10 +83,11 @@ def first_line(documented: Any) -> str:
     return (inspect.getdoc(documented) or "").split("\n")[0]
 
 
-def _usage(parser: argparse.ArgumentParser) -> str:
+def _usage(program: str, parser: argparse.ArgumentParser) -> list[str]:
     """Positional arguments, required options, and that there are others."""
     needed = [_row(action)[0] for action in parser._actions if not action.option_strings or _is_required(action)]
-    return " ".join([*needed, "[OPTIONS]"])
+    line = " ".join(["usage:", program, *needed, "[OPTIONS]"])
+    return textwrap.wrap(line, _width(), subsequent_indent=" " * len("usage: "), break_on_hyphens=False)
 
 
 def _is_required(action: argparse.Action) -> bool:

@@ -56,7 +56,6 @@ def test_small_and_hidden_objects_are_left_out(data, views, tmp_path):
 def test_what_cannot_be_meant_is_said_before_anything_is_written(data, tmp_path, capsys, words, says):
     assert typed(data, tmp_path / "out", *words) == 2
     assert says in capsys.readouterr().err and not (tmp_path / "out").exists()
-    assert main(["export", "--data", str(data)]) == 2
 
 
 def test_a_folder_with_something_else_is_left_alone(data, tmp_path, capsys):
