@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         if repo in self.server.repos:
             self._json({"error": "You already created this dataset repo", "url": self._address(repo)}, 409)
             return
-        self.server.private[repo] = wanted.get("visibility") == "private"
+        self.server.private[repo] = bool(wanted.get("visibility") == "private" or wanted.get("private"))
         self.server.repos[repo] = {"main": {".gitattributes": b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"}}
         self._json({"url": self._address(repo), "name": repo})
 

@@ -78,9 +78,9 @@ def test_commands_read_from_the_hub_and_verify_every_row(pushed: LocalHub, tmp_p
 @pytest.mark.parametrize(
     "line", ["render --num-scenes 1 --out", "merge --out", "annotate --estimators simulated --data", "objects --data"]
 )
-def test_commands_that_write_say_at_once_what_to_do(pushed: LocalHub, capsys, line: str):
+def test_commands_that_write_say_at_once_what_to_do(hub: LocalHub, capsys, line: str):
     assert cli.main([*line.split(), HERE]) == 2
-    assert "scenegen push --data FOLDER" in capsys.readouterr().err and pushed.requests == []
+    assert "scenegen push --data FOLDER" in capsys.readouterr().err and hub.requests == []
 
 
 @pytest.mark.parametrize(
