@@ -2,29 +2,16 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 from PIL import Image
 
 from pipelines.train.outputs.page import PAGE_FILE, write_page
 from pipelines.train.outputs.record import training_record
+from tests.page_links import links_of
 
 NAME = "a run & <its> name"
-
-
-class Links(HTMLParser):
-    """Everything that a page refers to."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: set[str] = set()
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.found |= {value for name, value in attrs if name in ("href", "src")}
 
 
 @pytest.fixture
@@ -70,8 +57,8 @@ def test_a_page_holds_the_numbers_of_the_log_beside_their_baselines(old_run) -> 
 def test_a_page_refers_to_nothing_but_files_beside_it(old_run) -> None:
     write_page(old_run, training_record(old_run, []))
     text = (old_run / PAGE_FILE).read_text()
-    found = Links(text).found
-    files = {unquote(name) for name in found if not name.startswith("#")}
+    found = links_of(text)
+    files = {name for name in found if not name.startswith("#")}
     assert files == {file.relative_to(old_run).as_posix() for file in old_run.rglob("*.png")}
     assert {name[1:] for name in found if name.startswith("#")} == {"coarse", "fine"}
     assert "a run &amp; &lt;its&gt; name" in text
