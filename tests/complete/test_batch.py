@@ -110,8 +110,8 @@ def test_results_of_other_settings_or_files_are_refused_by_name(results, run_bat
     (changed / "second.camera.json").write_text('{"fov_x_deg": 51}')
     assert run_batch(results, folder=changed) == EXIT_USAGE
     said = capsys.readouterr().err
-    assert "1 of 3 pictures cannot be completed:" in said
-    assert "second was made from something else (another camera file); choose another --out, or remove it" in said
+    assert "1 of 3 pictures cannot be completed, so none was begun:" in said
+    assert "second: its result was made from something else (another camera file); choose another --out" in said
 
 
 def test_everything_that_is_wrong_is_said_before_the_first_picture_is_completed(run_batch, photos, tmp_path, capsys):
@@ -120,7 +120,7 @@ def test_everything_that_is_wrong_is_said_before_the_first_picture_is_completed(
     np.save(broken / "third/depth.npy", np.zeros((3, 3, 3)))
     assert run_batch(tmp_path / "results", folder=broken) == EXIT_USAGE
     said = capsys.readouterr().err
-    assert "2 of 3 pictures cannot be completed:" in said
+    assert "2 of 3 pictures cannot be completed, so none was begun:" in said
     assert "second.png cannot be read as an image" in said
     assert "third/depth.npy holds an array of shape (3, 3, 3)" in said
     assert not (tmp_path / "results").exists()

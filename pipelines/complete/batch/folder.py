@@ -10,7 +10,7 @@ Masks may also be a folder with a mask for each instance. In the first layout `_
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -54,7 +54,7 @@ def find_pictures(folder: Path, masks_of_all: bool = False) -> list[PictureFiles
     Raises UsageError, which names all pictures without masks, with two files for the same thing, or of equal names.
     """
     if not folder.is_dir():
-        raise UsageError(f"--batch {folder}: there is no such folder; name one with {LAYOUTS}")
+        raise UsageError(f"--batch {folder} is no folder; name one with {LAYOUTS}")
     found: dict[str, list[tuple[Role, Path]]] = {}
     for name, role, path in _files(folder):
         found.setdefault(name, []).append((role, path))
@@ -65,13 +65,18 @@ def find_pictures(folder: Path, masks_of_all: bool = False) -> list[PictureFiles
     without = sorted(name for name, files in pictures.items() if "masks" not in dict(files) and not masks_of_all)
     problems = [problem for problem in twice if problem]
     if without:
-        listed = ", ".join(without[:LISTED]) + (f" and {len(without) - LISTED} more" if len(without) > LISTED else "")
         problems.append(
-            f"no masks for {listed}: put {MASKS_BESIDE} beside each, or give --masks FILE.json for all (COCO)"
+            f"no masks for {listed(without)}: put {MASKS_BESIDE} beside each, or give --masks FILE.json for all (COCO)"
         )
     if problems:
         raise UsageError("\n  ".join([f"--batch {folder}: nothing was begun, because of", *problems]))
     return [PictureFiles(name, **dict(pictures[name])) for name in sorted(pictures)]
+
+
+def listed(names: Sequence[str]) -> str:
+    """At most LISTED of them."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 def _files(folder: Path) -> Iterable[tuple[str, Role, Path]]:

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 from pipelines.atomic import complete_folder, make_writable
-from pipelines.complete.batch.folder import PictureFiles
+from pipelines.complete.batch.folder import PictureFiles, listed
 from pipelines.complete.batch.made_from import MadeFrom, checkpoint_digest, content_digest, read_made_from
 from pipelines.complete.batch.options import command_of, deciding
 from pipelines.complete.batch.report import REPORT, Failures, check_results, counted, picture_result, write_results
@@ -34,6 +34,7 @@ from pipelines.errors import EXIT_DONE, EXIT_ERROR, Interrupted, PipelineError, 
 if TYPE_CHECKING:
     from pipelines.complete.pipeline import FixerPipeline
 
+BESIDE = "(Depth and camera files lie beside each picture: NAME.depth.npy, NAME.camera.json.)"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # for any picture
 
 
@@ -86,8 +87,9 @@ class _Batch:
                 wrong.setdefault(str(error), []).append(job.picture.name)
         if wrong:
             count = sum(map(len, wrong.values()))
-            lines = [f"{', '.join(names)}: {message}" for message, names in wrong.items()]
-            raise UsageError("\n  ".join([f"{count} of {len(self._jobs)} pictures cannot be completed:", *lines]))
+            lines = [f"{listed(names)}: {message}" for message, names in wrong.items()]
+            heading = f"{count} of {len(self._jobs)} pictures cannot be completed, so none was begun:"
+            raise UsageError("\n  ".join([heading, *lines]) + f"\n{BESIDE}")
 
     def run(self) -> int:
         todo = {number: job for number, job in enumerate(self._jobs, 1) if not self._is_finished(job)}
@@ -153,8 +155,8 @@ class _Batch:
         changed = read_made_from(folder / REPORT).differences(job.made_from)
         if changed:
             raise UsageError(
-                f"{folder} was made from something else ({'; '.join(changed)}); choose another --out, or remove it to "
-                "complete the picture again"
+                f"its result was made from something else ({'; '.join(changed)}); choose another --out, or remove the "
+                f"folder of that name in {self._results} to complete it again"
             )
         return True
 

@@ -87,9 +87,8 @@ def _commands(stages: Sequence[StageFiles]) -> Iterator[Element]:
         yield element("h3", f"typed in {folder}")
         yield element("pre", "\n".join(command for at, command in typed if at == folder))
     if typed:
-        yield element(
-            "p", "With the same data, packages and kind of device, this is the run again; give another --run-dir."
-        )
+        again = "With the same data, packages and kind of device, and another --run-dir, this is the same run again."
+        yield element("p", again)
     else:
         yield element("p", "The command of this run was not recorded.")
 
@@ -220,17 +219,22 @@ def _provenance(stage: StageFiles) -> Element:
     config = stage.config
     rows = [("digest of what decides the result", str(config.get("digest", "not recorded")))]
     rows += [("seed", str(config["seed"]))] if "seed" in config else []
-    for number, one in enumerate(config.get("data", {}).get("datasets", ())):
-        about = f"config {one.get('config_digest', '?')[:12]}, assets {one.get('assets_digest', '?')[:12]}"
-        rows.append(
-            (f"dataset {number + 1}", f"{about}, {one.get('views', '?')} views, weight {one.get('weight', 1):g}")
-        )
+    for number, one in enumerate(config.get("data", {}).get("datasets", ()), 1):
+        rows.append((f"dataset {number}, digests", _dataset(one)))
     rows += [(f"weights of {name}", digest) for name, digest in config.get("weights", {}).items()]
     for one in stage.invocations:
         rows += _invocation(one)
     if not stage.invocations:
         rows.append(("command, machine, versions", "not recorded"))
     return table(("", ""), rows, "words")
+
+
+def _dataset(one: Mapping[str, Any]) -> str:
+    """Its digests and size, as far as the stage reads it."""
+    digests = {"config": one.get("config_digest"), "assets": one.get("assets_digest")}
+    said = [f"{name} {digest[:12]}" for name, digest in digests.items() if digest]
+    said += [f"{one['views']} views"] if "views" in one else []
+    return ", ".join([*said, f"weight {one.get('weight', 1):g}"])
 
 
 def _invocation(one: Invocation) -> list[tuple[str, str]]:
