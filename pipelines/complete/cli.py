@@ -1,9 +1,10 @@
-"""The console script `fixer-complete`: one scene, or with --serve the web page. Its help loads no torch."""
+"""The console script `fixer-complete`: one scene, or many, or with --serve a web page. Its help loads no torch."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from pipelines.complete.command import CompleteCommand
 from pipelines.complete.server.command import ServeCommand
@@ -24,7 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = SERVE_LINE.parse(given)
     else:
         command = COMPLETE_LINE.parse(given)
-    return run_command(COMPLETE_LINE.program, command.run)
+    return run_command(COMPLETE_LINE.program, partial(_run, command))
+
+
+def _run(command: CompleteCommand | ServeCommand) -> int:
+    if isinstance(command, CompleteCommand) and command.batch is not None:
+        from pipelines.complete.batch.command import run_folder
+
+        return run_folder(command, command.batch)
+    return command.run()
 
 
 def script() -> None:

@@ -14,14 +14,19 @@ from pipelines.errors import EXIT_DONE, EXIT_ERROR, PipelineError, UsageError
 from scenegen.contract.help_page import MAIN, HelpGroups
 
 if TYPE_CHECKING:
-    from pipelines.complete.compute_device import ComputeDevice
     from pipelines.complete.export.appearance import ColourSource
     from pipelines.complete.export.outputs import OutputFiles
+    from pipelines.complete.inputs.estimators import LoadEstimator
+    from pipelines.complete.inputs.from_files import FileRequest
     from pipelines.complete.inputs.scene_inputs import SceneInputs
     from pipelines.complete.pipeline import FixerPipeline
+    from pipelines.complete.results import Completion, ProgressCallback
     from pipelines.complete.settings import Settings
 
-MISSING = "fixer-complete needs an image (--image and --masks) or a row of a dataset (--shards and --view)"
+MISSING = (
+    "fixer-complete needs an image (--image and --masks), a row of a dataset (--shards and --view), or a folder of "
+    "pictures (--batch)"
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class CompleteCommand:
     """
 
     out: Path
-    """The scene, a GLB file with a node for each instance."""
+    """The scene, a GLB file with a node for each instance; with --batch the folder for its results."""
     checkpoint: str | None = None
     """A folder, or owner/repo on the hub, with a pipeline.json: RUN_DIR/pipeline of train-fixer, or the released
     checkpoint. Default: the small model in this package, which is not the released one."""
@@ -63,6 +68,10 @@ class CompleteCommand:
     """A dataset from which image, masks, depth and camera are taken."""
     view: int | None = None
     """Number of the view in --shards."""
+    batch: Path | None = None
+    """A folder of pictures to complete, each into OUT/NAME/: NAME.jpg with NAME.masks.png (or NAME.json, COCO), and
+    where there are some NAME.depth.npy and NAME.camera.json; or a folder NAME/ with image.jpg, masks.png and so on.
+    What lies beside a picture goes before --masks, --depth, --camera and --fov-deg, which are for all others."""
     instances: Annotated[tuple[int, ...], tyro.conf.arg(metavar="ID ID ...")] = ()
     """Ids of the instances to complete. Default: all."""
     split_components: bool = False
@@ -122,6 +131,7 @@ class CompleteCommand:
     HELP_GROUPS: ClassVar[HelpGroups] = {
         MAIN: "image masks depth fov-deg out",
         "a row of a dataset instead of files": "shards view",
+        "many pictures": "batch",
         "about the input": "instances split-components camera depth-weights depth-unit-m depth-along-ray alpha fit",
         "networks": "checkpoint encoder-weights official-behaviour",
         "further outputs": "picture objects-dir splats report",
@@ -133,30 +143,37 @@ class CompleteCommand:
     def run(self) -> int:
         """The exit code: 1 if no instance was completed. Raises UsageError, PipelineError and CheckpointError."""
         self._check_inputs()
-        self._check_values()
+        self.check_values()
         self._check_files()  # before PyTorch is imported, which takes seconds
-        from models.compat import MENDED, OFFICIAL
-        from pipelines.complete.compute_device import ComputeDevice
         from pipelines.complete.instance_masks import chosen_ids
-        from pipelines.complete.pipeline import FixerPipeline
         from pipelines.complete.terminal import Terminal
 
-        self._check_sampling()
-        outputs = self._outputs()
+        self.check_sampling()
+        outputs = self.outputs()
         outputs.check()
         self.out.parent.mkdir(parents=True, exist_ok=True)  # an unwritable place is found before the work
         checkpoint = checkpoint_or_packaged(self.checkpoint, sys.stderr)
-        compute = ComputeDevice.choose(self.device, self.precision, self.offload)
-        inputs = self._inputs(compute)
+        inputs = self.read_inputs()
         for assumed in inputs.assumed:
             sys.stderr.write(f"fixer-complete: {assumed}\n")
         chosen_ids(inputs.masks, self.instances or None)  # unknown ids are found before networks are loaded
+        terminal = Terminal(sys.stderr)
+        completion = self.complete(self.load_pipeline(checkpoint), inputs, terminal.show)
+        outputs.write(completion, inputs)
+        terminal.summarise(completion, self.out)
+        return EXIT_DONE if completion.completed else EXIT_ERROR
+
+    def load_pipeline(self, checkpoint: str | Path) -> FixerPipeline:
+        from models.compat import MENDED, OFFICIAL
+        from pipelines.complete.pipeline import FixerPipeline
+
         compat = OFFICIAL if self.official_behaviour else MENDED
-        pipe = FixerPipeline.from_pretrained(
+        return FixerPipeline.from_pretrained(
             checkpoint, self.device, self.precision, self.offload, self._weights(), reference_compat=compat
         )
-        terminal = Terminal(sys.stderr)
-        completion = pipe(
+
+    def complete(self, pipe: FixerPipeline, inputs: SceneInputs, show: ProgressCallback) -> Completion:
+        return pipe(
             inputs.rgb_HW3,
             inputs.masks,
             inputs.depth_HW,
@@ -166,11 +183,8 @@ class CompleteCommand:
             seed=self.seed,
             settings=self._settings(pipe),
             memory_gb=self.memory_gb,
-            on_progress=terminal.show,
+            on_progress=show,
         )
-        outputs.write(completion, inputs)
-        terminal.summarise(completion, self.out)
-        return EXIT_DONE if completion.completed else EXIT_ERROR
 
     def _check_inputs(self) -> None:
         """Raises UsageError for inputs that are missing, or given twice, or do not belong together."""
@@ -195,13 +209,13 @@ class CompleteCommand:
             if path is not None and not path.exists():
                 raise PipelineError(f"{path} cannot be read: there is no such file")
 
-    def _check_sampling(self) -> None:
+    def check_sampling(self) -> None:
         """Raises UsageError for what no sampler can do."""
         from pipelines.samplers import SamplerConfig
 
         SamplerConfig(**self._sampling())
 
-    def _check_values(self) -> None:
+    def check_values(self) -> None:
         """Raises UsageError for values that cannot be meant."""
         self._depth_unit_m()
         self._weights()
@@ -218,18 +232,28 @@ class CompleteCommand:
             if is_so:
                 raise UsageError(what)
 
-    def _inputs(self, compute: ComputeDevice) -> SceneInputs:
-        from pipelines.complete.inputs.estimators import MOGE2
+    def read_inputs(self, load: LoadEstimator | None = None) -> SceneInputs:
+        """load: of depth estimators, so that many pictures share one."""
+        from pipelines.complete.compute_device import ComputeDevice
+        from pipelines.complete.inputs.estimators import LoadedEstimator
         from pipelines.complete.inputs.from_dataset import GROUND_TRUTH, read_row
-        from pipelines.complete.inputs.from_files import FileRequest, read_files
+        from pipelines.complete.inputs.from_files import read_files
 
+        compute = ComputeDevice.choose(self.device, self.precision, self.offload)
         if self.shards is not None:
             assert self.view is not None  # checked
             return read_row(self.shards, self.view, self.depth or GROUND_TRUTH)
+        return read_files(self.files(), compute, load or LoadedEstimator.load)
+
+    def files(self) -> FileRequest:
+        """The files of the picture, and how they are to be read."""
+        from pipelines.complete.inputs.estimators import MOGE2
+        from pipelines.complete.inputs.from_files import FileRequest
+
         assert self.image is not None  # checked
         assert self.masks is not None
         moge2 = self._weights().get(MOGE2)
-        request = FileRequest(
+        return FileRequest(
             image=self.image,
             masks=self.masks,
             depth=self.depth or MOGE2,
@@ -241,9 +265,8 @@ class CompleteCommand:
             depth_weights=self.depth_weights,
             moge2_weights=None if moge2 is None else Path(moge2),
         )
-        return read_files(request, compute)
 
-    def _outputs(self) -> OutputFiles:
+    def outputs(self) -> OutputFiles:
         from pipelines.complete.export.appearance import Appearance
         from pipelines.complete.export.outputs import OutputFiles
 

@@ -28,9 +28,13 @@ class Terminal:
             self._stream.write(f"{progress.step} ...\n")
         self._stream.flush()
 
-    def summarise(self, completion: Completion, out: Path) -> None:
+    def clear(self) -> None:
+        """Of the line that is overwritten."""
         if self._changes:
             self._stream.write("\r" + " " * WIDTH + "\r")
+
+    def summarise(self, completion: Completion, out: Path) -> None:
+        self.clear()
         lines = [_line(one) for one in completion.instances]
         steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in completion.seconds.items())
         lines += [

@@ -85,8 +85,8 @@ def data_options(config: TrainConfig) -> DataOptions:
     )
 
 
-def loop_options(config: TrainConfig, ranks: Ranks) -> LoopOptions:
-    """How each stage of the command is trained."""
+def loop_options(config: TrainConfig, ranks: Ranks, command: str = "") -> LoopOptions:
+    """How each stage of the command is trained. command: as it was typed, to be recorded."""
     on_cuda = ranks.device.type == "cuda"
     half = config.precision == "bf16" or (config.precision == "auto" and on_cuda)
     return LoopOptions(
@@ -100,6 +100,8 @@ def loop_options(config: TrainConfig, ranks: Ranks) -> LoopOptions:
         every=config.every,
         validation_samples=config.validation_samples,
         retention=Retention(config.keep, config.keep_every),
+        command=command,
+        data=config.shards,
     )
 
 

@@ -16,7 +16,8 @@ COMMAND_LINE = CommandLine("train-fixer", TrainConfig)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; errors that a user can act on are a few lines, ours keep their traceback."""
     try:
-        return _train(COMMAND_LINE.parse(sys.argv[1:] if arguments is None else arguments))
+        given = sys.argv[1:] if arguments is None else arguments
+        return _train(COMMAND_LINE.parse(given), given)
     except PipelineError as error:
         return _complain(error)
     except KeyboardInterrupt:
@@ -34,14 +35,15 @@ def script() -> None:
     os._exit(code)
 
 
-def _train(config: TrainConfig) -> int:
+def _train(config: TrainConfig, arguments: Sequence[str]) -> int:
     try:
         import torch  # noqa: F401
     except ImportError:
         return _say("PyTorch is not installed; pip install 'fixer3d[train]'", EXIT_ERROR)
+    from pipelines.train.outputs.invocations import typed_command
     from pipelines.train.run import run  # PyTorch takes seconds to import, and --help does not need it
 
-    run(config)
+    run(config, typed_command(arguments, os.environ))
     return EXIT_DONE
 
 

@@ -68,6 +68,7 @@ PRINTED_BY = {
     "models": ("scenegen annotate", "scenegen objects", *SYSTEMS, "train-fixer"),
     "pipelines": (*SYSTEMS, "train-fixer"),
     "pipelines/complete": SYSTEMS,
+    "pipelines/complete/batch": ("fixer-complete",),
     "pipelines/complete/cli.py": ("fixer-complete",),
     "pipelines/complete/command.py": ("fixer-complete",),
     "pipelines/complete/export": ("fixer-complete",),

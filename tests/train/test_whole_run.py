@@ -48,6 +48,20 @@ def test_a_stage_is_trained_on_the_result_of_one_that_time_ended_and_the_same_co
     assert {file: file.stat().st_mtime_ns for file in results} == results
 
 
+def test_a_run_ends_with_a_page_that_has_its_command_and_comes_back_with_it(tiny_data, run):
+    page = run / "index.html"
+    page.unlink(missing_ok=True)
+    assert train(tiny_data, run, "structure_vae", *IN_NO_TIME) == 0
+    (first, *_) = json.loads((run / "structure_vae/invocations.json").read_text())
+    assert first["command"].startswith(f"train-fixer --shards {tiny_data} --run-dir {run} --stage structure_vae")
+    assert first["from_step"] == 0
+    assert first["data"] == [str(tiny_data)]
+    text = page.read_text()
+    assert first["command"] in text
+    assert "CC0-1.0" in text
+    assert json.loads((run / "structure_vae/config.json").read_text())["digest"] in text
+
+
 def test_a_stage_without_the_one_before_it_says_which_is_missing(tiny_data, tmp_path, capsys):
     assert train(tiny_data, tmp_path, "coarse", "--max-steps", "1") == 1
     assert "structure_" in capsys.readouterr().err
@@ -56,6 +70,15 @@ def test_a_stage_without_the_one_before_it_says_which_is_missing(tiny_data, tmp_
 def test_another_recipe_than_that_of_a_finished_stage_is_refused(tiny_data, run, capsys):
     assert train(tiny_data, run, "structure_vae", *IN_NO_TIME, "--learning-rate", "0.5") == 2
     assert "recipe.learning_rate: " in capsys.readouterr().err
+
+
+def test_a_page_that_cannot_be_written_is_said_and_ends_nothing(tiny_data, run, capsys):
+    page = run / "index.html"
+    page.unlink(missing_ok=True)
+    page.mkdir()
+    assert train(tiny_data, run, "structure_vae", *IN_NO_TIME) == 0
+    assert "the page of this run was not written: IsADirectoryError" in capsys.readouterr().err
+    page.rmdir()
 
 
 def test_a_missing_table_is_named_with_the_command_that_makes_it(tiny_data, run, capsys):
@@ -85,3 +108,4 @@ def test_sigterm_ends_with_75_and_a_checkpoint_that_the_same_command_resumes_fro
     assert process.returncode == 75, said
     (checkpoint,) = (stage / "checkpoints").iterdir()
     assert f"saved {checkpoint}; run the same command again" in said
+    assert "of 1000, not finished" in (tmp_path / "run/index.html").read_text()

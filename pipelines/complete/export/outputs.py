@@ -41,6 +41,10 @@ class OutputFiles:
                 raise UsageError(f"{file} is a folder; name a file to write")
         if self.objects_dir is not None and self.objects_dir.exists() and not self.objects_dir.is_dir():
             raise UsageError(f"--objects-dir {self.objects_dir} is a file; name a folder")
+        self.check_packages()
+
+    def check_packages(self) -> None:
+        """Raises UsageError if one is missing."""
         missing = [package for package in self.appearance.packages() if find_spec(package) is None]
         if missing:
             raise UsageError(f"--texture and --max-faces need {', '.join(missing)}: pip install 'fixer3d[export]'")

@@ -9,7 +9,7 @@ Shapes: H W image.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -142,6 +142,10 @@ class LoadedEstimator:
         height, width = rgb_HW3.shape[:2]
         depth_HW = np.where(valid_HW, found.map_HW, np.nan).astype(np.float32)
         return EstimatedDepth(depth_HW, camera or Camera.from_focal(found.focal_px or 1.0, (width, height)))
+
+
+LoadEstimator = Callable[[str, Path | None, ComputeDevice], LoadedEstimator]
+"""As LoadedEstimator.load, or one that remembers what it has loaded."""
 
 
 def _records() -> Iterator[EstimatorFacts]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,13 @@ from pipelines.complete.compute_device import ComputeDevice
 from pipelines.complete.inputs.camera_file import FORMS, read_camera
 from pipelines.complete.inputs.depth_file import DepthMap, planar, read_depth
 from pipelines.complete.inputs.depth_units import UNITS, UnknownUnit
-from pipelines.complete.inputs.estimators import MOGE2, LoadedEstimator
+from pipelines.complete.inputs.estimators import (
+    MOGE2,
+    LoadedEstimator,
+    LoadEstimator,
+    choose_estimator,
+    find_weights,
+)
 from pipelines.complete.inputs.mask_files.components import connected_components
 from pipelines.complete.inputs.masks import MaskFile, read_masks
 from pipelines.complete.inputs.pictures import fov_x_of_exif, read_image
@@ -21,6 +28,7 @@ from pipelines.complete.view import Camera
 from pipelines.errors import UsageError
 
 LISTED = 5  # sizes in a sentence
+_Load = Callable[[str, Path | None], LoadedEstimator]
 
 
 @dataclass(frozen=True)
@@ -57,14 +65,14 @@ class FileRequest:
         return self.depth_weights or (self.moge2_weights if estimator == MOGE2 else None)
 
 
-def read_files(request: FileRequest, compute: ComputeDevice) -> SceneInputs:
-    """Raises UsageError or PipelineError for what is missing or does not fit together."""
+def read_files(request: FileRequest, compute: ComputeDevice, load: LoadEstimator = LoadedEstimator.load) -> SceneInputs:
+    """load: of estimators. Raises UsageError or PipelineError for what is missing or does not fit together."""
     rgb_HW3 = read_image(request.image)
     size_px = rgb_HW3.shape[1], rgb_HW3.shape[0]
     camera = _given_camera(request, size_px)
     masks = _given_masks(request, size_px)
     read = _depth_file if request.has_depth_file else _estimated_depth
-    depth = read(request, rgb_HW3, camera, compute)
+    depth = read(request, rgb_HW3, camera, lambda name, weights: load(name, weights, compute))
     assumed = (*masks.assumed, *depth.assumed)
     described = {
         "image": str(request.image),
@@ -77,6 +85,24 @@ def read_files(request: FileRequest, compute: ComputeDevice) -> SceneInputs:
     return SceneInputs(
         rgb_HW3, masks.by_id, depth.depth_HW, depth.camera, exact_depth=False, described=described, assumed=assumed
     )
+
+
+def check_files(request: FileRequest) -> Mapping[int, np.ndarray]:
+    """Read everything that needs no network, and see whether the weights of those that are needed are there.
+
+    Returns the masks by id. Raises UsageError or PipelineError as `read_files` would.
+    """
+    rgb_HW3 = read_image(request.image)
+    size_px = rgb_HW3.shape[1], rgb_HW3.shape[0]
+    camera = _given_camera(request, size_px)
+    masks = _given_masks(request, size_px)
+    if not request.has_depth_file:
+        find_weights(choose_estimator(request.depth), request.weights_of(request.depth))
+    else:
+        _given_depth(request, size_px)
+        if camera is None and request.moge2_weights is None:
+            raise _unknown_camera(request)
+    return masks.by_id
 
 
 @dataclass(frozen=True)
@@ -93,27 +119,29 @@ class _Depth:
     assumed: tuple[str, ...] = ()
 
 
-def _depth_file(request: FileRequest, rgb_HW3: np.ndarray, camera: Camera | None, compute: ComputeDevice) -> _Depth:
+def _depth_file(request: FileRequest, rgb_HW3: np.ndarray, camera: Camera | None, load: _Load) -> _Depth:
     given = _given_depth(request, (rgb_HW3.shape[1], rgb_HW3.shape[0]))
     camera_from = ""
     if camera is None and request.moge2_weights is not None:
-        camera = LoadedEstimator.load(MOGE2, request.moge2_weights, compute)(rgb_HW3, None).camera
+        camera = load(MOGE2, request.moge2_weights)(rgb_HW3, None).camera
         camera_from = MOGE2
     if camera is None:
-        noted = fov_x_of_exif(request.image)
-        hint = f" ({noted:.1f} by the picture's EXIF, unless it was cropped)" if noted else ""
-        raise UsageError(
-            f"the camera is unknown: give --fov-deg{hint}, --encoder-weights moge2=FILE to estimate it, or "
-            f"--camera FILE with {FORMS}"
-        )
+        raise _unknown_camera(request)
     depth_HW = planar(given.depth_HW, camera.K_px) if request.depth_along_ray else given.depth_HW
     return _Depth(depth_HW, camera, True, camera_from, (given.assumed,) if given.assumed else ())
 
 
-def _estimated_depth(
-    request: FileRequest, rgb_HW3: np.ndarray, camera: Camera | None, compute: ComputeDevice
-) -> _Depth:
-    estimator = LoadedEstimator.load(request.depth, request.weights_of(request.depth), compute)
+def _unknown_camera(request: FileRequest) -> UsageError:
+    noted = fov_x_of_exif(request.image)
+    hint = f" ({noted:.1f} by the picture's EXIF, unless it was cropped)" if noted else ""
+    return UsageError(
+        f"the camera is unknown: give --fov-deg{hint}, --encoder-weights moge2=FILE to estimate it, or "
+        f"--camera FILE with {FORMS}"
+    )
+
+
+def _estimated_depth(request: FileRequest, rgb_HW3: np.ndarray, camera: Camera | None, load: _Load) -> _Depth:
+    estimator = load(request.depth, request.weights_of(request.depth))
     estimated = estimator(rgb_HW3, camera)
     return _Depth(estimated.depth_HW, estimated.camera, estimator.facts.metric, camera_from=request.depth)
 

@@ -3,6 +3,7 @@
 It writes into the folder of the stage (see pipelines/train/outputs):
 
     config.json, assets.json      record.py
+    invocations.json              invocations.py
     metrics.jsonl, tensorboard/   metrics_log.py
     curves.png                    curves.py
     snapshots/step-00001000/      pictures of validation samples, drawn by the stage
@@ -24,6 +25,7 @@ import torch
 
 from models.execution import compile_blocks
 from models.sparse.segments import resolve_kernel
+from pipelines.atomic import make_writable
 from pipelines.errors import Interrupted, PipelineError, UsageError
 from pipelines.train.interfaces.loading import Batch, Loader
 from pipelines.train.interfaces.stage import Stage
@@ -34,9 +36,9 @@ from pipelines.train.optimisation.distributed import Ranks
 from pipelines.train.optimisation.learner import Learner
 from pipelines.train.optimisation.metrics import ReportQueue, StepMetrics
 from pipelines.train.optimisation.parallel import Parallel
-from pipelines.train.outputs.atomic import make_writable
 from pipelines.train.outputs.checkpoints import Checkpoints, Networks
 from pipelines.train.outputs.curves import draw_curves
+from pipelines.train.outputs.invocations import record_invocation
 from pipelines.train.outputs.metrics_log import METRICS_FILE, MetricsLog, duration
 from pipelines.train.outputs.record import write_record
 from pipelines.train.outputs.result import StageResult, finished_stage, write_result
@@ -94,6 +96,7 @@ class StageTraining:
         self._drawn_at = time.monotonic()
         if ranks.is_main:
             write_record(folder, stage, description)
+            record_invocation(folder, options.command, options.data, self._first_step, ranks)
             self._log = MetricsLog(folder, stage.name, self._first_step, self._recipe.steps, options.seconds)
 
     def run(self, stop: threading.Event) -> StageResult:

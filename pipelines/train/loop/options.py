@@ -28,6 +28,7 @@ class LoopOptions:
     every: steps between two validations, each with a checkpoint; None for a tenth of all steps, from 10 to 1000.
     log_every: steps between two lines of the metrics. validation_samples: at most, over all ranks.
     max_skipped: so many steps in a row that are not finite end training with an error.
+    command, data: how the run was started and where its shards are; they are recorded, no more.
     """
 
     seed: int = 0
@@ -42,6 +43,8 @@ class LoopOptions:
     validation_samples: int = 64
     max_skipped: int = 20
     retention: Retention = field(default_factory=Retention)
+    command: str = ""
+    data: tuple[str, ...] = ()
 
 
 def describe_run(stage: Stage, options: LoopOptions) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from models.checkpoints import load_state, locate, read_state, write_network
+from pipelines.atomic import complete_folder
 from pipelines.errors import UsageError
 from pipelines.train.interfaces.stage import TrainingModule
 from pipelines.train.optimisation.learner import LearnerState
-from pipelines.train.outputs.atomic import complete_folder
 from pipelines.train.outputs.description import as_json, digest, refuse_another
 
 _FORMAT = 1

@@ -45,7 +45,7 @@ def _panels(train: Lines, validation: Lines) -> dict[str, Callable[[Any], None]]
     panels: dict[str, Callable[[Any], None]] = {}
     if train or validation:
         panels["loss"] = lambda axes: _draw_loss(axes, train, validation)
-    if any(_by_time(line) for line in validation):
+    if any(by_time(line) for line in validation):
         panels["validation loss by t"] = lambda axes: _draw_by_time(axes, validation)
     if train:
         panels["gradient norm"] = lambda axes: _draw_gradient(axes, train)
@@ -65,10 +65,10 @@ def families(validation: Lines) -> dict[str, list[str]]:
 
 
 def _draw_loss(axes: Any, train: Lines, validation: Lines) -> None:
-    steps, losses = _series(train, "loss")
+    steps, losses = series(train, "loss")
     axes.plot(steps, losses, color="C0", alpha=0.3, linewidth=0.8)
-    axes.plot(steps, _smooth(losses), color="C0", label="training, smoothed")
-    axes.plot(*_series(validation, "loss"), "o-", color="C1", markersize=3, label="held-out assets")
+    axes.plot(steps, smooth(losses), color="C0", label="training, smoothed")
+    axes.plot(*series(validation, "loss"), "o-", color="C1", markersize=3, label="held-out assets")
     if np.all(losses > 0):
         axes.set_yscale("log")
     axes.set_xlabel("step")
@@ -80,16 +80,16 @@ def _draw_by_time(axes: Any, validation: Lines) -> None:
     centres = (np.arange(NUM_TIME_BINS) + 0.5) / NUM_TIME_BINS
     chosen = {0: "C7", len(validation) // 2: "C9", len(validation) - 1: "C1"}
     for index, colour in chosen.items():
-        by_time = _by_time(validation[index])
-        places = [centres[b] for b in by_time]
-        axes.plot(places, list(by_time.values()), "o-", color=colour, label=f"step {validation[index]['step']}")
+        bins = by_time(validation[index])
+        places = [centres[b] for b in bins]
+        axes.plot(places, list(bins.values()), "o-", color=colour, label=f"step {validation[index]['step']}")
     axes.set_xlabel("t (1 is noise)")
     axes.legend(fontsize="small")
 
 
 def _draw_gradient(axes: Any, train: Lines) -> None:
-    axes.plot(*_series(train, "gradient_norm"), color="C2", linewidth=0.8, label="norm")
-    axes.plot(*_series(train, "clip_limit"), color="C3", linewidth=0.8, label="clipped to")
+    axes.plot(*series(train, "gradient_norm"), color="C2", linewidth=0.8, label="norm")
+    axes.plot(*series(train, "clip_limit"), color="C3", linewidth=0.8, label="clipped to")
     axes.set_yscale("log")
     axes.set_xlabel("step")
     axes.legend(fontsize="small")
@@ -104,11 +104,11 @@ def _measure(names: Sequence[str], train: Lines, validation: Lines) -> Callable[
     def draw(axes: Any) -> None:
         first = names[0]
         if any(first in line for line in train):
-            steps, values = _series(train, first)
-            axes.plot(steps, _smooth(values), color="C0")
+            steps, values = series(train, first)
+            axes.plot(steps, smooth(values), color="C0")
         for index, name in enumerate(names):
             label = name.removeprefix(f"{first}_").replace("_", " ") if index else "held-out assets"
-            axes.plot(*_series(validation, name), "o-", color=f"C{index + 1}", markersize=3, label=label)
+            axes.plot(*series(validation, name), "o-", color=f"C{index + 1}", markersize=3, label=label)
         if len(names) > 1:
             axes.legend(fontsize="small")
         axes.set_xlabel("step")
@@ -116,22 +116,24 @@ def _measure(names: Sequence[str], train: Lines, validation: Lines) -> Callable[
     return draw
 
 
-def _series(lines: Lines, name: str) -> tuple[np.ndarray, np.ndarray]:
+def series(lines: Lines, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of a measure, where it was logged."""
     found = [(line["step"], line[name]) for line in lines if name in line]
     steps, values = np.array(found, dtype=float).reshape(-1, 2).T
     return steps, values
 
 
-def _by_time(line: Mapping[str, Any]) -> dict[int, float]:
+def by_time(line: Mapping[str, Any]) -> dict[int, float]:
+    """The loss of each bin of t that a line has."""
     names = {bin_: f"loss_t{bin_ / NUM_TIME_BINS:.1f}" for bin_ in range(NUM_TIME_BINS)}
     return {bin_: line[name] for bin_, name in names.items() if name in line}
 
 
-def _smooth(values: np.ndarray) -> np.ndarray:
+def smooth(values: np.ndarray) -> np.ndarray:
     """Exponential moving average with bias correction."""
-    smooth, mean, weight = np.empty_like(values), 0.0, 0.0
+    means, mean, weight = np.empty_like(values), 0.0, 0.0
     for index, value in enumerate(values):
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * value
         weight = _SMOOTHING * weight + (1 - _SMOOTHING)
-        smooth[index] = mean / weight
-    return smooth
+        means[index] = mean / weight
+    return means

@@ -13,8 +13,8 @@ from typing import Any, TextIO
 import numpy as np
 from tqdm import tqdm
 
+from pipelines.atomic import write_text
 from pipelines.train.optimisation.metrics import StepMetrics
-from pipelines.train.outputs.atomic import write_text
 
 METRICS_FILE = "metrics.jsonl"
 _LINE_EVERY_S = 20.0

@@ -11,24 +11,24 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.atomic import write_text
 from pipelines.names import STAGE_NAMES
 from pipelines.train.interfaces.loading import NamesAssets, Split
 from pipelines.train.interfaces.stage import Stage
-from pipelines.train.outputs.atomic import write_text
 from pipelines.train.outputs.description import digest
-from pipelines.train.outputs.metrics_log import METRICS_FILE
+from pipelines.train.outputs.metrics_log import METRICS_FILE, read_metrics
 from pipelines.train.outputs.result import steps_of_result
 from scenegen.contract.object_dataset import ObjectDataset
 
-_CONFIG_FILE, _ASSETS_FILE = "config.json", "assets.json"
+CONFIG_FILE, ASSETS_FILE = "config.json", "assets.json"
 _SECONDS_PER_HOUR = 3600
 
 
 def write_record(folder: Path, stage: Stage, description: Mapping[str, Any]) -> None:
     """Write config.json and assets.json of a stage into its folder. description: as compared when it resumes."""
     config = {"digest": digest(description), "steps": stage.recipe.steps, **description}
-    write_text(folder / _CONFIG_FILE, json.dumps(config, indent=1) + "\n")
-    write_text(folder / _ASSETS_FILE, json.dumps(_assets(stage), indent=1) + "\n")
+    write_text(folder / CONFIG_FILE, json.dumps(config, indent=1) + "\n")
+    write_text(folder / ASSETS_FILE, json.dumps(_assets(stage), indent=1) + "\n")
 
 
 def training_record(run_dir: Path, objects: Iterable[ObjectDataset]) -> dict[str, Any]:
@@ -41,8 +41,8 @@ def training_record(run_dir: Path, objects: Iterable[ObjectDataset]) -> dict[str
     stages, seen = {}, set[str]()
     for name in STAGE_NAMES:
         folder = run_dir / name
-        if (folder / _ASSETS_FILE).exists():
-            config, assets = (json.loads((folder / file).read_text()) for file in (_CONFIG_FILE, _ASSETS_FILE))
+        if (folder / ASSETS_FILE).exists():
+            config, assets = (json.loads((folder / file).read_text()) for file in (CONFIG_FILE, ASSETS_FILE))
             trained_on = assets.get("train", [])
             stages[name] = {
                 "steps": steps_of_result(folder),
@@ -71,7 +71,7 @@ def _licences(objects: ObjectDataset) -> Iterable[tuple[str, str]]:
 def _hours(metrics: Path, batch_size: int) -> float:
     """Time of the steps without validations, from the speed that was logged every few steps."""
     done, seconds = 0, 0.0
-    for line in map(json.loads, metrics.read_text().splitlines()):
+    for line in read_metrics(metrics):
         if line["kind"] == "train":
             seconds += (line["step"] - done) * batch_size / line["samples_per_s"]
             done = line["step"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pipelines.train.outputs.atomic import complete_folder
+from pipelines.atomic import complete_folder
 from pipelines.train.outputs.checkpoints import Networks
 from pipelines.train.outputs.description import as_json, refuse_another
 

@@ -1,0 +1,1 @@
+"""Many pictures with one command: `fixer-complete --batch`."""
