@@ -29,7 +29,7 @@ _COLUMNS_OF_IMAGE = {
     "instance_id_opaque": ["instance_id_opaque"],
     "normal_cam_opaque": ["normal_cam_opaque"],
 }
-_VIEW_COLUMNS = ["scene_index", "view_index", "width", "height", "K_px", "T_world_cam", "objects"]
+_VIEW_COLUMNS = ["scene_index", "view_index", "width", "height", "K_px", "T_world_cam"]
 
 
 def how_to_make(root: Root) -> str:
@@ -75,16 +75,17 @@ class Dataset:
         """Number of views."""
         return self._ends[-1]
 
-    def view(self, number: int, images: Sequence[str] = IMAGES) -> View:
+    def view(self, number: int, images: Sequence[str] = IMAGES, objects: bool = True) -> View:
         """View `number`, decoded. `images` chooses what is read: of rgb, depth_m, instance_id, normal_cam, albedo,
-        depth_opaque_m, instance_id_opaque and normal_cam_opaque (where `transparent` is "both").
+        depth_opaque_m, instance_id_opaque and normal_cam_opaque (where `transparent` is "both"). Without `objects`,
+        its facts and objects are empty, and not read.
 
         Raises IndexError beyond the last view, ValueError for an unknown image and for one that the dataset lacks.
         """
         unknown = set(images) - _COLUMNS_OF_IMAGE.keys()
         if unknown:
             raise ValueError(f"no image {sorted(unknown)}; choose from {sorted(_COLUMNS_OF_IMAGE)}")
-        if self.transparent != BOTH and (missing := sorted(set(images) & set(OPAQUE_IMAGES))):
+        if (missing := sorted(set(images) & set(OPAQUE_IMAGES))) and self.transparent != BOTH:
             what = f"{self.root.location} has no {', '.join(missing)}"
             if self.transparent == OPAQUE:
                 plain = ", ".join(name.replace("_opaque", "") for name in missing)
@@ -93,10 +94,17 @@ class Dataset:
         position, row = self._locate(number)
         columns = [*_VIEW_COLUMNS, *(column for image in images for column in _COLUMNS_OF_IMAGE[image])]
         file = self._file(self._shards[position][1])
-        values = file.read_row_group(row, columns=columns).to_pylist()[0]
+        if not objects:
+            return schema.decode_view(file.read_row_group(row, columns=columns).to_pylist()[0], [])
+        values = file.read_row_group(row, columns=[*columns, "objects"]).to_pylist()[0]
         view = schema.decode_view(values, [schema.decode_facts(facts) for facts in values["objects"]])
         known = {o.instance_id: o for o in self._scenes_of_shard(position)[view.scene_index].objects}
         return replace(view, objects=tuple(ViewObject(facts, known[facts.instance_id]) for facts in view.facts))
+
+    @property
+    def shard_sizes(self) -> tuple[int, ...]:
+        """How many views each finished shard holds, in the order of the views."""
+        return tuple(end - start for start, end in zip([0, *self._ends], self._ends, strict=False))
 
     @property
     def transparent(self) -> str:
