@@ -89,7 +89,7 @@ def collate_views(samples: Sequence[ViewSample]) -> dict[str, Any]:
     """
     batch = default_collate([{key: value for key, value in sample.items() if key != OBJECTS} for sample in samples])
     if samples and OBJECTS in samples[0]:
-        batch[OBJECTS] = [sample[OBJECTS] for sample in samples]
+        batch[OBJECTS] = [sample["objects"] for sample in samples]
     return batch
 
 

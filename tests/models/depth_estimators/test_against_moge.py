@@ -100,5 +100,5 @@ def test_a_checkpoint_of_version_1_is_refused(tmp_path):
     config = {"encoder": "dinov2_vits14", "intermediate_layers": 1, "dim_proj": 32, "dim_upsample": [32, 32, 32]}
     network = v1.MoGeModel(**config)
     torch.save({"model_config": config, "model": network.state_dict()}, tmp_path / "model.pt")
-    with pytest.raises(CheckpointError, match="MoGe of version 1.*give the model.pt of version 2"):
+    with pytest.raises(CheckpointError, match=r"MoGe of version 1.*give the model.pt of version 2"):
         Moge2.load(tmp_path / "model.pt")
