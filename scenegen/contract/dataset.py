@@ -93,10 +93,9 @@ class Dataset:
             raise ValueError(f"{what}; such columns are made with: scenegen render --render.transparent both")
         position, row = self._locate(number)
         columns = [*_VIEW_COLUMNS, *(column for image in images for column in _COLUMNS_OF_IMAGE[image])]
-        file = self._file(self._shards[position][1])
+        values = self._row(self._file(self._shards[position][1]), row, [*columns, *(["objects"] if objects else [])])
         if not objects:
-            return schema.decode_view(file.read_row_group(row, columns=columns).to_pylist()[0], [])
-        values = file.read_row_group(row, columns=[*columns, "objects"]).to_pylist()[0]
+            return schema.decode_view(values, [])
         view = schema.decode_view(values, [schema.decode_facts(facts) for facts in values["objects"]])
         known = {o.instance_id: o for o in self._scenes_of_shard(position)[view.scene_index].objects}
         return replace(view, objects=tuple(ViewObject(facts, known[facts.instance_id]) for facts in view.facts))
@@ -145,7 +144,7 @@ class Dataset:
                 f"{name} was made before its views shard was made anew; make it again: "
                 f"scenegen annotate --data {self.root.location} --estimators {estimator}"
             )
-        values = file.read_row_group(row).to_pylist()[0]
+        values = self._row(file, row)
         return sidecar.decode_estimate(values, sidecar.EstimatorMeta.from_metadata(_key_values(file)))
 
     def estimator_meta(self, estimator: str) -> sidecar.EstimatorMeta:
@@ -240,6 +239,11 @@ class Dataset:
 
     def _file(self, name: str) -> pq.ParquetFile:
         return cached(self._files, name, lambda: pq.ParquetFile(self.root.open_input(name)))
+
+    def _row(self, file: pq.ParquetFile, row: int, columns: Sequence[str] | None = None) -> dict[str, Any]:
+        """A row, which is a row group, as Python values. Handing small columns to threads pays over a network alone."""
+        (values,) = file.read_row_group(row, columns=columns, use_threads=not self.root.is_local).to_pylist()
+        return values
 
     def _scenes_of_shard(self, position: int) -> dict[int, Scene]:
         def read() -> dict[int, Scene]:
