@@ -31,15 +31,15 @@ class ViewDataset(TorchDataset[Any]):
         *,
         objects: bool = False,
         scenes: Collection[int] | None = None,
-        min_visible_px: int = 0,
+        min_visible_px: int = 1,
         max_occlusion: float = 1.0,
         transform: Transform | None = None,
     ) -> None:
         """data: what `open_dataset` takes, or what it has opened. images: names of View's images, such as normal_cam.
 
         objects: samples tell of their objects; they then need collate_fn=collate_views. scenes: only these, for
-        example range(900). min_visible_px, max_occlusion: objects that are seen less or hidden more are left out,
-        and views without any other object with them. transform: from a sample to what the dataset gives.
+        example range(900). min_visible_px, max_occlusion: objects that are seen less or hidden more are left out;
+        where these are given, also views without any other object. transform: from a sample to what is given out.
         Raises FileNotFoundError without a finished shard, ValueError for an image that the dataset lacks and if no
         view is left.
         """
@@ -95,7 +95,7 @@ def _chosen(dataset: Dataset, scenes: Collection[int] | None, min_visible_px: in
     if scenes is not None:
         scene = dataset.table("views", ["scene_index"])["scene_index"].to_numpy()
         chosen &= np.isin(scene, np.fromiter(scenes, np.int64))
-    if min_visible_px > 0 or max_occlusion < 1:
+    if min_visible_px > 1 or max_occlusion < 1:  # the columns of all objects take a while to read
         table = dataset.table("views", ["objects.visible_px", "objects.occlusion"]).combine_chunks()
         objects = table["objects"].combine_chunks()
         visible, occlusion = (objects.flatten().field(name).to_numpy() for name in ("visible_px", "occlusion"))

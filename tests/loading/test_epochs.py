@@ -102,6 +102,21 @@ def test_a_stateful_dataloader_resumes_in_the_middle_of_an_epoch_bit_for_bit(vie
     assert torch.equal(torch.cat([batch["number"] for batch in resumed]), torch.cat([b["number"] for b in whole]))
 
 
+def test_views_by_number_resume_with_the_stateful_dataloaders_own_sampler(dataset_dir):
+    stateful = pytest.importorskip("torchdata.stateful_dataloader")
+
+    def loader():
+        views = ViewDataset(dataset_dir, ["rgb"])
+        return stateful.StatefulDataLoader(views, shuffle=True, generator=torch.Generator().manual_seed(0))
+
+    before, resumed = loader(), loader()
+    batches = iter(before)
+    next(batches)
+    state = before.state_dict()
+    resumed.load_state_dict(state)
+    assert numbers(resumed) == numbers(batches)
+
+
 def test_a_state_brings_its_epoch_and_is_refused_by_another_order(views):
     samples = IterableViewDataset(views)
     samples.set_epoch(2)

@@ -64,7 +64,7 @@ def test_an_image_that_the_dataset_lacks_is_an_error_before_the_first_sample(dat
 
 def test_objects_come_with_boxes_in_pixels_and_poses(dataset_dir):
     view = open_dataset(dataset_dir).view(0)
-    objects = ViewDataset(dataset_dir, objects=True)[0]["objects"]
+    objects = ViewDataset(dataset_dir, objects=True, min_visible_px=0)[0]["objects"]
     assert objects["instance_id"].tolist() == [3, 4] and objects["asset_uid"] == ["asset/3", "asset/4"]
     assert objects["visible_px"].tolist() == [64, 0] and objects["amodal_px"].tolist() == [80, 0]
     assert objects["visible_box_px"].tolist()[0] == [5, 10, 13, 18]
@@ -75,10 +75,11 @@ def test_objects_come_with_boxes_in_pixels_and_poses(dataset_dir):
 
 def test_filters_choose_scenes_objects_and_views_that_show_any(dataset_dir):
     assert ViewDataset(dataset_dir, scenes=range(1, 3)).numbers.tolist() == [2, 3, 4, 5]
-    seen = ViewDataset(dataset_dir, objects=True, min_visible_px=1)
+    seen = ViewDataset(dataset_dir, objects=True)  # of two objects, one is not in sight
     assert len(seen) == 6 and seen[0]["objects"]["instance_id"].tolist() == [3]
-    less_hidden = ViewDataset(dataset_dir, objects=True, max_occlusion=0.1)
-    assert less_hidden[5]["objects"]["instance_id"].tolist() == [4]
+    assert len(ViewDataset(dataset_dir, min_visible_px=64, max_occlusion=0.2)) == 6
+    with pytest.raises(ValueError, match="a larger max_occlusion"):
+        ViewDataset(dataset_dir, max_occlusion=0.1)
     with pytest.raises(ValueError, match="none of the 6 views"):
         ViewDataset(dataset_dir, min_visible_px=65)
     with pytest.raises(ValueError, match="none of the 6 views"):
@@ -86,7 +87,7 @@ def test_filters_choose_scenes_objects_and_views_that_show_any(dataset_dir):
 
 
 def test_a_batch_stacks_images_and_lists_objects(dataset_dir):
-    views = ViewDataset(dataset_dir, ["rgb"], objects=True, min_visible_px=1, transform=dropping_the_objects_of_view_1)
+    views = ViewDataset(dataset_dir, ["rgb"], objects=True, transform=dropping_the_objects_of_view_1)
     batch = collate_views([views[0], views[1]])
     assert batch["rgb"].shape == (2, 3, 24, 32) and batch["number"].tolist() == [0, 1]
     assert [len(objects["instance_id"]) for objects in batch["objects"]] == [1, 0]
