@@ -5,9 +5,9 @@ OMP_NUM_THREADS=1 python tests/benchmarks/loading.py DATA [--copies 1] [--out te
 Every loader gives the same tensors in shuffled batches: rgb alone, or rgb with depth in metres and ids. The tar files
 of WebDataset are written here as people write them: rgb as the same lossless WebP or as PNG, depth (millimetres) and
 ids as 16-bit PNG. `datasets` reads our own Parquet files: rgb as its Image, the rest by the coding that
-scenegen/contract/README.md documents. Loaders take turns; time counts from each one's first batch to its last of an epoch,
-or to three seconds, and the fastest of the rounds is reported: what else runs on a machine only slows. CPU time a sample is
-measured in one process, without workers.
+scenegen/contract/README.md documents. Loaders take turns; time counts from each one's first batch to its last of an
+epoch, or to three seconds, and the fastest of the rounds is reported: what else runs on a machine only slows. CPU time
+a sample is measured in one process, without workers.
 """
 
 import argparse
