@@ -191,6 +191,11 @@ def read_state(file: Path) -> tuple[dict[str, Tensor], Description | None]:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{file} holds a {type(content).__name__}, not weights by their names")
     if "model_config" in content:
+        if isinstance(content["model_config"].get("encoder"), str):
+            raise CheckpointError(
+                f"{file} holds a MoGe of version 1, which has no metric scale and other layers; "
+                "give the model.pt of version 2, such as that of Ruicheng/moge-2-vitl-normal on the Hugging Face hub"
+            )
         return content["model"], Description(MOGE_CLASS, content["model_config"])
     return dict(content), None
 

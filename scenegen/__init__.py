@@ -16,19 +16,26 @@ if TYPE_CHECKING:
     from scenegen.contract.object_dataset import ObjectDataset
     from scenegen.contract.records import ObjectFacts, Scene, SceneObject, View, ViewObject
     from scenegen.contract.sidecar import DepthEstimate
+    from scenegen.loading.iterable import IterableViewDataset
+    from scenegen.loading.tensors import ViewSample, collate_views
+    from scenegen.loading.views import ViewDataset
 
 __version__ = "0.1.0"
 __all__ = [
     "CanonicalMesh",
     "Dataset",
     "DepthEstimate",
+    "IterableViewDataset",
     "ObjectDataset",
     "ObjectFacts",
     "Scene",
     "SceneObject",
     "View",
+    "ViewDataset",
     "ViewObject",
+    "ViewSample",
     "canonical_mesh",
+    "collate_views",
     "open_dataset",
     "open_objects",
 ]
@@ -39,6 +46,9 @@ _MODULES = {
     "scenegen.contract.object_dataset": ("ObjectDataset",),
     "scenegen.contract.records": ("ObjectFacts", "Scene", "SceneObject", "View", "ViewObject"),
     "scenegen.contract.sidecar": ("DepthEstimate",),
+    "scenegen.loading.iterable": ("IterableViewDataset",),
+    "scenegen.loading.tensors": ("ViewSample", "collate_views"),
+    "scenegen.loading.views": ("ViewDataset",),
 }
 
 

@@ -29,7 +29,7 @@ _COLUMNS_OF_IMAGE = {
     "instance_id_opaque": ["instance_id_opaque"],
     "normal_cam_opaque": ["normal_cam_opaque"],
 }
-_VIEW_COLUMNS = ["scene_index", "view_index", "width", "height", "K_px", "T_world_cam", "objects"]
+_VIEW_COLUMNS = ["scene_index", "view_index", "width", "height", "K_px", "T_world_cam"]
 
 
 def how_to_make(root: Root) -> str:
@@ -79,16 +79,17 @@ class Dataset:
         """Number of views."""
         return self._ends[-1]
 
-    def view(self, number: int, images: Sequence[str] = IMAGES) -> View:
+    def view(self, number: int, images: Sequence[str] = IMAGES, objects: bool = True) -> View:
         """View `number`, decoded. `images` chooses what is read: of rgb, depth_m, instance_id, normal_cam, albedo,
-        depth_opaque_m, instance_id_opaque and normal_cam_opaque (where `transparent` is "both").
+        depth_opaque_m, instance_id_opaque and normal_cam_opaque (where `transparent` is "both"). Without `objects`,
+        its facts and objects are empty, and not read.
 
         Raises IndexError beyond the last view, ValueError for an unknown image and for one that the dataset lacks.
         """
         unknown = set(images) - _COLUMNS_OF_IMAGE.keys()
         if unknown:
             raise ValueError(f"no image {sorted(unknown)}; choose from {sorted(_COLUMNS_OF_IMAGE)}")
-        if self.transparent != BOTH and (missing := sorted(set(images) & set(OPAQUE_IMAGES))):
+        if (missing := sorted(set(images) & set(OPAQUE_IMAGES))) and self.transparent != BOTH:
             what = f"{self.root.location} has no {', '.join(missing)}"
             if self.transparent == OPAQUE:
                 plain = ", ".join(name.replace("_opaque", "") for name in missing)
@@ -96,11 +97,17 @@ class Dataset:
             raise ValueError(f"{what}; such columns are made with: scenegen render --render.transparent both")
         position, row = self._locate(number)
         columns = [*_VIEW_COLUMNS, *(column for image in images for column in _COLUMNS_OF_IMAGE[image])]
-        file = self._file(self._shards[position][1])
-        values = file.read_row_group(row, columns=columns).to_pylist()[0]
+        values = self._row(self._file(self._shards[position][1]), row, [*columns, *(["objects"] if objects else [])])
+        if not objects:
+            return schema.decode_view(values, [])
         view = schema.decode_view(values, [schema.decode_facts(facts) for facts in values["objects"]])
         known = {o.instance_id: o for o in self._scenes_of_shard(position)[view.scene_index].objects}
         return replace(view, objects=tuple(ViewObject(facts, known[facts.instance_id]) for facts in view.facts))
+
+    @property
+    def shard_sizes(self) -> tuple[int, ...]:
+        """How many views each finished shard holds, in the order of the views."""
+        return tuple(end - start for start, end in zip([0, *self._ends], self._ends, strict=False))
 
     @property
     def transparent(self) -> str:
@@ -141,7 +148,7 @@ class Dataset:
                 f"{name} was made before its views shard was made anew; make it again: "
                 f"scenegen annotate --data {self.root.location} --estimators {estimator}"
             )
-        values = file.read_row_group(row).to_pylist()[0]
+        values = self._row(file, row)
         return sidecar.decode_estimate(values, sidecar.EstimatorMeta.from_metadata(_key_values(file)))
 
     def estimator_meta(self, estimator: str) -> sidecar.EstimatorMeta:
@@ -236,6 +243,11 @@ class Dataset:
 
     def _file(self, name: str) -> pq.ParquetFile:
         return cached(self._files, name, lambda: self.root.open_parquet(name))
+
+    def _row(self, file: pq.ParquetFile, row: int, columns: Sequence[str] | None = None) -> dict[str, Any]:
+        """A row, which is a row group, as Python values. Handing small columns to threads pays over a network alone."""
+        (values,) = file.read_row_group(row, columns=columns, use_threads=not self.root.is_local).to_pylist()
+        return values
 
     def _scenes_of_shard(self, position: int) -> dict[int, Scene]:
         def read() -> dict[int, Scene]:

@@ -59,7 +59,7 @@ def test_a_package_imports_without_what_it_must_not_need(package):
 
 FORBIDDEN_ANYWHERE = [  # (files, except below, imported name)
     ("scenegen", "scenegen/blender", "bpy"),
-    ("scenegen", ("scenegen/annotate", "scenegen/objects/networks"), "torch"),
+    ("scenegen", ("scenegen/annotate", "scenegen/objects/networks", "scenegen/loading"), "torch"),
     ("scenegen", ("scenegen/annotate", "scenegen/objects/networks"), "models"),
     ("scenegen", ("scenegen/jobs", "scenegen/rendering", "scenegen/assets/preparing"), "ray"),
     ("scenegen", "nowhere", "pipelines"),

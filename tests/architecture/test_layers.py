@@ -12,6 +12,7 @@ FLOORS = (
     (("", "errors", "bullet"), "what every room may need: version, errors for people, a quiet pybullet"),
     (("config",), "what a dataset is made of and how it is computed"),
     (("contract",), "the format is the seam to the training half, and knows nothing of how rows are made"),
+    (("loading",), "the contract's views as PyTorch samples, for people with networks of their own"),
     (("assets",), "prepared models are read and verified without a scene"),
     (("layout",), "a scene on paper needs its models' shapes, and no renderer"),
     (("blender",), "draws what layout describes"),

@@ -4,7 +4,7 @@ An epoch shows every sample once (more or less often by its weight), shuffled in
 one view come together, so that a worker decodes the view once and the image encoders see its scene once. Bundles and
 their order differ from epoch to epoch. With bundles of 4, a batch of 128 still has 32 views.
 
-Hashes shuffle instead of a random generator, so that the order depends on nothing but the code of this file.
+Hashes shuffle (scenegen.contract.shuffling), so that the order depends on no library.
 Shapes: L samples, G groups (views), B samples of a step.
 """
 
@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from pipelines.train.interfaces.loading import SampleSource
+from scenegen.contract.shuffling import random_keys
 
 _SAMPLE, _BUNDLE, _PHASE = range(3)  # purposes of hashes
 
@@ -63,7 +64,7 @@ class SampleOrder:
         self._first_G = np.flatnonzero(np.diff(groups_L, prepend=groups_L[0] - 1))
         self._size_G = np.diff(self._first_G, append=len(groups_L))
         self._weight_G = weights_L[self._first_G].astype(np.float64)
-        self._phase_G = _hash(np.arange(len(self._first_G)), seed, 0, _PHASE) / 2.0**64
+        self._phase_G = random_keys(np.arange(len(self._first_G)), seed, 0, _PHASE) / 2.0**64
         self._starts = [0]  # position of the first sample of each epoch
         self._current: tuple[int, StepSamples] | None = None
 
@@ -120,24 +121,9 @@ class SampleOrder:
         index = np.flatnonzero((visit_G < after_G)[np.repeat(np.arange(len(visit_G)), self._size_G)])
         group = np.repeat(np.arange(len(visit_G)), self._size_G)[index]
         visit = visit_G[group]
-        shuffled = np.lexsort((_hash(index, self._seed, visit, _SAMPLE), group))
+        shuffled = np.lexsort((random_keys(index, self._seed, visit, _SAMPLE), group))
         index, size = index[shuffled], self._size_G[group]
         start_G = np.concatenate([[0], np.cumsum(self._size_G[visit_G < after_G])])[:-1]
         place = np.arange(len(index)) - start_G[rank_G[group]]
         number = place * (-(-size // self._per_view)) // size  # bundles of a view are of nearly equal size
-        return index, visit, _hash(group * (1 << 16) + number, self._seed, visit, _BUNDLE)
-
-
-def _hash(number: np.ndarray, seed: int, epoch: np.ndarray | int, purpose: int) -> np.ndarray:
-    """uint64, uniformly distributed: SplitMix64 (Steele et al. 2014) over the arguments."""
-    with np.errstate(over="ignore"):
-        state = _mixed(np.full(1, seed * 4 + purpose, np.uint64))
-        state = _mixed(state + np.asarray(epoch, np.uint64))
-        return _mixed(state + number.astype(np.uint64))
-
-
-def _mixed(state: np.ndarray) -> np.ndarray:
-    state = state + np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+        return index, visit, random_keys(group * (1 << 16) + number, self._seed, visit, _BUNDLE)

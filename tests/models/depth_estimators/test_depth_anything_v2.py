@@ -37,6 +37,11 @@ def test_images_are_prepared_as_the_library_does(folder, photographs):
         torch.testing.assert_close(ours(rgb), wanted, atol=1e-6, rtol=1e-5)
 
 
+def test_how_to_prepare_images_is_read_from_the_librarys_own_file(folder, tmp_path):
+    library_processor(folder).save_pretrained(tmp_path)
+    assert Preparation.read(tmp_path) == Preparation.read(folder)
+
+
 def test_maps_are_those_of_the_librarys_pipeline(folder, estimator, photographs):
     from transformers.models.depth_anything import DepthAnythingForDepthEstimation
 

@@ -1,6 +1,5 @@
-"""Depth Pro, against recorded outputs of the library's processor and against its own network.
-
-The recording is needed because the processor cannot be imported without torchvision; its metadata says what made it.
+"""Depth Pro, against the library's own network and recorded outputs of its processor; where torchvision is installed,
+which that processor needs, against the library's whole path from a picture to depth and focal length.
 """
 
 from pathlib import Path
@@ -55,6 +54,23 @@ def test_the_network_is_loaded_from_the_librarys_format_and_gives_its_depth(weig
         np.testing.assert_allclose(prediction.map_HW, depth[0], rtol=1e-3)
         assert prediction.focal_px == pytest.approx(float(focal[0]), rel=1e-4)
         assert prediction.map_HW.shape == rgb.shape[:2]
+
+
+def test_a_picture_gives_the_depth_and_focal_length_of_the_librarys_whole_path(tmp_path, photographs):
+    pytest.importorskip("torchvision")
+    from transformers.models.depth_pro import DepthProForDepthEstimation, DepthProImageProcessor
+
+    weights = write_depth_pro(tmp_path)
+    processor = DepthProImageProcessor(size={"height": 64, "width": 64})
+    processor.save_pretrained(tmp_path)  # the library's file of it, instead of ours
+    network, estimator = DepthProForDepthEstimation.from_pretrained(tmp_path).eval(), DepthPro.load(weights)
+    for rgb in [*photographs, photographs[0][:37, :61]]:
+        with torch.inference_mode():
+            output = network(**processor(images=rgb, return_tensors="pt"))
+        (theirs,) = processor.post_process_depth_estimation(output, target_sizes=[rgb.shape[:2]])
+        (ours,) = estimator([rgb])
+        np.testing.assert_allclose(ours.map_HW, theirs["predicted_depth"], rtol=1e-4)
+        assert ours.focal_px == pytest.approx(float(theirs["focal_length"]), rel=1e-5)
 
 
 def test_a_wider_field_of_view_is_a_nearer_world(recorded):
