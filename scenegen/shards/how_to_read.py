@@ -45,6 +45,7 @@ for bit:
 
 ```python
 import io
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +60,8 @@ def planes(blob, channels=1):  # (channels, H, W) uint16
     return np.cumsum(low | high << 8, axis=-1, dtype=np.uint16)
 
 
-row = pq.ParquetFile("data/views-00000-of-00002.parquet").read_row_group(0).to_pylist()[0]  # a view is a row group
+first = min(Path("data").glob("views-*.parquet"))
+row = pq.ParquetFile(first).read_row_group(0).to_pylist()[0]  # a view is a row group
 rgb = np.asarray(Image.open(io.BytesIO(row["rgb"])))  # albedo alike
 instance_id = planes(row["instance_id"])[0]
 code = planes(row["depth"])[0].astype(np.float32)
