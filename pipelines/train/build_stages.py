@@ -100,6 +100,7 @@ def loop_options(config: TrainConfig, ranks: Ranks) -> LoopOptions:
         every=config.every,
         validation_samples=config.validation_samples,
         retention=Retention(config.keep, config.keep_every),
+        wandb=config.wandb_project,
     )
 
 

@@ -69,12 +69,15 @@ def log_camera(
     )
 
 
-def log_placed(recording: "RecordingStream", place: str, T_world_obj: np.ndarray) -> None:
-    """Puts what is logged below an entity where T_world_obj says: rotation and scale, then translation."""
+def log_placed(recording: "RecordingStream", place: str, T_world_obj: np.ndarray, static: bool = False) -> None:
+    """Puts what is logged at an entity and below it where T_world_obj says: rotation and scale, then translation.
+
+    static: at all times.
+    """
     import rerun as rr
 
     transform = rr.Transform3D(mat3x3=T_world_obj[:3, :3], translation=T_world_obj[:3, 3])
-    recording.log(place, transform, static=True)
+    recording.log(place, transform, static=static)
 
 
 def log_depth(

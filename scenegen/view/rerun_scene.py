@@ -121,7 +121,7 @@ class SceneRecording:
 
     def _log_object(self, recording: "RecordingStream", number: int, uid: str, T_world_obj: np.ndarray) -> None:
         place = f"world/objects/{number:03d}"
-        rerun_log.log_placed(recording, place, T_world_obj)
+        rerun_log.log_placed(recording, place, T_world_obj, static=True)
         model = self.models.find(uid)
         if model is None:
             self.without_model.append(uid)

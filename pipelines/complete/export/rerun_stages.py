@@ -135,7 +135,9 @@ class StagesRecording:
 def _log_object(recording: RecordingStream, place: str, thing: SceneObject) -> None:
     import rerun as rr
 
-    recording.log(place, rr.Transform3D(translation=thing.translation, scale=thing.scale))
+    T_world_obj = np.diag([thing.scale, thing.scale, thing.scale, 1.0])
+    T_world_obj[:3, 3] = thing.translation
+    rerun_log.log_placed(recording, place, T_world_obj)
     texture = thing.texture
     mesh = rr.Mesh3D(
         vertex_positions=thing.vertices_V3,
@@ -155,11 +157,9 @@ def _log_gaussians(recording: RecordingStream, place: str, one: InstanceCompleti
     assert gaussians is not None
     shown_G = gaussians.opacity_G1[:, 0] > _FAINTEST
     colours_G3 = gaussians.raw_features_G13[shown_G, 0].numpy() * _SH_0 + 0.5
-    radii_G = gaussians.scaling_G3[shown_G].numpy().mean(axis=1)
     points = rr.Points3D(
-        gaussians.xyz_G3[shown_G].numpy(),
+        gaussians.xyz_G3[shown_G].numpy() @ T[:3, :3].T + T[:3, 3],
         colors=np.rint(np.clip(colours_G3, 0, 1) * 255).astype(np.uint8),
-        radii=radii_G,
+        radii=gaussians.scaling_G3[shown_G].numpy().mean(axis=1) * T[0, 0],
     )
-    recording.log(place, rr.Transform3D(translation=T[:3, 3], scale=float(T[0, 0])))
     recording.log(place, points)

@@ -28,6 +28,7 @@ class LoopOptions:
     every: steps between two validations, each with a checkpoint; None for a tenth of all steps, from 10 to 1000.
     log_every: steps between two lines of the metrics. validation_samples: at most, over all ranks.
     max_skipped: so many steps in a row that are not finite end training with an error.
+    wandb: a project of Weights & Biases that gets the log, too; None for none.
     """
 
     seed: int = 0
@@ -41,6 +42,7 @@ class LoopOptions:
     log_every: int = 10
     validation_samples: int = 64
     max_skipped: int = 20
+    wandb: str | None = None
     retention: Retention = field(default_factory=Retention)
 
 
