@@ -16,7 +16,7 @@ _PICTURES = (".jpg", ".png", ".webp")
 
 @dataclass(frozen=True)
 class View:
-    """Make a static HTML gallery of a dataset; or open a scene in the Rerun viewer.
+    """Make a static HTML gallery of a dataset, or show a scene in Rerun.
 
     The gallery shows RGB, depth, ids, normals and depth estimates of views, and the objects. --rerun shows a scene
     in 3D: cameras and their images, points from depth, the objects' models in place.
