@@ -2,8 +2,8 @@
 
     world/camera                    the image with its masks, the given depth; world/points: the image as points
     world/instances/003/voxels      at stage 1 those that the image shows, at 2 completed, at 3 in the fine cube
-    world/instances/003/mesh        from stage 4 on
-    world/instances/003/gaussians   from stage 5 on; the mesh disappears
+    world/instances/003/mesh        at stage 4
+    world/instances/003/gaussians   at stage 5
     stage                           a sentence about each stage
 
 Shapes: H W image, V vertices, F faces, G Gaussians.
@@ -74,10 +74,8 @@ class StagesRecording:
 
     def log(self, recording: RecordingStream) -> None:
         instances = self.completion.instances
-        names = {one.instance_id: f"{one.instance_id}: {one.outcome}" for one in instances}
-        rerun_log.log_world(
-            recording, {number: (name, tuple(colour_of(number).tolist())) for number, name in names.items()}
-        )
+        names = {one.instance_id: (f"{one.instance_id}: {one.outcome}", _colour(one)) for one in instances}
+        rerun_log.log_world(recording, {0: ("nothing", (0, 0, 0)), **names})
         self._log_input(recording)
         last = GAUSSIANS if any(one.gaussians is not None for one in instances) else MESH
         for number in range(last + 1):
@@ -117,19 +115,23 @@ class StagesRecording:
         import rerun as rr
 
         place = f"world/instances/{one.instance_id:03d}"
+        for shown in ("voxels", "mesh", "gaussians"):
+            recording.log(f"{place}/{shown}", rr.Clear(recursive=False))
         if 1 <= number <= len(STAGES):
             voxels = stage_object(one, STAGES[number - 1])
-            recording.log(f"{place}/voxels", rr.Clear(recursive=False))
             if voxels is not None:
                 _log_object(recording, f"{place}/voxels", voxels)
         elif number == MESH:
-            recording.log(f"{place}/voxels", rr.Clear(recursive=False))
             for thing in self.objects:
                 if thing.instance_id == one.instance_id:
                     _log_object(recording, f"{place}/mesh", thing)
         elif number == GAUSSIANS and one.gaussians is not None:
-            recording.log(f"{place}/mesh", rr.Clear(recursive=False))
             _log_gaussians(recording, f"{place}/gaussians", one)
+
+
+def _colour(one: InstanceCompletion) -> tuple[int, int, int]:
+    red, green, blue = colour_of(one.instance_id).tolist()
+    return red, green, blue
 
 
 def _log_object(recording: RecordingStream, place: str, thing: SceneObject) -> None:

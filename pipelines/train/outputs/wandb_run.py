@@ -77,6 +77,7 @@ class WandbRun:
             return _on_our_steps(wandb.init(**run, settings=settings))
         except Exception as error:  # noqa: BLE001  (whatever a guest raises must not end the training)
             self._say(f"does not answer ({_line(error)})")
+        self._guarded(wandb.teardown)  # the service process still waits for the run of this id
         offline = self._guarded(lambda: _on_our_steps(wandb.init(**run, settings=settings, mode="offline")))
         if offline is not None:
             self._say(f"gets the log later: wandb sync {offline.sync_dir}")
