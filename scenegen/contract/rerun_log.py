@@ -21,7 +21,7 @@ _FOOTPRINT = 0.6  # radius of a point in distances to its neighbours: the surfac
 
 
 def log_world(recording: "RecordingStream", names: Mapping[int, tuple[str, tuple[int, int, int]]]) -> None:
-    """The world's axes (z up), and what ids in images mean. names: by id, its name and colour (sRGB); 0 is unseen."""
+    """The world's axes (z up), and what ids in images mean. names: by id, its name and colour (sRGB)."""
     import rerun as rr
 
     recording.log("world", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
@@ -33,8 +33,7 @@ def _annotations(names: Mapping[int, tuple[str, tuple[int, int, int]]]) -> pa.Ar
     import rerun as rr
 
     def element(number: int, label: str, red: int, green: int, blue: int) -> dict[str, Any]:
-        opaque = 255 * (number > 0)  # 0 is nothing, which hides nothing of an image below
-        info = {"id": number, "label": label, "color": red << 24 | green << 16 | blue << 8 | opaque}
+        info = {"id": number, "label": label, "color": red << 24 | green << 16 | blue << 8 | 255}
         described = {"info": info, "keypoint_annotations": [], "keypoint_connections": []}
         return {"class_id": number, "class_description": described}
 

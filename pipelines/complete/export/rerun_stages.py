@@ -55,18 +55,18 @@ class StagesRecording:
         return f"completed by {self.completion.checkpoint}"
 
     def blueprint(self) -> Blueprint:
-        """The scene in 3D beside image, masks and depth."""
+        """The scene in 3D beside image, masks, depth and what the stage is."""
         import rerun.blueprint as rrb
 
         flat = [f"- {_CAMERA}/{name}/**" for name in ("masks", "depth")]  # would be drawn over the image in 3D
         scene = rrb.Spatial3DView(name="scene", origin="world", contents=["+ $origin/**", *flat])
-        image = rrb.Spatial2DView(
-            name="image and masks", origin=_CAMERA, contents=[f"+ {_CAMERA}/{name}/**" for name in ("rgb", "masks")]
-        )
-        depth = rrb.Spatial2DView(name="depth", origin=_CAMERA, contents=[f"+ {_CAMERA}/depth/**"])
+        images = [
+            rrb.Spatial2DView(name=name, origin=_CAMERA, contents=[f"+ {_CAMERA}/{name}/**"])
+            for name in ("rgb", "masks", "depth")
+        ]
         text = rrb.TextDocumentView(name="stage", origin="stage")
         return rrb.Blueprint(
-            rrb.Horizontal(scene, rrb.Vertical(image, depth, text, row_shares=[3, 3, 2]), column_shares=[3, 2]),
+            rrb.Horizontal(scene, rrb.Grid(*images, text, grid_columns=2), column_shares=[3, 2]),
             rrb.BlueprintPanel(state="expanded"),
             rrb.SelectionPanel(state="collapsed"),
             rrb.TimePanel(state="expanded"),
@@ -95,7 +95,7 @@ class StagesRecording:
         ids_HW = np.zeros((height, width), np.uint16)
         for one in self.completion.instances:
             ids_HW[inputs.masks[one.instance_id]] = one.instance_id
-        recording.log(f"{_CAMERA}/masks", rr.SegmentationImage(ids_HW, opacity=0.5), static=True)
+        recording.log(f"{_CAMERA}/masks", rr.SegmentationImage(ids_HW), static=True)
         known = inputs.depth_HW[np.isfinite(inputs.depth_HW)]
         span_m = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
         rerun_log.log_depth(recording, f"{_CAMERA}/depth", inputs.depth_HW, span_m, static=True)

@@ -74,11 +74,11 @@ class WandbRun:
 
         settings = wandb.Settings(init_timeout=_ANSWER_S, finish_timeout=_FINISH_S, console="off")
         try:
-            return _on_our_steps(wandb.init(**run, settings=settings))
+            return wandb.init(**run, settings=settings)
         except Exception as error:  # noqa: BLE001  (whatever a guest raises must not end the training)
             self._say(f"does not answer ({_line(error)})")
         self._guarded(wandb.teardown)  # the service process still waits for the run of this id
-        offline = self._guarded(lambda: _on_our_steps(wandb.init(**run, settings=settings, mode="offline")))
+        offline = self._guarded(lambda: wandb.init(**run, settings=settings, mode="offline"))
         if offline is not None:
             self._say(f"gets the log later: wandb sync {offline.sync_dir}")
         return offline
@@ -86,7 +86,7 @@ class WandbRun:
     def _tell(self, kind: str, step: int, values: dict[str, Any]) -> None:
         run = self._run
         if run is not None and values and step > self._told.get(kind, 0):
-            self._guarded(lambda: run.log({**values, "step": step}))
+            self._guarded(lambda: run.log(values, step=step))
 
     def _guarded(self, action: Any) -> Any:
         """What the action returns. None after an error, which is said and ends this log, not the training."""
@@ -99,13 +99,6 @@ class WandbRun:
 
     def _say(self, what: str) -> None:
         self._stream.write(f"Weights & Biases {what}; training goes on\n")
-
-
-def _on_our_steps(run: Any) -> Any:
-    """Its own step only counts calls, and drops what is told of an earlier one."""
-    run.define_metric("step", hidden=True)
-    run.define_metric("*", step_metric="step")
-    return run
 
 
 def _line(error: Exception) -> str:
