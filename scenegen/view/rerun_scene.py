@@ -23,7 +23,7 @@ from scenegen.contract.dataset import IMAGES, Dataset
 from scenegen.contract.records import BACKGROUND_ID, BOTH, FLOOR_ID, OPAQUE_IMAGES, WALL_ID, Scene, View
 from scenegen.errors import UsageError
 from scenegen.view import colours
-from scenegen.view.gallery import estimates_of
+from scenegen.view.gallery import estimates_of, spread
 from scenegen.view.models import Model, Models
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class SceneRecording:
                 f"there is no view of scene {chosen} in {dataset.root.location}; "
                 f"its scenes go from {indices.min()} to {indices.max()}"
             )
-        return cls(dataset, dataset.scene(chosen), numbers[:max_views], models)
+        shown = [numbers[each] for each in spread(len(numbers), max_views)]
+        return cls(dataset, dataset.scene(chosen), shown, models)
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,7 +20,8 @@ _ANSWER_S, _FINISH_S = 30.0, 20.0  # schedulers kill about 30 s after they ask a
 class WandbRun:
     """One stage's run. The same folder resumes the same run.
 
-    folder: of the stage; its wandb_run.json keeps the id, and the package writes into its wandb/. project: of the run.
+    folder: of the stage; its wandb_run.json keeps the id, and the package writes into its wandb/. project: of the run;
+    another one gets a run of its own.
     name: of the stage. description: what decides the result, shown as the run's config. told: the last step of each
     kind that was logged before; a resumed run is not told again of steps up to it.
     """
@@ -35,12 +36,13 @@ class WandbRun:
         stream: TextIO,
     ) -> None:
         self._stream = stream
-        known = folder / ID_FILE
-        resumes = known.exists()
+        file = folder / ID_FILE
+        known = json.loads(file.read_text()) if file.exists() else {}
+        resumes = known.get("project") == project
         self._told = told if resumes else {}
-        run_id = json.loads(known.read_text())["id"] if resumes else uuid.uuid4().hex[:12]
+        run_id = known["id"] if resumes else uuid.uuid4().hex[:12]
         if not resumes:
-            write_text(known, json.dumps({"id": run_id, "project": project}) + "\n")
+            write_text(file, json.dumps({"id": run_id, "project": project}) + "\n")
         group = folder.resolve().parent.name
         self._run = self._started(
             project=project,
@@ -54,13 +56,13 @@ class WandbRun:
 
     def log(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """kind: "train" or "validation", the first part of each name."""
-        self._tell(kind, step, {f"{kind}/{name}": value for name, value in values.items()})
+        self._tell(kind, step, lambda: {f"{kind}/{name}": value for name, value in values.items()})
 
     def pictures(self, step: int, files: Sequence[Path]) -> None:
         """Of a validation."""
         import wandb
 
-        self._tell("validation", step, {file.stem: wandb.Image(str(file)) for file in files})
+        self._tell("validation", step, lambda: {file.stem: wandb.Image(str(file)) for file in files})
 
     def close(self, failed: bool = False) -> None:
         """Waits a little for what is not uploaded yet."""
@@ -83,12 +85,12 @@ class WandbRun:
             self._say(f"gets the log later: wandb sync {offline.sync_dir}")
         return offline
 
-    def _tell(self, kind: str, step: int, values: dict[str, Any]) -> None:
+    def _tell(self, kind: str, step: int, values: Callable[[], dict[str, Any]]) -> None:
         run = self._run
-        if run is not None and values and step > self._told.get(kind, 0):
-            self._guarded(lambda: run.log(values, step=step))
+        if run is not None and step > self._told.get(kind, 0):
+            self._guarded(lambda: run.log(values(), step=step))
 
-    def _guarded(self, action: Any) -> Any:
+    def _guarded(self, action: Callable[[], Any]) -> Any:
         """What the action returns. None after an error, which is said and ends this log, not the training."""
         try:
             return action()

@@ -94,7 +94,6 @@ def test_a_service_that_fails_ends_its_log_and_not_the_training(tmp_path, monkey
     monkeypatch.setattr(wandb, "init", fails)
     log = MetricsLog(tmp_path, "balls", 0, 4, stream=sys.stderr, wandb=("project", {}))
     log.validation(2, {"loss": 1.0})
-    log.pictures(2, [])
     log.close()
     said = capsys.readouterr().err
     assert "Weights & Biases does not answer (no route to host); training goes on" in said and "at length" not in said
