@@ -12,6 +12,7 @@ import tyro
 from pipelines.complete.inputs.weights import checkpoint_or_packaged, encoder_files
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, PipelineError, UsageError
 from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.contract.rerun_target import RerunOption, RerunTarget
 
 if TYPE_CHECKING:
     from pipelines.complete.export.appearance import ColourSource
@@ -85,6 +86,8 @@ class CompleteCommand:
     """Also write a PNG: the image, and the completed objects from its camera and from the side."""
     report: Path | None = None
     """Also write a JSON report: outcomes, transforms, timings, seeds."""
+    rerun: RerunOption = None
+    """Also show every step in 3D in the Rerun viewer, or save that as a file for it. Needs the `rerun` extra."""
     colours: Literal["mesh", "image", "gaussians"] | None = None
     """Where the colours of the surface come from: the mesh decoder, the nearest points that the image shows, or the
     Gaussians. Default: the checkpoint's choice, officially mesh."""
@@ -134,7 +137,7 @@ class CompleteCommand:
         "many pictures": "batch",
         "about the input": "instances split-components camera depth-weights depth-unit-m depth-along-ray alpha fit",
         "networks": "checkpoint encoder-weights official-behaviour",
-        "further outputs": "picture objects-dir splats report",
+        "further outputs": "picture objects-dir splats report rerun",
         "meshes": "colours texture max-faces clean carve thin",
         "sampling": "seed steps guidance guidance-interval rescale-t",
         "how it is computed": "device precision memory-gb offload",
@@ -161,6 +164,7 @@ class CompleteCommand:
         completion = self.complete(self.load_pipeline(checkpoint), inputs, terminal.show)
         outputs.write(completion, inputs)
         terminal.summarise(completion, self.out)
+        outputs.show(completion, inputs)
         return EXIT_DONE if completion.completed else EXIT_ERROR
 
     def load_pipeline(self, checkpoint: str | Path) -> FixerPipeline:
@@ -272,14 +276,15 @@ class CompleteCommand:
 
         source: ColourSource = "gaussians" if self.colours == "gaussians" else "mesh"
         appearance = Appearance(source, self.texture, self.max_faces)
-        return OutputFiles(self.out, self.splats, self.objects_dir, self.picture, self.report, appearance)
+        rerun = RerunTarget.of(self.rerun)
+        return OutputFiles(self.out, self.splats, self.objects_dir, self.picture, self.report, appearance, rerun)
 
     def _settings(self, pipe: FixerPipeline) -> Settings:
         from pipelines.complete.settings import Settings
 
         return Settings(
             samplers=pipe.networks.samplers.with_all(**self._sampling()),
-            gaussians=self.splats is not None or self.colours == "gaussians",
+            gaussians=self.splats is not None or self.colours == "gaussians" or self.rerun is not None,
             clean=self.clean,
             fit=self.fit,
             colours="mesh" if self.colours == "gaussians" else self.colours,

@@ -102,6 +102,7 @@ def loop_options(config: TrainConfig, ranks: Ranks, command: str = "") -> LoopOp
         retention=Retention(config.keep, config.keep_every),
         command=command,
         data=config.shards,
+        wandb=config.wandb_project,
     )
 
 

@@ -20,6 +20,7 @@ from scenegen.assets import glb
 from scenegen.assets.canonical import welded
 from scenegen.assets.manifest import AssetRecord, read_manifest
 from scenegen.assets.package_data import MANIFESTS, PACKAGE
+from scenegen.assets.painted import PaintedPart, painted_parts
 from scenegen.config import AssetsConfig
 from scenegen.errors import AssetError, SceneGenError, UsageError
 
@@ -112,6 +113,13 @@ class AssetLibrary:
     def mesh(self, uid: str) -> CanonicalMesh:
         """The canonical mesh of an asset. Raises AssetError if its file is missing, changed or malformed."""
         return self._meshes.get(uid)
+
+    def painted(self, uid: str) -> tuple[PaintedPart, ...]:
+        """The mesh by material, with colours and textures. Raises AssetError as `mesh` does."""
+        try:
+            return painted_parts(self._files.get(uid))
+        except (glb.GlbError, KeyError, TypeError, IndexError, OSError) as error:
+            raise AssetError(uid, f"malformed GLB ({error})") from None
 
     def convex_parts(self, uid: str) -> tuple[np.ndarray, ...]:
         """Hull vertices of each convex part, (P, 3) float32, canonical frame; together they cover the mesh.
@@ -225,10 +233,11 @@ def canonical_mesh(uid: str, library: AssetLibrary | None = None) -> CanonicalMe
     library: where to look; None means the starter pack and the stores named in SCENEGEN_STORES (a path list).
     Raises AssetError for an unknown uid or a file that is not the manifest's.
     """
-    return (library or _known_library()).mesh(uid)
+    return (library or known_library()).mesh(uid)
 
 
 @functools.cache
-def _known_library() -> AssetLibrary:
+def known_library() -> AssetLibrary:
+    """The starter pack and the stores named in SCENEGEN_STORES."""
     named = [name for name in os.environ.get("SCENEGEN_STORES", "").split(os.pathsep) if name]
     return AssetLibrary.open(AssetsConfig(objects=(STARTER, *named), split="all"))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.contract.rerun_target import RerunOption, RerunTarget
 from scenegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,9 +16,10 @@ _PICTURES = (".jpg", ".png", ".webp")
 
 @dataclass(frozen=True)
 class View:
-    """Make a static HTML gallery of a dataset.
+    """Make a static HTML gallery of a dataset, or show a scene in Rerun.
 
-    It shows RGB, depth, ids, normals and depth estimates of views, and the objects.
+    The gallery shows RGB, depth, ids, normals and depth estimates of views, and the objects. --rerun shows a scene
+    in 3D: cameras and their images, points from depth, the objects' models in place.
     """
 
     data: str = "data/"
@@ -35,10 +37,15 @@ class View:
     """The most assets that are shown."""
     contact_sheet: Path | None = None
     """Write a single picture of up to 24 views here, instead of the gallery."""
+    rerun: RerunOption = None
+    """Open a scene in the Rerun viewer instead, or save it as a file for it. Needs the `rerun` extra."""
+    scene: int | None = None
+    """With --rerun: the scene. Default: the first."""
 
     HELP_GROUPS: ClassVar[HelpGroups] = {
-        MAIN: "data out objects completions contact-sheet",
-        "how much is shown": "max-views max-objects",
+        MAIN: "data out objects completions rerun",
+        "how much is shown": "scene max-views max-objects",
+        "instead of the gallery": "contact-sheet",
     }
 
     def run(self) -> int:
@@ -49,6 +56,11 @@ class View:
         for name in ("max_views", "max_objects"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1")
+        target = RerunTarget.of(self.rerun)
+        if target:
+            return self._record(target)
+        if self.scene is not None:
+            raise UsageError("--scene goes with --rerun; the gallery shows views of all scenes")
         if self.contact_sheet:
             return self._write_contact_sheet(self.contact_sheet)
         if self.out is None and "://" in self.data:
@@ -81,4 +93,25 @@ class View:
         dataset = Dataset.open(self.data)
         write_contact_sheet(dataset, path, spread(len(dataset), min(self.max_views, 24)), columns=4, tile_px=240)
         print(path)
+        return 0
+
+    def _record(self, target: RerunTarget) -> int:
+        target.check()
+        from scenegen.contract.dataset import Dataset
+        from scenegen.view.models import Models
+        from scenegen.view.rerun_scene import SceneRecording
+
+        dataset = Dataset.open(self.data)
+        models = Models.of(dataset.root, self._objects())
+        scene = SceneRecording.of(dataset, self.scene, models, self.max_views)
+        if target.file is None:
+            print(f"{scene.name} in the Rerun viewer; close its window to end this")
+        target.write(scene.name, scene.blueprint(), scene.log)
+        if scene.without_model:
+            print(
+                f"{len(scene.without_model)} of {len(scene.scene.objects)} objects are shown without their models, "
+                f"which are not here ({scene.without_model[0]}): name the folders of their stores in SCENEGEN_STORES"
+            )
+        if target.file is not None:
+            print(f"{target.file}: {scene.name}; open it with: rerun {target.file}")
         return 0

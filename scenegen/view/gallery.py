@@ -97,14 +97,14 @@ def _estimator_facts(dataset: Dataset, name: str) -> dict[str, Any]:
 def _views(dataset: Dataset, images: Path, max_views: int) -> Iterator[dict[str, Any]]:
     shown = (*IMAGES, *(OPAQUE_IMAGES if dataset.transparent == BOTH else ()))
     for number in spread(len(dataset), max_views):
-        view, estimates = dataset.view(number, shown), _estimates(dataset, number)
+        view, estimates = dataset.view(number, shown), estimates_of(dataset, number)
         yield _view_facts(view, dataset.scene(view.scene_index)) | {
             "estimates": {estimate.estimator: _estimate_facts(estimate) for estimate in estimates},
             "images": _save_pictures(view, estimates, images, number),
         }
 
 
-def _estimates(dataset: Dataset, number: int) -> list[DepthEstimate]:
+def estimates_of(dataset: Dataset, number: int) -> list[DepthEstimate]:
     """Of every estimator that has reached the view's shard."""
     found = []
     for name in dataset.estimators(complete=False):

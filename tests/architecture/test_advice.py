@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPTION = re.compile(r"(?<![\w=-])--[a-z][a-z0-9.-]*[a-z0-9]")
 COMMAND = re.compile(r"scenegen(?: assets)? [a-z]+|train-fixer|fixer-complete(?: --serve)?|fixer-evaluate")
 # Commands of others, and their options.
-STRANGERS = re.compile(r"(hf download|pip install|torchrun|ray start|a plain range) [^;,]*|^ --revision")
+STRANGERS = re.compile(r"(hf download|pip install|torchrun|ray start|a plain range|: rerun) [^;,]*|^ --revision")
 
 SCENES, VIEWS = ("scenegen render", "scenegen plan"), ("scenegen annotate", "scenegen render")
 ASSETS = ("scenegen objects", "scenegen render")
@@ -38,6 +38,7 @@ PRINTED_BY = {
     "scenegen/blender": (*SCENES, "scenegen objects", "scenegen scene"),
     "scenegen/contract": READERS,
     "scenegen/contract/object_dataset.py": ("scenegen objects",),
+    "scenegen/contract/rerun_target.py": ("scenegen view", "fixer-complete"),
     "scenegen/assets/preparing": ("scenegen assets prepare",),
     "scenegen/commands": SCENES,
     "scenegen/commands/annotate.py": ("scenegen annotate",),

@@ -40,7 +40,7 @@ def deciding(command: CompleteCommand) -> dict[str, Any]:
 
 def check_options(command: CompleteCommand, folder: Path) -> None:
     """Raises UsageError for options that are for a single picture, and for results among the pictures."""
-    for option in ("image", "shards", "view", "splats", "picture", "report", "objects_dir"):
+    for option in ("image", "shards", "view", "splats", "picture", "report", "objects_dir", "rerun"):
         if getattr(command, option) is not None:
             raise UsageError(
                 f"--{option.replace('_', '-')} is for one picture; --batch writes scene.glb, picture.png, report.json "

@@ -12,16 +12,19 @@ from pipelines.complete.export.glb import write_glb
 from pipelines.complete.export.picture import write_picture
 from pipelines.complete.export.ply import write_splats
 from pipelines.complete.export.report import report_of
+from pipelines.complete.export.rerun_stages import StagesRecording
 from pipelines.complete.export.scene import scene_objects
 from pipelines.complete.inputs.scene_inputs import SceneInputs
 from pipelines.complete.results import Completion
-from pipelines.errors import UsageError
+from pipelines.errors import PipelineError, UsageError
+from scenegen.contract.rerun_target import RerunTarget, ViewerFailed
 
 
 @dataclass(frozen=True)
 class OutputFiles:
     """scene: a GLB. The other files are written where they are named: splats (PLY), objects_dir (a GLB an instance),
-    picture (PNG), report (JSON). appearance: of the meshes in scene, objects_dir and picture."""
+    picture (PNG), report (JSON). appearance: of the meshes in scene, objects_dir, picture and rerun. rerun: where the
+    steps are shown."""
 
     scene: Path
     splats: Path | None
@@ -29,6 +32,7 @@ class OutputFiles:
     picture: Path | None
     report: Path | None
     appearance: Appearance
+    rerun: RerunTarget | None = None
 
     def check(self) -> None:
         """Unwritable places and missing packages are found before the work. Raises UsageError."""
@@ -48,6 +52,11 @@ class OutputFiles:
         missing = [package for package in self.appearance.packages() if find_spec(package) is None]
         if missing:
             raise UsageError(f"--texture and --max-faces need {', '.join(missing)}: pip install 'fixer3d[export]'")
+        if self.rerun is not None:
+            try:
+                self.rerun.check()
+            except ValueError as error:
+                raise UsageError(str(error)) from error
 
     def write(self, completion: Completion, inputs: SceneInputs) -> None:
         objects = scene_objects(completion, self.appearance)
@@ -63,3 +72,13 @@ class OutputFiles:
         if self.report is not None:
             self.report.parent.mkdir(parents=True, exist_ok=True)
             self.report.write_text(json.dumps(report_of(completion, inputs.described), indent=1) + "\n")
+
+    def show(self, completion: Completion, inputs: SceneInputs) -> None:
+        """Into a file of Rerun, or its viewer until that is closed. Raises PipelineError if the viewer fails."""
+        if self.rerun is None:
+            return
+        steps = StagesRecording(completion, inputs, scene_objects(completion, self.appearance))
+        try:
+            self.rerun.write(steps.name, steps.blueprint(), steps.log)
+        except ViewerFailed as error:
+            raise PipelineError(str(error)) from error

@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from pipelines.complete.export.stages import RESULT, STAGES
 from pipelines.complete.server import uploads
 from pipelines.complete.server.jobs import Job
 from pipelines.complete.server.limits import Limits, Refused
 from pipelines.complete.server.requests import request_of
 from pipelines.complete.server.service import body_of, json_of, requested_job, service_of
-from pipelines.complete.server.stages import RESULT, STAGES
 
 RESULT_FILES = {
     **{f"{stage}.glb": "model/gltf-binary" for stage in (*STAGES, RESULT)},

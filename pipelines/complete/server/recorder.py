@@ -8,9 +8,9 @@ from pipelines.complete.export.glb import write_glb
 from pipelines.complete.export.ply import write_splats
 from pipelines.complete.export.report import report_of
 from pipelines.complete.export.scene import scene_objects
+from pipelines.complete.export.stages import RESULT, STAGES, stage_glb
 from pipelines.complete.results import Completion, InstanceCompletion, Progress
 from pipelines.complete.server.jobs import Job, JobObject, ObjectState
-from pipelines.complete.server.stages import RESULT, STAGES, stage_glb
 
 
 class Cancelled(Exception):

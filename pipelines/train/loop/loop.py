@@ -97,7 +97,9 @@ class StageTraining:
         if ranks.is_main:
             write_record(folder, stage, description)
             record_invocation(folder, options.command, options.data, self._first_step, ranks)
-            self._log = MetricsLog(folder, stage.name, self._first_step, self._recipe.steps, options.seconds)
+            wandb = None if options.wandb is None else (options.wandb, description)
+            steps = self._first_step, self._recipe.steps
+            self._log = MetricsLog(folder, stage.name, *steps, options.seconds, wandb=wandb)
 
     def run(self, stop: threading.Event) -> StageResult:
         """Train the remaining steps and write the result."""
@@ -109,7 +111,7 @@ class StageTraining:
             return self._finish(reached)
         finally:
             if self._log:
-                self._log.close()
+                self._log.close(failed=sys.exc_info()[0] not in (None, Interrupted))
 
     def _start(self) -> tuple[int, Learner]:
         """Steps that the checkpoint to resume from has done (0 without one), and the learner in its state."""

@@ -29,6 +29,7 @@ class LoopOptions:
     log_every: steps between two lines of the metrics. validation_samples: at most, over all ranks.
     max_skipped: so many steps in a row that are not finite end training with an error.
     command, data: how the run was started and where its shards are; they are recorded, no more.
+    wandb: a project of Weights & Biases that gets the log, too; None for none.
     """
 
     seed: int = 0
@@ -42,6 +43,7 @@ class LoopOptions:
     log_every: int = 10
     validation_samples: int = 64
     max_skipped: int = 20
+    wandb: str | None = None
     retention: Retention = field(default_factory=Retention)
     command: str = ""
     data: tuple[str, ...] = ()

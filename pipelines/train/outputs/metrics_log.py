@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from pipelines.atomic import write_text
 from pipelines.train.optimisation.metrics import StepMetrics
+from pipelines.train.outputs.wandb_run import WandbRun
 
 METRICS_FILE = "metrics.jsonl"
 _LINE_EVERY_S = 20.0
@@ -26,7 +27,7 @@ class MetricsLog:
 
     folder: of the stage. first_step: steps done before; lines of later steps, which a run logged that was killed after
     its last checkpoint, are dropped. total_steps: of the stage. seconds: its time limit from now on; None for no limit.
-    stream: where lines for people go.
+    stream: where lines for people go. wandb: a project of Weights & Biases, and what the run is; None for no such log.
     """
 
     def __init__(
@@ -37,14 +38,17 @@ class MetricsLog:
         total_steps: int,
         seconds: float | None = None,
         stream: TextIO = sys.stderr,
+        wandb: tuple[str, Mapping[str, Any]] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._name, self._total, self._stream = name, total_steps, stream
         self._seconds = math.inf if seconds is None else seconds
         self._file = folder / METRICS_FILE
+        told = {line["kind"]: line["step"] for line in read_metrics(self._file)}
         _keep_until(self._file, first_step)
         self._lines = self._file.open("a")
         self._board = _board(folder / "tensorboard", first_step, stream)
+        self._wandb = WandbRun(folder, wandb[0], name, wandb[1], told, stream) if wandb else None
         self._first, self._started = first_step, time.monotonic()
         self._last_line = -math.inf
         self._bar = (
@@ -86,19 +90,24 @@ class MetricsLog:
         self.say(f"{self._name}: step {step}, held-out assets: {', '.join(named[:_SHOWN])}{more}")
 
     def pictures(self, step: int, files: Sequence[Path]) -> None:
-        """Add picture files to TensorBoard."""
+        """Add picture files to TensorBoard, and to Weights & Biases."""
         from PIL import Image
 
+        if self._wandb:
+            self._wandb.pictures(step, files)
         if self._board:
             for file in files:
                 self._board.add_image(file.stem, np.asarray(Image.open(file).convert("RGB")), step, dataformats="HWC")
 
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
+        """failed: the run ended with an error."""
         if self._bar:
             self._bar.close()
         if self._board:
             self._board.close()
         self._lines.close()
+        if self._wandb:
+            self._wandb.close(failed)
 
     def _write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
@@ -107,6 +116,8 @@ class MetricsLog:
         if self._board:
             for name, value in values.items():
                 self._board.add_scalar(f"{kind}/{name}", value, step)
+        if self._wandb:
+            self._wandb.log(kind, step, values)
 
     def _print_progress(self, step: int, values: Mapping[str, float]) -> None:
         shown = f"loss {values['loss']:.4g}" if "loss" in values else "no step counted"

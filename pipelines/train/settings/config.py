@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -13,6 +14,7 @@ from pipelines.names import STAGE_NAMES, EncoderName, SizeName, StageName
 from scenegen.contract.help_page import MAIN, HelpGroups
 
 Repeated = tyro.conf.UseAppendAction
+WANDB_PROJECT = "fixer3d"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +100,8 @@ class TrainConfig:
     """Number of samples of held-out assets to validate on."""
     half: bool = False
     """Store the networks of RUN_DIR/pipeline in half precision."""
+    wandb: Annotated[tuple[()] | tuple[str] | None, tyro.conf.arg(metavar="[PROJECT]")] = None
+    """Also log to this project of Weights & Biases (fixer3d if none is named). Needs the `wandb` extra."""
     dry_run: bool = False
     """Show samples, shapes, parameters and memory of what would be trained, and train nothing."""
 
@@ -107,7 +111,7 @@ class TrainConfig:
         "data": "objects mix estimators latents held-out bad-rows",
         "optimisation": "max-steps max-minutes batch-size learning-rate micro-batch-tokens seed",
         "how it is computed": "dry-run device precision parallel compile recompute workers",
-        "checkpoints and results": "resume every keep keep-every validation-samples half",
+        "checkpoints and results": "resume every keep keep-every validation-samples half wandb",
     }
 
     def __post_init__(self) -> None:
@@ -130,6 +134,14 @@ class TrainConfig:
         unnamed = [given for given in self.weights if "=" not in given]
         if unnamed:
             raise UsageError(f"--weights {unnamed[0]} has no name; write NAME=PATH, such as dinov2=weights/dinov2.pth")
+
+        if self.wandb is not None and find_spec("wandb") is None:
+            raise UsageError("--wandb needs wandb: pip install 'fixer3d[wandb]'")
+
+    @property
+    def wandb_project(self) -> str | None:
+        """None if nothing goes to Weights & Biases."""
+        return None if self.wandb is None else (*self.wandb, WANDB_PROJECT)[0]
 
     @property
     def stages(self) -> tuple[StageName, ...]:

@@ -12,9 +12,9 @@ import trimesh
 from PIL import Image
 from visitors import npy, png
 
+from pipelines.complete.export.stages import exposed_faces
 from pipelines.complete.server import uploads
 from pipelines.complete.server.limits import MISTAKE, Limits, Refused
-from pipelines.complete.server.stages import exposed_faces
 
 RUNS_AND_POLYGONS = (
     b'{"annotations": [{"id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]}, {"id": 2, "segmentation": {"size": [40, 60], '

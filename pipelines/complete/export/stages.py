@@ -1,4 +1,4 @@
-"""Scenes for the page of what is known after a step: the voxels of the instances as small cubes.
+"""What is known after a step, as scenes: the voxels of the instances as small cubes.
 
 Shapes: V voxels, Q exposed faces of voxels, R voxels along an edge.
 """
@@ -23,11 +23,12 @@ RESOLUTION = 64
 
 def stage_glb(instances: Iterable[InstanceCompletion], stage: Stage, title: str) -> bytes:
     """GLB of all instances that have reached this stage."""
-    things = [thing for one in instances if (thing := _object(one, stage)) is not None]
+    things = [thing for one in instances if (thing := stage_object(one, stage)) is not None]
     return encode_glb(things, title, {"stage": stage})
 
 
-def _object(one: InstanceCompletion, stage: Stage) -> SceneObject | None:
+def stage_object(one: InstanceCompletion, stage: Stage) -> SceneObject | None:
+    """Its voxels where they are in the world; None if it has none of this stage."""
     voxels_V3 = {"seen": one.partial_V3, "coarse": one.coarse_V3, "fine": one.fine_V3}[stage]
     if voxels_V3 is None or len(voxels_V3) == 0 or one.coarse is None:
         return None
