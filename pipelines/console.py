@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from pipelines.errors import EXIT_ERROR, EXIT_INTERRUPTED, PipelineError
-from scenegen.contract.command_line import quiet_pipe
+from scenegen.contract.command.command_line import quiet_pipe
 
 
 def run_command(program: str, run: Callable[[], int], interrupted: str = "interrupted") -> int:

@@ -17,7 +17,7 @@ from scenegen.commands.scene import Scene
 from scenegen.commands.status import Status
 from scenegen.commands.verify import Verify
 from scenegen.commands.view import View
-from scenegen.contract.command_line import CommandLine, Subcommands, quiet_pipe
+from scenegen.contract.command.command_line import CommandLine, Subcommands, quiet_pipe
 from scenegen.errors import EXIT_ERROR, EXIT_INTERRUPTED, SceneGenError
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pipelines.complete.command import CompleteCommand
 from pipelines.complete.server.command import ServeCommand
 from pipelines.console import run_command
-from scenegen.contract.command_line import CommandLine
+from scenegen.contract.command.command_line import CommandLine
 
 SERVE = "--serve"
 COMPLETE_LINE = CommandLine("fixer-complete", CompleteCommand, switches=(SERVE,))

@@ -11,8 +11,8 @@ import tyro
 
 from pipelines.complete.inputs.weights import checkpoint_or_packaged, encoder_files
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, PipelineError, UsageError
-from scenegen.contract.help_page import MAIN, HelpGroups
-from scenegen.contract.rerun_target import RerunOption, RerunTarget
+from scenegen.contract.command.help_page import MAIN, HelpGroups
+from scenegen.contract.rerun.target import RerunOption, RerunTarget
 
 if TYPE_CHECKING:
     from pipelines.complete.export.appearance import ColourSource

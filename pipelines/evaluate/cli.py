@@ -26,8 +26,8 @@ from pipelines.evaluate.records.options import (
     TestSetName,
     TruthOptions,
 )
-from scenegen.contract.command_line import CommandLine
-from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.contract.command.command_line import CommandLine
+from scenegen.contract.command.help_page import MAIN, HelpGroups
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pipelines.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, Interrupted, PipelineError
 from pipelines.train.settings.config import TrainConfig
-from scenegen.contract.command_line import CommandLine
+from scenegen.contract.command.command_line import CommandLine
 
 COMMAND_LINE = CommandLine("train-fixer", TrainConfig)
 

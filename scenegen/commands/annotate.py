@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from scenegen.annotate.options import ESTIMATORS, EstimatorOptions
-from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.contract.command.help_page import MAIN, HelpGroups
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import tyro
 
 from scenegen.commands.options import open_root
 from scenegen.config import JobConfig
-from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.contract.command.help_page import MAIN, HelpGroups
 from scenegen.objects.options import ObjectOptions, object_preset
 
 DEFAULT_PRESET = "arsg"

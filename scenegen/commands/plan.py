@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from scenegen.commands.options import DatasetOptions, JobOptions, open_root
-from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.contract.command.help_page import MAIN, HelpGroups
 from scenegen.errors import EXIT_DONE
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scenegen.annotate.options import ESTIMATORS, ESTIMATORS_OF_PRESET, EstimatorOptions
 from scenegen.commands.options import DatasetOptions, JobOptions, open_root, tell
 from scenegen.config import JobConfig
-from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.contract.command.help_page import MAIN, HelpGroups
 from scenegen.errors import EXIT_DONE, UsageError
 from scenegen.jobs.assignment import Assignment, resolve_assignment
 from scenegen.objects.options import ObjectOptions, object_preset

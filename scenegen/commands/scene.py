@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from scenegen.commands.options import DEFAULT_PRESET, open_root
 from scenegen.config import DatasetConfig, preset
-from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.contract.command.help_page import MAIN, HelpGroups
 from scenegen.errors import EXIT_DONE, UsageError
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from scenegen.contract.help_page import MAIN, HelpGroups
-from scenegen.contract.rerun_target import RerunOption, RerunTarget
+from scenegen.contract.command.help_page import MAIN, HelpGroups
+from scenegen.contract.rerun.target import RerunOption, RerunTarget
 from scenegen.errors import UsageError
 
 if TYPE_CHECKING:

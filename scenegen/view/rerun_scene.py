@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from scenegen.contract import rerun_log
 from scenegen.contract.dataset import IMAGES, Dataset
 from scenegen.contract.records import BACKGROUND_ID, BOTH, FLOOR_ID, OPAQUE_IMAGES, WALL_ID, Scene, View
+from scenegen.contract.rerun import log as rerun_log
 from scenegen.errors import UsageError
 from scenegen.view import colours
 from scenegen.view.gallery import estimates_of, spread

@@ -12,7 +12,7 @@ from pipelines.complete.cli import COMPLETE_LINE, SERVE_LINE
 from pipelines.evaluate.cli import COMMAND_LINE as EVALUATE_LINE
 from pipelines.train.cli import COMMAND_LINE as TRAIN_LINE
 from scenegen.cli import command_line
-from scenegen.contract.command_line import VERSION, options
+from scenegen.contract.command.command_line import VERSION, options
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTION = re.compile(r"(?<![\w=-])--[a-z][a-z0-9.-]*[a-z0-9]")
@@ -38,7 +38,7 @@ PRINTED_BY = {
     "scenegen/blender": (*SCENES, "scenegen objects", "scenegen scene"),
     "scenegen/contract": READERS,
     "scenegen/contract/object_dataset.py": ("scenegen objects",),
-    "scenegen/contract/rerun_target.py": ("scenegen view", "fixer-complete"),
+    "scenegen/contract/rerun/target.py": ("scenegen view", "fixer-complete"),
     "scenegen/assets/preparing": ("scenegen assets prepare",),
     "scenegen/commands": SCENES,
     "scenegen/commands/annotate.py": ("scenegen annotate",),

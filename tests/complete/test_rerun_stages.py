@@ -10,7 +10,7 @@ from pipelines.complete.export.scene import scene_objects
 from pipelines.complete.inputs.scene_inputs import SceneInputs
 from pipelines.complete.instance_masks import masks_by_id
 from pipelines.errors import EXIT_USAGE
-from scenegen.contract.rerun_target import RerunTarget
+from scenegen.contract.rerun.target import RerunTarget
 from tests.rerun_reader import Recording
 
 rr = pytest.importorskip("rerun")

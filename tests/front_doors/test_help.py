@@ -17,8 +17,8 @@ from pipelines.evaluate import cli as evaluate
 from pipelines.evaluate.cli import COMMAND_LINE as EVALUATE_LINE
 from pipelines.train.cli import COMMAND_LINE as TRAIN_LINE
 from scenegen.cli import command_line
-from scenegen.contract.command_line import CommandLine, Subcommands, options
-from scenegen.contract.help_page import MAIN, option_groups, option_name
+from scenegen.contract.command.command_line import CommandLine, Subcommands, options
+from scenegen.contract.command.help_page import MAIN, option_groups, option_name
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("scenegen.cli", "pipelines.train.cli", "pipelines.complete.cli", "pipelines.evaluate.cli")

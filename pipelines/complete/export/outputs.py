@@ -17,7 +17,7 @@ from pipelines.complete.export.scene import scene_objects
 from pipelines.complete.inputs.scene_inputs import SceneInputs
 from pipelines.complete.results import Completion
 from pipelines.errors import PipelineError, UsageError
-from scenegen.contract.rerun_target import RerunTarget, ViewerFailed
+from scenegen.contract.rerun.target import RerunTarget, ViewerFailed
 
 
 @dataclass(frozen=True)

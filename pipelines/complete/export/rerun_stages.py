@@ -21,7 +21,7 @@ from pipelines.complete.export.scene import SceneObject
 from pipelines.complete.export.stages import STAGES, stage_object
 from pipelines.complete.inputs.scene_inputs import SceneInputs
 from pipelines.complete.results import Completion, InstanceCompletion
-from scenegen.contract import rerun_log
+from scenegen.contract.rerun import log as rerun_log
 
 if TYPE_CHECKING:
     from rerun import RecordingStream

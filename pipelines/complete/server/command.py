@@ -18,7 +18,7 @@ import tyro
 from pipelines.complete.inputs.weights import checkpoint_or_packaged, encoder_files
 from pipelines.complete.server.hosts import Hosts, url_host
 from pipelines.errors import EXIT_DONE, UsageError
-from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.contract.command.help_page import MAIN, HelpGroups
 
 if TYPE_CHECKING:
     from pipelines.complete.inputs.estimators import LoadedEstimator

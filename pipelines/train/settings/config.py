@@ -11,7 +11,7 @@ import tyro
 
 from pipelines.errors import UsageError
 from pipelines.names import STAGE_NAMES, EncoderName, SizeName, StageName
-from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.contract.command.help_page import MAIN, HelpGroups
 
 Repeated = tyro.conf.UseAppendAction
 WANDB_PROJECT = "fixer3d"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from scenegen.contract.help_page import MAIN, HelpGroups
+from scenegen.contract.command.help_page import MAIN, HelpGroups
 from scenegen.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
 
 if TYPE_CHECKING:

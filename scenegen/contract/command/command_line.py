@@ -19,7 +19,7 @@ from typing import Annotated, Any, NoReturn, Union, cast
 import tyro
 
 import scenegen
-from scenegen.contract.help_page import command_page, first_line, subcommand_page
+from scenegen.contract.command.help_page import command_page, first_line, subcommand_page
 
 VERSION = "--version"
 HELP = ("-h", "--help")
