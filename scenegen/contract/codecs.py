@@ -113,11 +113,18 @@ def encode_depth(depth_m: np.ndarray) -> tuple[bytes, float, float]:
 
 def decode_depth(blob: bytes, offset_m: float, step_m: float, height: int, width: int) -> np.ndarray:
     """(H, W) float32 metres, NaN where invalid."""
-    table = np.arange(_MAX_DEPTH_CODE + 1, dtype=np.float32)
-    table *= np.float32(step_m)
-    table += np.float32(offset_m)
-    table[INVALID_DEPTH_CODE] = np.nan
-    return looked_up(table, decode_planes(blob, height, width))
+    code = decode_planes(blob, height, width)
+    if code.size <= _MAX_DEPTH_CODE + 1:  # a table would be longer than the image
+        return _depth_of(code, offset_m, step_m)
+    return looked_up(_depth_of(np.arange(_MAX_DEPTH_CODE + 1, dtype=np.uint16), offset_m, step_m), code)
+
+
+def _depth_of(code: np.ndarray, offset_m: float, step_m: float) -> np.ndarray:
+    depth_m = code.astype(np.float32)
+    depth_m *= np.float32(step_m)
+    depth_m += np.float32(offset_m)
+    depth_m[code == INVALID_DEPTH_CODE] = np.nan
+    return depth_m
 
 
 def encode_normals(normal: np.ndarray) -> bytes:

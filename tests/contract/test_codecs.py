@@ -50,6 +50,15 @@ def test_depth_error_is_below_half_a_millimetre_and_invalid_stays_invalid(depth,
     assert np.nanmax(np.abs(decoded - depth), initial=0) < 5e-4
 
 
+def test_small_and_large_images_have_the_same_depths_for_the_same_codes():
+    small = np.random.default_rng(0).integers(0, 1 << 16, (256, 256), np.uint16)
+    large = np.concatenate([small, small])
+    offset, step = 0.7312345, 1.234e-4
+    alone, twice = (codecs.decode_depth(codecs.encode_planes(c), offset, step, *c.shape) for c in (small, large))
+    np.testing.assert_array_equal(alone, twice[:256])
+    np.testing.assert_array_equal(np.isnan(alone), small == 0)
+
+
 def test_a_flat_wall_has_depth():
     blob, offset, step = codecs.encode_depth(np.full((4, 4), 3.25, np.float32))
     assert np.allclose(codecs.decode_depth(blob, offset, step, 4, 4), 3.25, atol=1e-5)
