@@ -114,16 +114,11 @@ def encode_depth(depth_m: np.ndarray) -> tuple[bytes, float, float]:
 def decode_depth(blob: bytes, offset_m: float, step_m: float, height: int, width: int) -> np.ndarray:
     """(H, W) float32 metres, NaN where invalid."""
     code = decode_planes(blob, height, width)
-    if code.size <= _MAX_DEPTH_CODE + 1:  # a table would be longer than the image
-        return _depth_of(code, offset_m, step_m)
-    return looked_up(_depth_of(np.arange(_MAX_DEPTH_CODE + 1, dtype=np.uint16), offset_m, step_m), code)
-
-
-def _depth_of(code: np.ndarray, offset_m: float, step_m: float) -> np.ndarray:
-    depth_m = code.astype(np.float32)
-    depth_m *= np.float32(step_m)
-    depth_m += np.float32(offset_m)
-    depth_m[code == INVALID_DEPTH_CODE] = np.nan
+    depth_m = np.empty(code.shape, np.float32)
+    for part in _parts(height, width):
+        depth = np.multiply(code[part], np.float32(step_m), out=depth_m[part], dtype=np.float32)
+        depth += np.float32(offset_m)
+        np.copyto(depth, np.nan, where=code[part] == INVALID_DEPTH_CODE)
     return depth_m
 
 
