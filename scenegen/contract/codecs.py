@@ -114,11 +114,13 @@ def encode_depth(depth_m: np.ndarray) -> tuple[bytes, float, float]:
 
 def decode_depth(blob: bytes, offset_m: float, step_m: float, height: int, width: int) -> np.ndarray:
     """(H, W) float32 metres, NaN where invalid."""
-    table = np.arange(_MAX_DEPTH_CODE + 1, dtype=np.float32)
-    table *= np.float32(step_m)
-    table += np.float32(offset_m)
-    table[INVALID_DEPTH_CODE] = np.nan
-    return looked_up(table, decode_planes(blob, height, width))
+    code = decode_planes(blob, height, width)
+    depth_m = np.empty(code.shape, np.float32)
+    for part in _parts(height, width):
+        depth = np.multiply(code[part], np.float32(step_m), out=depth_m[part], dtype=np.float32)
+        depth += np.float32(offset_m)
+        np.copyto(depth, np.nan, where=code[part] == INVALID_DEPTH_CODE)
+    return depth_m
 
 
 def encode_normals(normal: np.ndarray) -> bytes:

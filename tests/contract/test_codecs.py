@@ -50,6 +50,15 @@ def test_depth_error_is_below_half_a_millimetre_and_invalid_stays_invalid(depth,
     assert np.nanmax(np.abs(decoded - depth), initial=0) < 5e-4
 
 
+def test_depth_is_offset_plus_code_times_step_in_single_precision():
+    code = np.arange(1 << 16, dtype=np.uint16).reshape(512, 128)  # every code, in more than one part
+    offset, step = 0.7312345, 1.234e-4
+    depth = codecs.decode_depth(codecs.encode_planes(code), offset, step, *code.shape)
+    wanted = code.astype(np.float32) * np.float32(step) + np.float32(offset)
+    np.testing.assert_array_equal(depth.ravel()[1:], wanted.ravel()[1:])
+    assert np.isnan(depth[0, 0])
+
+
 def test_a_flat_wall_has_depth():
     blob, offset, step = codecs.encode_depth(np.full((4, 4), 3.25, np.float32))
     assert np.allclose(codecs.decode_depth(blob, offset, step, 4, 4), 3.25, atol=1e-5)
