@@ -139,15 +139,18 @@ class Moge(nn.Module):
             setattr(self, name, None if head is None else ConvStack(head))
         self.scale_head = _mlp(config.scale_head) if config.scale_head else None
 
-    def features(self, image_B3HW: Tensor, tokens: int | tuple[int, int] | None = None) -> tuple[list[Tensor], Tensor]:
+    def features(
+        self, image_B3HW: Tensor, num_tokens: int | None = None, grid: tuple[int, int] | None = None
+    ) -> tuple[list[Tensor], Tensor]:
         """The neck's maps, coarse to fine, and the class token [B, C].
 
-        tokens: their number (see `token_grid`) or their grid (h, w); None for the most that it was trained with.
+        num_tokens: None for the most that it was trained with; a grid of the image's shape has about so many, rounded
+        down, as in 3D-Fixer's copy of MoGe. grid: its rows and columns instead, which MoGe's own package rounds.
         3D-Fixer conditions on level 0 (structure) and on the last level (texture), at h = w = 37 tokens.
         """
         aspect = image_B3HW.shape[-1] / image_B3HW.shape[-2]
-        tokens = tokens or self.config.num_tokens_range[1]
-        height, width = token_grid(tokens, aspect) if isinstance(tokens, int) else tokens
+        num_tokens = num_tokens or self.config.num_tokens_range[1]
+        height, width = grid or (int(math.sqrt(num_tokens / aspect)), int(math.sqrt(num_tokens * aspect)))
         encoded, class_BC = self.encoder(image_B3HW, height, width)
         levels: list[Tensor] = []
         for level in range(LEVELS):
@@ -156,9 +159,11 @@ class Moge(nn.Module):
         levels[0] = torch.cat([encoded, levels[0]], dim=1)
         return self.neck(levels), class_BC
 
-    def forward(self, image_B3HW: Tensor, tokens: int | tuple[int, int] | None = None) -> MogeOutput:
-        """All heads, for an RGB image in [0, 1]. tokens: see `features`."""
-        levels, class_BC = self.features(image_B3HW, tokens)
+    def forward(
+        self, image_B3HW: Tensor, num_tokens: int | None = None, grid: tuple[int, int] | None = None
+    ) -> MogeOutput:
+        """All heads, for an RGB image in [0, 1]. num_tokens, grid: see `features`."""
+        levels, class_BC = self.features(image_B3HW, num_tokens, grid)
         size = (image_B3HW.shape[-2], image_B3HW.shape[-1])
         points, normal, mask = (
             None if head is None else resize(head(levels)[-1].float(), size)
@@ -174,15 +179,6 @@ class Moge(nn.Module):
             mask_BHW=None if mask is None else mask.squeeze(1).sigmoid(),
             metric_scale_B=scale,
         )
-
-
-def token_grid(num_tokens: int, aspect: float) -> tuple[int, int]:
-    """Rows and columns of about so many tokens for an image of this width / height.
-
-    Rounded to the nearest, as MoGe's own package does. The copy of MoGe inside 3D-Fixer is older and rounds down,
-    which is the same for the square images that 3D-Fixer gives it.
-    """
-    return round(math.sqrt(num_tokens / aspect)), round(math.sqrt(num_tokens * aspect))
 
 
 def view_plane_uv(width: int, height: int, aspect: float, device: torch.device | None = None) -> Tensor:

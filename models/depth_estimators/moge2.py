@@ -51,9 +51,10 @@ class Moge2:
     @torch.inference_mode()
     def _run(self, focal_px: float | None, rgbs: Sequence[np.ndarray]) -> list[DepthMap]:
         images_B3HW = stacked(rgbs, device_of(self.network))
-        width = images_B3HW.shape[-1]
+        height, width = images_B3HW.shape[-2:]
+        grid = token_grid(self.num_tokens or self.network.config.num_tokens_range[1], width / height)
         with precision(self.network, self.half):
-            output = self.network(images_B3HW, self.num_tokens)
+            output = self.network(images_B3HW, grid=grid)
         geometry = metric_geometry(output, None if focal_px is None else 2 * math.atan(width / 2 / focal_px))
         depth_BHW = geometry.depth_BHW.float()
         depth_BHW = torch.where(torch.isfinite(depth_BHW) & (depth_BHW > 0), depth_BHW, torch.nan)
@@ -62,3 +63,12 @@ class Moge2:
             DepthMap(one, focal_px=float(focal))
             for one, focal in zip(depth_BHW.cpu().numpy(), focal_B.cpu().numpy(), strict=True)
         ]
+
+
+def token_grid(num_tokens: int, aspect: float) -> tuple[int, int]:
+    """Rows and columns of about so many tokens for an image of this width / height, as MoGe's own package has them.
+
+    Rounded to the nearest. The copy of MoGe inside 3D-Fixer is older and rounds down, which is the same for the square
+    images that it is given there.
+    """
+    return round(math.sqrt(num_tokens / aspect)), round(math.sqrt(num_tokens * aspect))

@@ -102,7 +102,7 @@ class OfficialEncoders:
     @torch.no_grad()
     def scene_features(self, images_B3SS: Tensor) -> SceneFeatures:
         """Coarsest and finest map of the neck; the finest has 16 times the resolution of the tokens."""
-        levels, _ = self._moge.features(images_B3SS, (self._scene_grid, self._scene_grid))
+        levels, _ = self._moge.features(images_B3SS, num_tokens=self._scene_grid**2)
         return SceneFeatures(levels[0].float(), levels[LEVELS - 1].float())
 
 

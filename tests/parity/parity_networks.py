@@ -243,10 +243,10 @@ def dino(fixture: Fixture) -> Outputs:
 
 def moge(fixture: Fixture) -> Outputs:
     model = network(fixture)
-    image, grid = fixture.inputs["image"], _rounded_down(fixture.meta["num_tokens"], fixture.inputs["image"])
+    image, num_tokens = fixture.inputs["image"], fixture.meta["num_tokens"]
     with recorded(encoder=model.encoder) as seen:
-        out = model(image, grid)
-    levels, _ = model.features(image, grid)
+        out = model(image, num_tokens)
+    levels, _ = model.features(image, num_tokens)
     outputs = {
         "forward.points": out.points_BHW3,
         "forward.normal": out.normal_BHW3,
@@ -257,7 +257,7 @@ def moge(fixture: Fixture) -> Outputs:
         **{f"neck{i}": level for i, level in enumerate(levels)},
     }
     model.load_state_dict({**model.state_dict(), **fixture.part("in.override")})
-    out = model(image, grid)
+    out = model(image, num_tokens)
     found = metric_geometry(out)
     raw = metric_geometry(out, fov_x_rad=torch.pi * 50 / 180, apply_mask=False, force_projection=False)
     return outputs | {
@@ -271,12 +271,6 @@ def moge(fixture: Fixture) -> Outputs:
         "infer_fov50_raw.depth": raw.depth_BHW,
         "infer_fov50_raw.intrinsics": raw.K_norm_B33,
     }
-
-
-def _rounded_down(num_tokens: int, image_B3HW: torch.Tensor) -> tuple[int, int]:
-    """Rows and columns of tokens as in 3D-Fixer's copy of MoGe, which made the fixture; see models.moge.token_grid."""
-    aspect = image_B3HW.shape[-1] / image_B3HW.shape[-2]
-    return int((num_tokens / aspect) ** 0.5), int((num_tokens * aspect) ** 0.5)
 
 
 RUNNERS: dict[str, Callable[[Fixture], Outputs]] = {

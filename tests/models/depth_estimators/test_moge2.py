@@ -10,7 +10,7 @@ from estimator_networks import write_moge
 
 from models.checkpoints import CheckpointError
 from models.depth_estimators.images import stacked
-from models.depth_estimators.moge2 import Moge2
+from models.depth_estimators.moge2 import Moge2, token_grid
 from models.point_map_camera import metric_geometry
 from models.registry import build
 
@@ -31,7 +31,8 @@ def test_it_gives_the_metric_depth_and_focal_length_of_the_network(weights, esti
     network.load_state_dict(checkpoint["model"])
     for rgb, prediction in zip(photographs, estimator(photographs), strict=True):
         with torch.inference_mode():
-            wanted = metric_geometry(network(stacked([rgb], torch.device("cpu"))))
+            grid = token_grid(network.config.num_tokens_range[1], rgb.shape[1] / rgb.shape[0])
+            wanted = metric_geometry(network(stacked([rgb], torch.device("cpu")), grid=grid))
         valid = wanted.mask_BHW[0].numpy()
         assert prediction.map_HW.shape == rgb.shape[:2]
         np.testing.assert_array_equal(np.isfinite(prediction.map_HW), valid)
@@ -62,3 +63,9 @@ def test_another_files_checkpoint_is_refused(tmp_path):
     torch.save({"weight": torch.zeros(2)}, tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match="which network it holds"):
         Moge2.load(tmp_path / "model.pt")
+
+
+def test_the_grid_of_tokens_has_the_shape_of_the_image_rounded_to_the_nearest():
+    assert token_grid(3600, 1.0) == (60, 60)
+    assert token_grid(3600, 4 / 3) == (52, 69)  # 51.96 and 69.28
+    assert token_grid(3600, 3 / 4) == (69, 52)
