@@ -43,7 +43,7 @@ class BopExporter(SceneExporter):
     """SPLIT/SCENE/{rgb,depth,mask,mask_visib,*.json}, models/, camera.json and test_targets_bop19.json."""
 
     how_to_read = "bop_toolkit_lib.dataset.bop_scenewise.load_scene_data('{out}/SPLIT/SCENE')"
-    needs = (("embreex", "render"), ("scipy", "render"))
+    needs = (("embreex", "formats"), ("scipy", "formats"))
 
     def check(self) -> None:
         self.source.shapes.require([o for _, objects in self._placed() for o in objects])

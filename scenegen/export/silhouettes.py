@@ -25,7 +25,7 @@ class Silhouettes:
         try:
             import embreex  # noqa: F401
         except ImportError:
-            raise SceneGenError("silhouettes need Embree; pip install 'fixer3d[render]'") from None
+            raise SceneGenError("silhouettes need Embree; pip install 'fixer3d[formats]'") from None
         self._shapes = shapes
         self._lowest_id = BACKGROUND_ID if transparent == OPAQUE else FIRST_OBJECT_ID
         self._placed: dict[int, tuple[Any, np.ndarray]] = {}
@@ -66,9 +66,8 @@ class Silhouettes:
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
     def _hits(self, view: View, seen: ViewObject, pixels: np.ndarray) -> np.ndarray:
-        from scenegen.layout.raycast import first_hits
+        from scenegen.layout.raycast import first_hits, pixel_rays
         from scenegen.layout.spec import CameraSpec
-        from scenegen.layout.visibility import pixel_rays
 
         fov_x_rad = 2.0 * math.atan(view.size_px[0] / (2.0 * view.K_px[0, 0]))
         camera = CameraSpec(tuple(map(tuple, view.T_world_cam.tolist())), fov_x_rad, view.size_px)

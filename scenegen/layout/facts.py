@@ -4,8 +4,9 @@ import numpy as np
 from scipy import ndimage
 
 from scenegen.contract.records import BACKGROUND_ID, FIRST_OBJECT_ID, ObjectFacts
+from scenegen.layout.raycast import pixel_centres
 from scenegen.layout.spec import CameraSpec, PlacedObject, SceneSpec
-from scenegen.layout.visibility import SceneCaster, pixel_centres
+from scenegen.layout.visibility import SceneCaster
 
 EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 OUTSIDE_REACH = 2.0

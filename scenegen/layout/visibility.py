@@ -6,7 +6,7 @@ import numpy as np
 from embreex import rtcore_scene
 
 from scenegen.contract.records import BACKGROUND_ID, FLOOR_ID, WALL_ID
-from scenegen.layout.raycast import first_hits, mesh_scene
+from scenegen.layout.raycast import first_hits, mesh_scene, pixel_centres, pixel_rays
 from scenegen.layout.shapes import Library, world_mesh
 from scenegen.layout.spec import CameraSpec, PlacedObject, RoomSpec, SceneSpec, ViewSpec
 
@@ -20,25 +20,6 @@ def unseen_walls(room: RoomSpec, position_m: Sequence[float], margin_m: float) -
 def _along(side: str, points: np.ndarray) -> np.ndarray:
     """Coordinate of points (..., 3) along the direction of a side."""
     return (1.0 if side[1] == "+" else -1.0) * points[..., "xy".index(side[0])]
-
-
-def pixel_rays(camera: CameraSpec, xy_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Origin (3,) and directions (N, 3) in the world of rays through image points (N, 2) in pixels.
-
-    Directions have length 1 along the optical axis, so that a distance in their units is a planar depth.
-    """
-    K, T = camera.K_px, camera.matrix_world
-    directions = np.ones((len(xy_px), 3))
-    directions[:, 0] = (xy_px[:, 0] - K[0, 2]) / K[0, 0]
-    directions[:, 1] = (xy_px[:, 1] - K[1, 2]) / K[1, 1]
-    return T[:3, 3], directions @ T[:3, :3].T
-
-
-def pixel_centres(size_px: tuple[int, int], step_px: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
-    """(H * W, 2) centres of a grid of `size_px` cells of `step_px` pixels, row by row."""
-    x = (np.arange(size_px[0]) + 0.5) * step_px[0]
-    y = (np.arange(size_px[1]) + 0.5) * step_px[1]
-    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
 
 class SceneCaster:

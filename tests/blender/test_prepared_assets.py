@@ -15,6 +15,7 @@ from scenegen.config import PlacementConfig
 from scenegen.contract.records import ViewImages
 from scenegen.layout.collision import CollisionWorld
 from scenegen.layout.placement import place_objects
+from scenegen.layout.raycast import pixel_centres, pixel_rays
 from scenegen.layout.spec import (
     CameraSpec,
     LightSpec,
@@ -26,7 +27,7 @@ from scenegen.layout.spec import (
     ViewSpec,
     WallSpec,
 )
-from scenegen.layout.visibility import SceneCaster, pixel_centres, pixel_rays
+from scenegen.layout.visibility import SceneCaster
 from tests.assets.models import BOX, BOX_FACES, Model
 from tests.blender.conftest import FLOOR_Z_M, look_at
 
