@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pipelines.errors import EXIT_ERROR, EXIT_INTERRUPTED, PipelineError
 from scenegen.contract.command.command_line import quiet_pipe
 
+_OF_TRAIN = ("safetensors", "scipy", "torch", "trimesh")  # of the extra "train", which every command of this half needs
+
 
 def run_command(program: str, run: Callable[[], int], interrupted: str = "interrupted") -> int:
     """The exit code of `run`. What a user can correct is said on standard error; other errors keep their traceback.
@@ -23,6 +25,10 @@ def run_command(program: str, run: Callable[[], int], interrupted: str = "interr
         message, code = str(error), EXIT_ERROR
     except KeyboardInterrupt:
         message, code = interrupted, EXIT_INTERRUPTED
+    except ModuleNotFoundError as error:
+        if error.name not in _OF_TRAIN:
+            raise
+        message, code = f"{error.name} is not installed; pip install 'fixer3d[train]'", EXIT_ERROR
     except ValueError as error:
         from models.checkpoints import CheckpointError  # not above: it loads torch, which the help must not
 
