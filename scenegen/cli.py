@@ -20,6 +20,10 @@ from scenegen.commands.view import View
 from scenegen.contract.command.command_line import CommandLine, Subcommands, quiet_pipe
 from scenegen.errors import EXIT_ERROR, EXIT_INTERRUPTED, SceneGenError
 
+_OF_RENDER = ("bpy", "coacd", "embreex", "fcl", "imageio", "psutil", "pybullet", "ray", "scipy", "trimesh")
+_OF_DEPTH = ("safetensors", "torch", "transformers")
+_EXTRA_OF = {**dict.fromkeys(_OF_RENDER, "render"), **dict.fromkeys(_OF_DEPTH, "depth")}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can act on are one or two lines, ours keep their traceback."""
@@ -31,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), error.exit_code)
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         return _complain(str(error), EXIT_ERROR)
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA_OF:
+            raise
+        return _complain(f"{error.name} is not installed; pip install 'fixer3d[{_EXTRA_OF[error.name]}]'", EXIT_ERROR)
     except KeyboardInterrupt:
         return _complain("interrupted; run the same command again to go on", EXIT_INTERRUPTED)
 

@@ -1,12 +1,14 @@
 """`scenegen verify` from beginning to end: find what is wrong with a dataset, print it and what to do about it."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from scenegen.contract.records import Scene
 from scenegen.contract.storage import Root
 from scenegen.errors import AssetError
-from scenegen.layout.shapes import Library
 from scenegen.layout.spec import SceneSpec
 from scenegen.objects.wanted_assets import used_assets
 from scenegen.scenes.factory import open_library
@@ -16,6 +18,9 @@ from scenegen.shards.sidecars import estimators_of
 from scenegen.verify.objects import verify_objects
 from scenegen.verify.problem import Problem, remedy
 from scenegen.verify.views import verify_dataset
+
+if TYPE_CHECKING:
+    from scenegen.layout.shapes import Library  # its packages are for making scenes
 
 _SHOWN = 50
 

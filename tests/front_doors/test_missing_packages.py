@@ -1,4 +1,4 @@
-"""Commands of the training half where only the default packages are installed."""
+"""Commands where only the default packages are installed."""
 
 import subprocess
 import sys
@@ -11,25 +11,39 @@ WITHOUT = """
 import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "scipy", "trimesh"):
+        if name.partition(".")[0] in ("bpy", "fcl", "psutil", "pybullet", "ray", "scipy", "torch", "trimesh"):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Missing())
-from pipelines.{room}.cli import main
+from {cli} import main
 sys.exit(main({words}))
 """
+COMPLETE, EVALUATE, TRAIN = "pipelines.complete.cli", "pipelines.evaluate.cli", "pipelines.train.cli"
+
+
+def run(cli: str, words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    code = WITHOUT.format(cli=cli, words=[word.format(data=folder) for word in words])
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
 
 
 @pytest.mark.parametrize(
-    ("room", "words"),
+    ("cli", "words", "extra"),
     [
-        ("complete", ["--shards", "data", "--view", "0", "--out", "scene.glb"]),
-        ("complete", ["--batch", "photos", "--out", "results"]),
-        ("evaluate", ["--shards", "data", "--baseline", "visible_points"]),
-        ("train", ["--shards", "data", "--size", "tiny"]),
+        (COMPLETE, ["--shards", "{data}", "--view", "0", "--out", "scene.glb"], "train"),
+        (COMPLETE, ["--batch", "photos", "--out", "results"], "train"),
+        (EVALUATE, ["--shards", "{data}", "--baseline", "visible_points"], "train"),
+        (TRAIN, ["--shards", "{data}", "--size", "tiny"], "train"),
+        ("scenegen.cli", ["plan", "--num-scenes", "9"], "render"),
+        ("scenegen.cli", ["annotate", "--data", "{data}", "--estimators", "simulated"], "render"),
+        ("scenegen.cli", ["scene", "--index", "1"], "render"),
     ],
 )
-def test_the_extra_is_named_in_a_line(room: str, words: list[str]) -> None:
-    code = WITHOUT.format(room=room, words=words)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+def test_the_extra_is_named_in_a_line(cli: str, words: list[str], extra: str, dataset_dir: Path) -> None:
+    done = run(cli, words, dataset_dir)
     assert done.returncode == 1
-    assert done.stderr.endswith("is not installed; pip install 'fixer3d[train]'\n") and done.stderr.count("\n") == 1
+    assert done.stderr.endswith(f"is not installed; pip install 'fixer3d[{extra}]'\n") and done.stderr.count("\n") == 1
+
+
+def test_what_only_reads_needs_none_of_them(dataset_dir: Path, tmp_path: Path) -> None:
+    for words in (["view", "--data", "{data}", "--out", str(tmp_path)], ["verify", "--data", "{data}"]):
+        assert "not installed" not in run("scenegen.cli", words, dataset_dir).stderr
+    assert (tmp_path / "index.html").is_file()
