@@ -38,11 +38,11 @@ def page_of(run_dir: Path, stages: Sequence[StageFiles], record: Mapping[str, An
     hours = {name: one["hours"] for name, one in record["stages"].items()}
     heading = element(
         "header",
-        element("h1", f"training run {run_dir.resolve().name}"),
+        element("h1", f"training: {run_dir.resolve().name}"),
         element("nav", *(element("a", stage.name, href=f"#{stage.name}") for stage in stages)),
     )
     return page(
-        f"training run {run_dir.resolve().name}",
+        f"training: {run_dir.resolve().name}",
         heading,
         _overview(run_dir, stages, record, hours),
         *(_stage(stage) for stage in stages),
@@ -194,8 +194,10 @@ def _validation(stage: StageFiles) -> Iterator[Element]:
     for name in (name for name in names if name not in baselines and name in last):
         beside = [f"{what} {_shown(last[name + end])}" for end, what in BASELINES.items() if name + end in last]
         rows.append((f"{name} {_arrow(name)}", _shown(first.get(name)), _shown(last[name]), ", ".join(beside)))
+    titles = ("measure", f"step {first['step']}", f"step {last['step']}", "beside it")
+    shown = len(titles) if any(row[-1] for row in rows) else len(titles) - 1  # some stages have no baseline
     yield element("h3", "held-out assets")
-    yield table(("measure", f"step {first['step']}", f"step {last['step']}", "beside it"), rows)
+    yield table(titles[:shown], [row[:shown] for row in rows])
     every = [(str(line["step"]), *(_shown(line.get(name)) for name in names)) for line in stage.validation]
     yield details(f"all {len(every)} validations", table(("step", *names), every))
 
