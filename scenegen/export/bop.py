@@ -46,7 +46,7 @@ class BopExporter(SceneExporter):
     needs = (("embreex", "formats"), ("scipy", "formats"))
 
     def check(self) -> None:
-        self.source.shapes.require([o for _, objects in self._placed() for o in objects])
+        self.source.require_shapes()
 
     @cached_property
     def model_ids(self) -> dict[Model, int]:

@@ -31,8 +31,7 @@ class CocoExporter(SceneExporter):
     def check(self) -> None:
         if self.source.options.amodal_masks:
             self._silhouettes()
-            chosen = self.source.selection.scenes
-            self.source.shapes.require([o for scene in chosen for o in self.source.selection.scene_objects(scene)])
+            self.source.require_shapes()
 
     def scene(self, chosen: SceneViews) -> dict[str, Any]:
         silhouettes = self._silhouettes() if self.source.options.amodal_masks else None

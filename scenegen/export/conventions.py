@@ -6,11 +6,14 @@ Poses are (4, 4), column vectors, "to" frame first: T_world_cam.
 
 import numpy as np
 
+from scenegen.contract.records import FLOOR_ID, WALL_ID
 from scenegen.errors import SceneGenError
 
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 Y_UP_FROM_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 MM = 1000.0
+ROOM_COLOURS = {FLOOR_ID: (0.35, 0.30, 0.25), WALL_ID: (0.6, 0.6, 0.58)}
+"""Linear colours; the materials of rooms are procedural, and exist in Blender alone."""
 DEPTH_STEPS_MM = (0.25, 1.0, 4.0)
 """Steps of depth in 16 bits: 0.25 mm reaches to 16.38 m, further than nearly every view of the default room."""
 MAX_STEPS = np.iinfo(np.uint16).max

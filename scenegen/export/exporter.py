@@ -58,6 +58,11 @@ class Source:
             )
         return Selection(self.dataset, self.options.filters, splits)
 
+    def require_shapes(self) -> None:
+        """Raises SceneGenError, with what to do, unless the shapes of all chosen objects are at hand."""
+        chosen = self.selection.scenes
+        self.shapes.require([placed for scene in chosen for placed in self.selection.scene_objects(scene)])
+
     @property
     def split(self) -> str:
         """The split by which the export is called: that of its assets, or train if they are of several."""

@@ -9,11 +9,11 @@ import numpy as np
 from scenegen.assets.glb import ARRAY_BUFFER, CODES, ELEMENT_ARRAY_BUFFER, Glb, y_up
 from scenegen.assets.library import CanonicalMesh
 from scenegen.contract.records import Scene, SceneObject, View
-from scenegen.export.conventions import fov_y_rad, y_up_camera, y_up_object
+from scenegen.export.conventions import ROOM_COLOURS, fov_y_rad, y_up_camera, y_up_object
 from scenegen.export.exporter import SceneExporter
-from scenegen.export.room import Plane, room_planes
 from scenegen.export.selection import SceneViews
 from scenegen.export.shapes import corner_normals
+from scenegen.layout.planes import Plane, room_planes
 
 NEAR_M = 0.01
 QUANTISED = "KHR_mesh_quantization"
@@ -25,8 +25,7 @@ class GlbExporter(SceneExporter):
     how_to_read = "trimesh.load('{out}/SCENE.glb'), or open it in any glTF viewer"
 
     def check(self) -> None:
-        chosen = self.source.selection.scenes
-        self.source.shapes.require([o for scene in chosen for o in self.source.selection.scene_objects(scene)])
+        self.source.require_shapes()
 
     def scene(self, chosen: SceneViews) -> dict[str, Any]:
         views = [selected.view for selected in self.source.selection.read(chosen, ())]
@@ -96,7 +95,8 @@ class _Builder:
 
     def plane(self, plane: Plane) -> None:
         """Seen from inside the room alone, as a wall between camera and scene is."""
-        grey = {"pbrMetallicRoughness": {"baseColorFactor": [*plane.colour, 1.0], "metallicFactor": 0.0}}
+        colour = [*ROOM_COLOURS[plane.instance_id], 1.0]
+        grey = {"pbrMetallicRoughness": {"baseColorFactor": colour, "metallicFactor": 0.0}}
         attributes = {
             "POSITION": self._accessor(y_up(plane.corners_m.astype(np.float32)), ARRAY_BUFFER),
             "NORMAL": self._accessor(y_up(np.tile(plane.normal, (4, 1)).astype(np.float32)), ARRAY_BUFFER),

@@ -12,11 +12,11 @@ from PIL import Image
 from scenegen.assets.glb import Glb, z_up
 from scenegen.contract.records import SceneObject, View
 from scenegen.errors import SceneGenError
-from scenegen.export.conventions import opengl_camera
+from scenegen.export.conventions import ROOM_COLOURS, opengl_camera
 from scenegen.export.exporter import SceneExporter
-from scenegen.export.room import Plane, room_planes
 from scenegen.export.selection import SceneViews
 from scenegen.export.shapes import corner_normals
+from scenegen.layout.planes import Plane, room_planes
 
 APERTURE_MM = 36.0
 CLIPPING_M = (0.01, 1000.0)
@@ -30,8 +30,7 @@ class UsdExporter(SceneExporter):
     needs = (("pxr", "formats"),)
 
     def check(self) -> None:
-        chosen = self.source.selection.scenes
-        self.source.shapes.require([o for scene in chosen for o in self.source.selection.scene_objects(scene)])
+        self.source.require_shapes()
 
     def scene(self, chosen: SceneViews) -> dict[str, Any]:
         from pxr import Sdf, UsdUtils
@@ -104,7 +103,8 @@ class _Builder:
         faces = np.array([[0, 1, 2], [0, 2, 3]])
         drawn = self._mesh(f"/Scene/{plane.name}", plane.corners_m, faces)
         _set_normals(drawn, np.tile(plane.normal, (4, 1)))
-        self._bind(drawn, (self._surface(f"/Scene/Materials/{plane.name}", plane.colour, 0.0, 1.0)[0], False))
+        material, _ = self._surface(f"/Scene/Materials/{plane.name}", ROOM_COLOURS[plane.instance_id], 0.0, 1.0)
+        self._bind(drawn, (material, False))
         _say(drawn.GetPrim(), instance_id=plane.instance_id)
 
     def camera(self, view: View) -> None:

@@ -10,7 +10,6 @@ Shapes: H W image.
 """
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from scenegen.contract.dataset import IMAGES, Dataset
 from scenegen.contract.records import BACKGROUND_ID, BOTH, FLOOR_ID, OPAQUE_IMAGES, WALL_ID, Scene, View
 from scenegen.contract.rerun import log as rerun_log
 from scenegen.errors import UsageError
+from scenegen.layout.planes import room_planes
 from scenegen.view import colours
 from scenegen.view.gallery import estimates_of, spread
 from scenegen.view.models import Model, Models
@@ -170,19 +170,15 @@ def _log_view(recording: "RecordingStream", view: View) -> None:
 def _log_room(recording: "RecordingStream", scene: Scene) -> None:
     import rerun as rr
 
-    if not scene.spec_json:  # of datasets that were not sampled by a layout
-        return
-    room = json.loads(scene.spec_json)["room"]
-    half, z = room["floor_size_m"] / 2, room["floor_z_m"]
-    corners = np.array([[-half, -half, z], [half, -half, z], [half, half, z], [-half, half, z]])
-    floor = rr.Mesh3D(
-        vertex_positions=corners - [0, 0, _BELOW_M],
-        triangle_indices=[[0, 1, 2], [0, 2, 3]],
-        vertex_colors=[_FLOOR_COLOUR] * 4,
-    )
-    recording.log("world/room/floor", floor, static=True)
-    edges = {"x+": (1, 2), "x-": (3, 0), "y+": (2, 3), "y-": (0, 1)}
-    walls = [corners[list(edges[wall["side"]])] for wall in room["walls"]]
+    planes = [*room_planes(scene)]
+    for floor in (plane for plane in planes if plane.instance_id == FLOOR_ID):
+        drawn = rr.Mesh3D(
+            vertex_positions=floor.corners_m - [0, 0, _BELOW_M],
+            triangle_indices=[[0, 1, 2], [0, 2, 3]],
+            vertex_colors=[_FLOOR_COLOUR] * 4,
+        )
+        recording.log("world/room/floor", drawn, static=True)
+    walls = [plane.corners_m[:2] for plane in planes if plane.instance_id == WALL_ID]  # as lines on the floor
     recording.log("world/room/walls", rr.LineStrips3D(walls, colors=[_WALL_COLOUR]), static=True)
 
 
@@ -190,7 +186,9 @@ def _mesh(model: Model, part: "PaintedPart", number: int) -> Any:
     """Its material, where it is known; otherwise the colour of its id."""
     import rerun as rr
 
-    colour = [*_srgb(part.colour)] if model.painted else [*colours.id_colour(number)]
+    from scenegen.assets.painted import to_srgb
+
+    colour = to_srgb(np.array(part.colour)).tolist() if model.painted else [*colours.id_colour(number)]
     texture = None
     if part.texture is not None:
         picture = Image.fromarray(part.texture)
@@ -200,17 +198,11 @@ def _mesh(model: Model, part: "PaintedPart", number: int) -> Any:
         vertex_positions=part.vertices,
         triangle_indices=part.faces,
         vertex_normals=part.normals,
+        vertex_colors=None if part.colours_V3 is None else to_srgb(part.colours_V3),
         vertex_texcoords=part.uv,
         albedo_texture=texture,
         albedo_factor=[*colour, 255],
     )
-
-
-def _srgb(linear: tuple[float, float, float]) -> tuple[int, int, int]:
-    values = np.clip(linear, 0, 1)
-    encoded = np.where(values <= 0.0031308, 12.92 * values, 1.055 * values ** (1 / 2.4) - 0.055)
-    r, g, b = np.rint(255 * encoded).astype(int).tolist()
-    return r, g, b
 
 
 def _png(picture: np.ndarray) -> Any:

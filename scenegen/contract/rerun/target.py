@@ -63,7 +63,6 @@ class RerunTarget:
         name: of the recording, for people. Raises ViewerFailed.
         """
         if self.file is not None:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
             _save(self.file, name, blueprint, log)
             return
         with tempfile.TemporaryDirectory() as folder:
@@ -78,19 +77,20 @@ class RerunTarget:
 def _save(file: Path, name: str, blueprint: "Blueprint", log: Callable[["RecordingStream"], None]) -> None:
     import rerun as rr
 
-    partial = file.with_name(f".{file.name}.partial")
-    recording = rr.RecordingStream("fixer3d")
-    try:
-        recording.save(partial)
-        recording.send_blueprint(blueprint)  # active: otherwise a viewer shows the layout of what it last closed
-        recording.send_recording_name(name)
-        log(recording)
-        recording.flush()
-        recording.disconnect()
-        partial.replace(file)
-    finally:
-        recording.disconnect()
-        partial.unlink(missing_ok=True)
+    from scenegen.contract.storage import Root  # here, because --help needs no pyarrow
+
+    def write(partial: Path) -> None:
+        recording = rr.RecordingStream("fixer3d")
+        try:
+            recording.save(partial)
+            recording.send_blueprint(blueprint)  # active: otherwise a viewer shows the layout of what it last closed
+            recording.send_recording_name(name)
+            log(recording)
+            recording.flush()
+        finally:
+            recording.disconnect()
+
+    Root.open(file.parent).write_atomic(file.name, write)
 
 
 def _viewer() -> str:
