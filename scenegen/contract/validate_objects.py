@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from scenegen.contract.objects import GRID, VIEW_KINDS, ObjectGeometry, ObjectLatents, ObjectView, VoxelFeatures
+from scenegen.contract.points import points_of_pixels
 from scenegen.contract.voxels import surface_voxels
 
 _LENGTH_TOLERANCE = 1e-3  # canonical lengths
@@ -116,8 +117,7 @@ def _depth_problems(view: ObjectView, depth: np.ndarray, alpha: np.ndarray) -> I
     if z.min() <= 0:
         yield "depth is not positive"
         return
-    pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))], axis=-1)
-    points = (pixels @ np.linalg.inv(view.K_px).T * z[:, None]) @ view.T_obj_cam[:3, :3].T + view.T_obj_cam[:3, 3]
+    points = points_of_pixels(rows, columns, z, view.K_px, view.T_obj_cam)
     if np.abs(points).max() > 0.5 + _DEPTH_TOLERANCE:
         yield f"depth puts points at {np.abs(points).max():.3f}, outside the unit cube"
     if not alpha.any():

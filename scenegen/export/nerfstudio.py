@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scenegen.contract.points import points_of_pixels
 from scenegen.contract.records import View
 from scenegen.export.conventions import MM, depth_steps, opengl_camera
 from scenegen.export.exporter import SceneExporter
@@ -73,7 +74,5 @@ def _points(view: View, count: int) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = np.nonzero(np.isfinite(view.depth_m))
     chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
     rows, columns = rows[chosen], columns[chosen]
-    depth = view.depth_m[rows, columns].astype(np.float64)
-    pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))], axis=1)
-    in_camera = pixels @ np.linalg.inv(view.K_px).T * depth[:, None]
-    return in_camera @ view.T_world_cam[:3, :3].T + view.T_world_cam[:3, 3], view.rgb[rows, columns]
+    points = points_of_pixels(rows, columns, view.depth_m[rows, columns], view.K_px, view.T_world_cam)
+    return points, view.rgb[rows, columns]

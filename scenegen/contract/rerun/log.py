@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from scenegen.contract.points import points_of_pixels
+
 if TYPE_CHECKING:
     from rerun import RecordingStream
 
@@ -119,9 +121,7 @@ def world_points(
     depth = depth_HW[rows, columns].astype(np.float64)
     known = np.isfinite(depth) & (depth > 0)
     rows, columns, depth = rows[known], columns[known], depth[known]
-    pixels_3P = np.stack([columns + 0.5, rows + 0.5, np.ones_like(depth)])
-    points_cam = (np.linalg.inv(K_px) @ pixels_3P * depth).T
-    points = points_cam @ T_world_cam[:3, :3].T + T_world_cam[:3, 3]
+    points = points_of_pixels(rows, columns, depth, K_px, T_world_cam)
     radii = _FOOTPRINT * step * depth / K_px[0, 0]
     return points.astype(np.float32), rgb_HW3[rows, columns], radii.astype(np.float32)
 
