@@ -64,7 +64,7 @@ def _coloured(normal_cam: np.ndarray) -> np.ndarray:
 
 
 def _attributes(selected: SelectedView) -> list[dict[str, Any]]:
-    """A record for each value of `instance_segmaps`."""
+    """A record for background, floor, wall and each object that passes: what its value in `instance_segmaps` is."""
     view = selected.view
     assert view.instance_id is not None
     records: list[dict[str, Any]] = [
